@@ -1,0 +1,114 @@
+// A node's configuration as plain structs, and the one function that makes them from TOML. Every check lives here;
+// behind it the values are trusted. Errors carry file, line and column and say what would be right.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "crypto/keys.hpp"
+#include "relay/base/endpoint.hpp"
+
+namespace tiercast::config {
+
+/// Where a private key is: a file (mode 0600 demanded), or "credential:NAME", read from $CREDENTIALS_DIRECTORY.
+struct KeyRef {
+  std::string path;         // of the file, also for a credential (resolved)
+  bool credential = false;  // then the file's mode is systemd's affair
+};
+
+struct Node {
+  std::string name;
+  KeyRef key;
+  std::string state;  // directory; empty unless set. Demanded of origins
+  int parents = 2;    // live at once, 1..8
+};
+
+enum class Backend { automatic, sendmmsg, xdp };
+
+struct Listen {
+  Endpoint address;
+  unsigned workers = 1;  // 1..number of CPUs
+  Backend backend = Backend::automatic;
+  std::uint32_t max_leases = 50000;
+};
+
+struct Upstream {
+  HostPort address;  // name or number
+  crypto::PublicKey public_key{};
+};
+
+struct Downstream {
+  std::string name;
+  crypto::PublicKey public_key{};
+};
+
+enum class Admission { open, ticket };
+enum class KeyMode { relay, ticket };
+
+struct SourceKey {
+  SourceId id;
+  crypto::PublicKey key{};
+};
+
+/// An origin's input: exactly one of rtp, wav, pcm.
+struct SourceInput {
+  SourceId id;
+  KeyRef signing_key;
+  Endpoint rtp;  // address to receive RTP on
+};
+
+struct Record {
+  std::string directory;
+};
+
+struct Group {
+  std::string name;
+  GroupId id;
+  std::vector<SourceKey> sources;
+  Admission admission = Admission::open;
+  KeyMode keys = KeyMode::relay;
+  std::uint8_t frame_ms = 20;
+  bool pinned = false;           // subscribe at once, not with the first downstream
+  Duration rotate = std::chrono::hours{1};  // an origin's epoch rotation; 0: only on command
+  std::optional<SourceInput> source;
+  std::optional<Record> record;
+};
+
+enum class LogLevel { debug, info, warning, error };
+
+struct Admin {
+  std::string socket;  // empty: none
+};
+
+struct Config {
+  Node node;
+  std::optional<Listen> listen;  // absent: serves nobody (a recorder)
+  std::vector<Upstream> upstreams;
+  std::vector<Downstream> downstreams;
+  std::vector<Group> groups;
+  Admin admin;
+  LogLevel log_level = LogLevel::info;
+  bool is_origin() const;
+};
+
+/// One problem: "edge.toml:14:11: listen.workers = 99: this machine has 2 CPUs; use 1 to 2".
+struct Problem {
+  std::string text;
+};
+
+struct Loaded {
+  std::optional<Config> config;   // absent: problems says why
+  std::vector<Problem> problems;  // all that were found, in the file's order
+};
+
+/// What the machine is, where a check depends on it.
+struct Machine {
+  unsigned cpus = 1;
+  std::string credentials_directory;  // empty: none
+};
+
+/// Parses and checks `text`; `file` is only for messages. Touches no file: neither keys nor directories are opened.
+Loaded parse(const std::string& text, const std::string& file, const Machine& machine);
+
+}  // namespace tiercast::config

@@ -1,0 +1,39 @@
+// Who speaks, proven: the source's Ed25519 signatures (RFC 8032) over frames and attestations, and the relay link's MAC.
+#pragma once
+
+#include "crypto/keys.hpp"
+#include "relay/wire/packets.hpp"
+
+namespace tiercast::crypto {
+
+using Signature = std::array<std::uint8_t, wire::kSignature>;
+using AttestHash = std::array<std::uint8_t, wire::kAttestHash>;
+using LinkMac = std::array<std::uint8_t, wire::kLinkMac>;
+
+/// Signs as one source. Holds the expanded secret key in guarded memory.
+class SourceSigner {
+ public:
+  explicit SourceSigner(const PrivateKey& seed);
+  const PublicKey& public_key() const { return public_key_; }
+  /// Ed25519 over "tiercast frame v1" ‖ datagram (header, ciphertext, tag). datagram ≤ kMaxSealed.
+  Signature sign_frame(Bytes datagram) const;
+  /// Ed25519 over "tiercast attest v1" ‖ signed_part (header to hashes).
+  Signature sign_attest(Bytes signed_part) const;
+
+ private:
+  Secret<64> secret_key_;
+  PublicKey public_key_;
+};
+
+bool verify_frame(const PublicKey& source, Bytes datagram, Bytes signature);
+bool verify_attest(const PublicKey& source, Bytes signed_part, Bytes signature);
+
+/// BLAKE2b-128 of a FRAME datagram (header, ciphertext, tag).
+AttestHash attest_hash(Bytes datagram);
+
+/// Keyed BLAKE2b-128 over all bytes before it on a relay link.
+LinkMac link_mac(std::span<const std::uint8_t, 32> key, Bytes datagram, Bytes signature = {});
+/// Constant time.
+bool verify_link_mac(std::span<const std::uint8_t, 32> key, Bytes all_before, Bytes mac);
+
+}  // namespace tiercast::crypto
