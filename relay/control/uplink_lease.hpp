@@ -1,0 +1,97 @@
+// A lease as its holder (a downstream) sees it: keepalives, tokens, round trip, CONTROL in both directions.
+// Used by relays towards their parents and by listeners. Knows no socket.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <optional>
+
+#include "relay/base/counter.hpp"
+#include "relay/base/random.hpp"
+#include "relay/control/join_initiator.hpp"
+#include "relay/control/replay_window.hpp"
+
+namespace tiercast::control {
+
+struct UplinkCounters {
+  Counter control_received, keepalives_sent, keepalives_acknowledged, moved_tokens;
+  Counter drop_malformed, drop_lease, drop_replayed, drop_forged, drop_record;
+  template <class F>
+  void each(F&& f) const {
+    f("uplink_control_received", control_received);
+    f("uplink_keepalive_sent", keepalives_sent);
+    f("uplink_keepalive_acknowledged", keepalives_acknowledged);
+    f("uplink_moved_token", moved_tokens);
+    f("uplink_drop_malformed", drop_malformed);
+    f("uplink_drop_lease", drop_lease);
+    f("uplink_drop_replayed", drop_replayed);
+    f("uplink_drop_forged", drop_forged);
+    f("uplink_drop_record", drop_record);
+  }
+};
+
+/// What a keepalive says beside its token; asked for when one is built.
+struct KeepaliveContents {
+  std::uint16_t loss = 0;
+  wire::Delivery delivery = wire::Delivery::unicast;
+  wire::EpochsHeld held;
+};
+
+class UplinkLease {
+ public:
+  /// The first keepalive is due at once: it echoes ACCEPT's token and so confirms the lease.
+  UplinkLease(const JoinGrant& grant, Random& random, Time now);
+
+  /// Opens a CONTROL datagram from upstream into `records` (≥ kMaxDatagram): its payload, or nullopt (counted).
+  /// Tokens and acknowledgements in it are taken here too; the caller walks the records for the rest.
+  std::optional<Bytes> on_control(Bytes datagram, MutableBytes records, Time now);
+
+  /// Seals records for upstream into `out`; the datagram.
+  Bytes seal(Bytes records, MutableBytes out);
+
+  /// A keepalive to send now, if one is due (every kKeepalive at a random phase; resent every kKeepaliveResend until
+  /// acknowledged): fill `contents` first. Empty: none due.
+  Bytes keepalive_if_due(const KeepaliveContents& contents, MutableBytes out, Time now);
+  bool keepalive_due(Time now) const { return now >= next_keepalive_; }
+  /// Something happened (silence, an unknown epoch, a token for a moved address): ask now. Not more often than every
+  /// 50 ms.
+  void hasten(Time now);
+  Time next_deadline() const { return next_keepalive_; }
+
+  LeaseId id() const { return id_; }
+  Lane lane() const { return lane_; }
+  Duration round_trip() const { return round_trip_; }  // smoothed (RFC 6298 §2)
+  Time last_heard() const { return last_heard_; }      // last authentic CONTROL
+  /// Since when a keepalive waits for its acknowledgement; nullopt: none does.
+  std::optional<Time> unanswered_since() const { return unanswered_since_; }
+  bool seeking() const { return seeking_; }  // the parent says that its own upstreams are dead
+  const InlineVector<NodeId, wire::kMaxPath>& path() const { return path_; }
+  bool expired(Time now) const;            // the last acknowledged token is older than kLeaseLife
+  bool handshake_old(Time now) const;      // kHandshakeLife is near: join anew
+  std::span<const std::uint8_t, 32> link_key() const { return link_key_->view(); }  // checks what comes from upstream
+  const UplinkCounters& counters() const { return counters_; }
+
+ private:
+  struct Sent {
+    std::uint32_t number = 0;
+    Time at;
+  };
+  LeaseId id_;
+  Lane lane_;
+  std::unique_ptr<crypto::Secret<64>> keys_;      // send ‖ receive
+  std::unique_ptr<crypto::Secret<32>> link_key_;  // of the upstream's direction
+  Random* random_;
+  wire::Token token_{};
+  std::uint64_t send_counter_ = 0;
+  ReplayWindow replay_;
+  std::uint32_t keepalive_number_ = 0;
+  std::array<Sent, 8> sent_{};
+  Time joined_, next_keepalive_, last_heard_, token_at_, last_sent_;
+  std::optional<Time> unanswered_since_;
+  Duration round_trip_;
+  bool seeking_ = false;
+  InlineVector<NodeId, wire::kMaxPath> path_;
+  UplinkCounters counters_;
+};
+
+}  // namespace tiercast::control

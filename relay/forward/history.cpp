@@ -1,0 +1,29 @@
+#include "relay/forward/history.hpp"
+
+#include <algorithm>
+
+namespace tiercast::forward {
+
+std::optional<std::uint64_t> History::add_attestation(Bytes datagram) {
+  const std::uint64_t number = attested_.load(std::memory_order_relaxed) + 1;
+  const auto slot = attestations_.claim(number);
+  if (!slot || datagram.size() > slot->size()) return std::nullopt;
+  std::copy(datagram.begin(), datagram.end(), slot->begin());
+  attestations_.publish(number, datagram.size(), 0);
+  attested_.store(number, std::memory_order_release);
+  return number;
+}
+
+SlotRing::Pin History::attestation_covering(Sequence s) const {
+  const std::uint64_t newest = attested_.load(std::memory_order_acquire);
+  const std::uint64_t oldest = newest > attestations_.size() ? newest - attestations_.size() : 0;
+  for (std::uint64_t number = newest; number > oldest; --number) {
+    SlotRing::Pin pin = attestations_.pin(number);
+    if (!pin) continue;
+    const auto attest = wire::parse_attest(pin.datagram());
+    if (attest && attest->covers(s)) return pin;
+  }
+  return {};
+}
+
+}  // namespace tiercast::forward

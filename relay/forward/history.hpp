@@ -1,0 +1,48 @@
+// A group's recent past: sealed frames by sequence, attestations by the order in which they came. What the feed writes
+// here once is what every worker sends from, resends from, and what a joiner resumes from.
+#pragma once
+
+#include "relay/forward/slot_ring.hpp"
+#include "relay/wire/packets.hpp"
+
+namespace tiercast::forward {
+
+class History {
+ public:
+  /// Room for `frames` frames (kHistory / frame length). Attestations: one every 500 ms and some spare.
+  explicit History(std::size_t frames) : frames_(frames), attestations_(kAttestations) {}
+
+  // --- the feed's ---
+  std::optional<MutableBytes> claim_frame(Sequence s) { return frames_.claim(s.value); }
+  void publish_frame(Sequence s, std::size_t length) {
+    frames_.publish(s.value, length, wire::kSignature);
+    if (s.value > newest_.load(std::memory_order_relaxed)) newest_.store(s.value, std::memory_order_release);
+  }
+  /// Keeps an ATTEST; its number, or nullopt: the slot is held by a reader.
+  std::optional<std::uint64_t> add_attestation(Bytes datagram);
+
+  // --- anybody's ---
+  SlotRing::Pin frame(Sequence s) const { return frames_.pin(s.value); }
+  bool has(Sequence s) const { return frames_.has(s.value); }
+  SlotRing::Pin attestation(std::uint64_t number) const { return attestations_.pin(number); }
+  /// The newest attestation that covers a sequence.
+  SlotRing::Pin attestation_covering(Sequence s) const;
+  /// 0: nothing yet.
+  Sequence newest() const { return Sequence{newest_.load(std::memory_order_acquire)}; }
+  std::size_t frames() const { return frames_.size(); }
+  /// Older sequences than this are forgotten.
+  Sequence oldest() const {
+    const std::uint64_t newest = newest_.load(std::memory_order_acquire);
+    return Sequence{newest >= frames_.size() ? newest - frames_.size() + 1 : 0};
+  }
+  std::size_t bytes_reserved() const { return frames_.bytes_reserved() + attestations_.bytes_reserved(); }
+
+ private:
+  static constexpr std::size_t kAttestations = 64;
+  SlotRing frames_;
+  SlotRing attestations_;
+  std::atomic<std::uint64_t> newest_{0};
+  std::atomic<std::uint64_t> attested_{0};
+};
+
+}  // namespace tiercast::forward

@@ -1,0 +1,49 @@
+// Answering: who may be sent what again. Budgets of DESIGN "Resending": per lease a burst, a refill at a share of the
+// stream's rate, each sequence at most three times; per node the greater of a share of its fan-out and a floor.
+#pragma once
+
+#include <array>
+
+#include "relay/base/types.hpp"
+#include "relay/wire/limits.hpp"
+
+namespace tiercast::forward {
+
+/// One lease's budget; made when its first NACK comes, so a lease that never asks costs nothing.
+class LeaseResendBudget {
+ public:
+  LeaseResendBudget(std::chrono::milliseconds frame, Time now);
+  /// May this sequence be sent to the lease now? Takes from the budget if so. Paced: the burst itself is spread at
+  /// kResendPace × real time: `not_before` is when it may leave (≥ now).
+  bool take(Sequence sequence, Time now, Time& not_before);
+
+ private:
+  std::chrono::milliseconds frame_;
+  double tokens_;
+  Time refilled_;
+  Time next_send_;
+  struct Sent {
+    Sequence sequence;
+    std::uint8_t times = 0;
+  };
+  std::array<Sent, wire::kResendBurst> sent_{};
+};
+
+/// The whole worker's: max(kNodeResendShare × fan-out rate, kResendBurst + kNodeResendPerRelay × relay leases a second).
+class NodeResendBudget {
+ public:
+  explicit NodeResendBudget(Time now);
+  /// Datagrams sent by normal fan-out since the last call; relay leases now.
+  void on_fan_out(std::uint64_t datagrams, Time now);
+  void set_relays(std::uint32_t relays) { relays_ = relays; }
+  bool take(Time now);
+
+ private:
+  double tokens_;
+  double fan_out_rate_ = 0;  // datagrams a second, over the last second
+  std::uint64_t window_sent_ = 0;
+  Time window_start_, refilled_;
+  std::uint32_t relays_ = 0;
+};
+
+}  // namespace tiercast::forward
