@@ -2,6 +2,8 @@
 // behind it the values are trusted. Errors carry file, line and column and say what would be right.
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -77,8 +79,10 @@ struct Group {
 
 enum class LogLevel { debug, info, warning, error };
 
+inline constexpr const char* kDefaultAdminSocket = "/run/tiercast/admin.sock";
+
 struct Admin {
-  std::string socket;  // empty: none
+  std::string socket;  // empty: none. [admin] without a socket has kDefaultAdminSocket
 };
 
 struct Config {

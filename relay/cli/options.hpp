@@ -1,0 +1,90 @@
+// What each subcommand was asked to do, as plain structs: already checked, nothing of the command line left in them.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "config/config.hpp"
+#include "crypto/keys.hpp"
+#include "relay/base/endpoint.hpp"
+
+namespace tiercast::cli {
+
+inline constexpr const char* kDefaultSocket = config::kDefaultAdminSocket;
+
+struct RunOptions {
+  std::string config;  // file
+};
+
+struct CheckOptions {
+  std::string config;  // file
+};
+
+/// Which of the two kinds of private key: a node's (X25519) or a source's (Ed25519 seed). Both look alike.
+enum class KeyKind { node, source };
+
+struct KeygenOptions {
+  KeyKind kind = KeyKind::node;
+  std::string output;  // file to create; empty: the private key goes to stdout
+};
+
+struct PubkeyOptions {
+  KeyKind kind = KeyKind::node;
+  std::string file;  // empty: stdin
+};
+
+struct ListenOptions {
+  /// Parents at once, 1..16, as on a relay.
+  std::vector<config::Upstream> parents;
+  GroupId group;
+  std::vector<config::SourceKey> source_keys;  // 1..2, distinct ids
+  bool strict = false;                         // play only what is attested
+  std::string output;                          // Ogg Opus file, "-": stdout, empty: none
+  std::optional<HostPort> rtp;                 // send RTP there (name or number)
+  std::string sdp;                             // write the session's description there; only with rtp
+  std::optional<Duration> seconds;             // stop after so long; absent: at the broadcast's end or a signal
+  std::optional<Duration> playout;             // playout delay; absent: the protocol's default
+  std::string report;                          // JSON statistics at the end: file, "-": stdout, empty: none
+  std::string frame_log;                       // one line per played frame: file, "-": stdout, empty: none
+  bool quiet = false;
+};
+
+struct StatusOptions {
+  std::string socket = kDefaultSocket;
+  bool json = false;
+};
+
+/// `group` is a group's name or its id in digits (a group's name is never digits alone).
+struct EndOptions {
+  std::string group;
+  std::string socket = kDefaultSocket;
+};
+
+struct RotateOptions {
+  std::string group;
+  std::string socket = kDefaultSocket;
+};
+
+/// A range of addresses to spread destinations over.
+struct AddressRange {
+  Endpoint first;       // the address with its host bits cleared; port 0
+  unsigned prefix = 0;  // bits, of the address's own family: 0..32 or 0..128
+};
+
+struct BenchFanoutOptions {
+  std::uint32_t destinations = 10000;
+  std::uint32_t frames = 100;
+  std::uint32_t payload = 180;                                // bytes of a datagram, 1..1232
+  std::vector<std::string> backends = {"floor", "sendmmsg"};  // of sendto, floor, sendmmsg; run interleaved
+  std::optional<AddressRange> to;                             // absent: loopback
+  std::string interface;                                      // empty: the route's
+  std::uint32_t rounds = 5;                                   // of each backend; the median counts
+  bool json = false;
+};
+
+using Options = std::variant<RunOptions, CheckOptions, KeygenOptions, PubkeyOptions, ListenOptions, StatusOptions,
+                             EndOptions, RotateOptions, BenchFanoutOptions>;
+
+}  // namespace tiercast::cli
