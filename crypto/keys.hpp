@@ -1,4 +1,5 @@
-// Node keys (X25519) and source or ticket keys (Ed25519), and their base64 text form (WireGuard's: one line, 44 characters).
+// Node keys (X25519) and source or ticket keys (Ed25519), and their base64 text form (WireGuard's: one line, 44
+// characters).
 #pragma once
 
 #include <optional>
@@ -18,7 +19,10 @@ PrivateKey generate_private_key(Random& random);
 PublicKey node_public_key(const PrivateKey& key);
 /// RFC 8032.
 PublicKey signing_public_key(const PrivateKey& seed);
+/// RFC 7748 §6.1. False: the result would be all zeros (a point of low order); `out` is then zeros.
+bool diffie_hellman(std::span<std::uint8_t, 32> out, const PrivateKey& own, const PublicKey& theirs);
 
+/// The caller wipes the text of a private key.
 std::string to_base64(Bytes key);
 /// Strict: exactly the 44 characters of 32 bytes. nullopt otherwise. Constant time in the contents.
 std::optional<PublicKey> public_key_from_base64(std::string_view text);

@@ -1,4 +1,5 @@
-// Secrets in guarded, locked, wiped memory (sodium_malloc). Move-only; never printed, never compared but in constant time.
+// Secrets in guarded, locked, wiped memory (sodium_malloc). Move-only; never printed, never compared but in constant
+// time. Knows nothing of what a secret is for.
 #pragma once
 
 #include <array>
@@ -15,7 +16,9 @@ void wipe(MutableBytes secret);
 /// Constant time. False also when the lengths differ.
 bool equal(Bytes a, Bytes b);
 
-/// `size` bytes of guarded memory. Throws std::bad_alloc at construction when it cannot be had (start-up only).
+/// `size` bytes of guarded memory, zeros at first. Up to 64 bytes are a cell of a shared guarded slab (no system call
+/// but for a new slab), more are a mapping of their own. Throws std::bad_alloc when it cannot be had. A moved-from one
+/// is empty: nothing but assigning and destroying is left to it.
 class SecretMemory {
  public:
   explicit SecretMemory(std::size_t size);
@@ -36,7 +39,9 @@ template <std::size_t N>
 class Secret {
  public:
   Secret() : memory_(N) {}  // zeros
-  explicit Secret(std::span<const std::uint8_t, N> from) : memory_(N) { std::memcpy(memory_.bytes().data(), from.data(), N); }
+  explicit Secret(std::span<const std::uint8_t, N> from) : memory_(N) {
+    std::memcpy(memory_.bytes().data(), from.data(), N);
+  }
   std::span<std::uint8_t, N> bytes() { return memory_.bytes().template first<N>(); }
   std::span<const std::uint8_t, N> view() const { return memory_.view().template first<N>(); }
 

@@ -1,4 +1,5 @@
-// Who speaks, proven: the source's Ed25519 signatures (RFC 8032) over frames and attestations, and the relay link's MAC.
+// Who speaks, proven: the source's Ed25519 signatures (RFC 8032) over frames and attestations, and the relay link's
+// MAC.
 #pragma once
 
 #include "crypto/keys.hpp"
@@ -10,6 +11,8 @@ using Signature = std::array<std::uint8_t, wire::kSignature>;
 using AttestHash = std::array<std::uint8_t, wire::kAttestHash>;
 using LinkMac = std::array<std::uint8_t, wire::kLinkMac>;
 
+inline constexpr std::size_t kMaxSigned = 32 + wire::kMaxDatagram;  // a label and a datagram
+
 /// Signs as one source. Holds the expanded secret key in guarded memory.
 class SourceSigner {
  public:
@@ -19,12 +22,16 @@ class SourceSigner {
   Signature sign_frame(Bytes datagram) const;
   /// Ed25519 over "tiercast attest v1" ‖ signed_part (header to hashes).
   Signature sign_attest(Bytes signed_part) const;
+  /// Ed25519 over label ‖ message, together ≤ kMaxSigned bytes: what both of the above are.
+  Signature sign(Bytes label, Bytes message) const;
 
  private:
   Secret<64> secret_key_;
   PublicKey public_key_;
 };
 
+/// All verifiers: false also when the signature is not 64 bytes, or the message longer than anything that is signed.
+bool verify(const PublicKey& source, Bytes label, Bytes message, Bytes signature);
 bool verify_frame(const PublicKey& source, Bytes datagram, Bytes signature);
 bool verify_attest(const PublicKey& source, Bytes signed_part, Bytes signature);
 

@@ -1,0 +1,79 @@
+#include "crypto/keys.hpp"
+
+#include <sodium.h>
+
+#include "crypto/blake2b.hpp"
+
+namespace tiercast::crypto {
+namespace {
+
+constexpr std::size_t kKeyText = 44;  // 32 bytes in base64, with its one '='
+static_assert(sodium_base64_ENCODED_LEN(32, sodium_base64_VARIANT_ORIGINAL) == kKeyText + 1);
+
+bool from_base64(std::string_view text, std::span<std::uint8_t, 32> out) {
+  // libsodium 1.0.18 takes some bytes from 0x80 on for characters of the alphabet.
+  unsigned high = 0;
+  for (const char c : text) high |= static_cast<unsigned char>(c);
+  if (text.size() != kKeyText || (high & 0x80U) != 0) return false;
+  std::size_t length = 0;
+  const char* end = nullptr;
+  // Refuses other characters, missing padding and stray bits behind the last byte.
+  return sodium_base642bin(out.data(), out.size(), text.data(), text.size(), nullptr, &length, &end,
+                           sodium_base64_VARIANT_ORIGINAL) == 0 &&
+         length == out.size() && end == text.data() + text.size();
+}
+
+}  // namespace
+
+PrivateKey generate_private_key(Random& random) {
+  PrivateKey key;
+  random.fill(key.bytes());
+  return key;
+}
+
+PublicKey node_public_key(const PrivateKey& key) {
+  PublicKey out;
+  crypto_scalarmult_curve25519_base(out.data(), key.view().data());
+  return out;
+}
+
+PublicKey signing_public_key(const PrivateKey& seed) {
+  PublicKey out;
+  Scratch<crypto_sign_ed25519_SECRETKEYBYTES> expanded;
+  crypto_sign_ed25519_seed_keypair(out.data(), expanded.bytes().data(), seed.view().data());
+  return out;
+}
+
+bool diffie_hellman(std::span<std::uint8_t, 32> out, const PrivateKey& own, const PublicKey& theirs) {
+  // libsodium refuses points of low order and all-zero results (RFC 7748 §6.1, last paragraph).
+  if (crypto_scalarmult_curve25519(out.data(), own.view().data(), theirs.data()) == 0) return true;
+  wipe(out);
+  return false;
+}
+
+std::string to_base64(Bytes key) {
+  std::string text(sodium_base64_encoded_len(key.size(), sodium_base64_VARIANT_ORIGINAL), '\0');
+  sodium_bin2base64(text.data(), text.size(), key.data(), key.size(), sodium_base64_VARIANT_ORIGINAL);
+  text.pop_back();  // its terminating zero
+  return text;
+}
+
+std::optional<PublicKey> public_key_from_base64(std::string_view text) {
+  PublicKey key{};
+  if (!from_base64(text, key)) return std::nullopt;
+  return key;
+}
+
+std::optional<PrivateKey> private_key_from_base64(std::string_view text) {
+  PrivateKey key;
+  if (!from_base64(text, key.bytes())) return std::nullopt;
+  return key;
+}
+
+NodeId node_id(const PublicKey& key) {
+  std::array<std::uint8_t, 32> hash{};
+  Blake2b{hash.size()}.add(key).finish(hash);
+  return NodeId{load_be<8>(hash.data())};
+}
+
+}  // namespace tiercast::crypto
