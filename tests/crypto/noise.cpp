@@ -287,6 +287,16 @@ TEST_CASE("IK tells the responder who came, and another's key is another's name"
   CHECK(responder.remote_static() == node_public_key(pair.own));
 }
 
+TEST_CASE("IK's responder has heard of nobody while the message that names one is refused") {
+  Pair pair{Pattern::ik};
+  auto initiator = pair.initiator();
+  auto responder = pair.responder();
+  auto message = Pair::write(initiator, kPayload);
+  message.back() ^= 1;  // the name verifies, the payload does not
+  REQUIRE_FALSE(Pair::reads(responder, message));
+  CHECK(responder.remote_static() == PublicKey{});
+}
+
 TEST_CASE("IK and NK do not pass for each other") {
   Pair ik{Pattern::ik};
   Pair nk{Pattern::nk};
