@@ -22,14 +22,12 @@ class LeaseResendBudget {
   double tokens_;
   Time refilled_;
   Time next_send_;
-  struct Sent {
-    Sequence sequence;
-    std::uint8_t times = 0;
-  };
-  std::array<Sent, wire::kResendBurst> sent_{};
+  // The last kResendBurst different sequences and how often each was sent, the latest last: sequence u48 ‖ times u16.
+  std::array<std::uint64_t, wire::kResendBurst> sent_{};
 };
 
-/// The whole worker's: max(kNodeResendShare × fan-out rate, kResendBurst + kNodeResendPerRelay × relay leases a second).
+/// The whole worker's: a bucket that refills at max(kNodeResendShare × fan-out rate, kNodeResendPerRelay × relay
+/// leases) a second, and holds one second of that, but never less than kResendBurst: one lease's burst always fits.
 class NodeResendBudget {
  public:
   explicit NodeResendBudget(Time now);
@@ -39,6 +37,7 @@ class NodeResendBudget {
   bool take(Time now);
 
  private:
+  void measure(Time now);
   double tokens_;
   double fan_out_rate_ = 0;  // datagrams a second, over the last second
   std::uint64_t window_sent_ = 0;

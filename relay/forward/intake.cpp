@@ -1,0 +1,189 @@
+#include "relay/forward/intake.hpp"
+
+#include <algorithm>
+#include <cassert>
+
+namespace tiercast::forward {
+namespace {
+
+bool same(Bytes a, Bytes b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); }
+
+/// What lies between header and link MAC can be a datagram of this type at all. ATTEST's own parser looks closer.
+bool plausible(wire::Type type, std::size_t length) {
+  switch (type) {
+    case wire::Type::frame: return length >= wire::kHeader + wire::kTag && length <= wire::kMaxSealed;
+    case wire::Type::idle: return length == wire::kHeader;
+    default: return length >= wire::kHeader;
+  }
+}
+
+}  // namespace
+
+bool ActiveSource::admit(SourceId source, Time now) {
+  if (!would_admit(source, now)) return false;
+  take_over(source, now);
+  return true;
+}
+
+void ActiveSource::take_over(SourceId source, Time now) {
+  current_ = source;
+  heard_ = now;
+}
+
+Intake::Intake(GroupId group, std::span<const Source> sources, History& history, Duration silence)
+    : group_(group), history_(history), active_(silence) {
+  for (const Source& s : sources) {
+    [[maybe_unused]] const bool fits = sources_.push_back(s);
+    assert(fits);  // config has at most kMaxSources
+  }
+}
+
+IntakeResult Intake::on_datagram(Bytes datagram, std::span<const std::uint8_t, 32> link_key, Time now) {
+  const auto header = wire::parse_header(datagram);
+  if (!header) return drop(counters_.drop_malformed);
+  if (header->group != group_) return drop(counters_.drop_group, *header);
+  const std::size_t trailers = wire::trailer_size(header->type, wire::Trailers::link);
+  if (datagram.size() < trailers || !plausible(header->type, datagram.size() - trailers))
+    return drop(counters_.drop_malformed, *header);
+
+  const Bytes before_mac = datagram.first(datagram.size() - wire::kLinkMac);
+  if (!crypto::verify_link_mac(link_key, before_mac, datagram.last(wire::kLinkMac)))
+    return drop(counters_.drop_link_mac, *header);
+
+  switch (header->type) {
+    case wire::Type::frame: {
+      const std::size_t sealed = before_mac.size() - wire::kSignature;
+      return on_frame(*header, before_mac.first(sealed), before_mac.subspan(sealed), now);
+    }
+    case wire::Type::attest: return on_attest(*header, before_mac);
+    case wire::Type::idle: counters_.idles.add(); return {.taken = Taken::idle, .header = *header, .opaque = {}};
+    default: return on_opaque(*header, before_mac);
+  }
+}
+
+IntakeResult Intake::on_frame(const wire::Header& header, Bytes sealed, Bytes signature, Time now) {
+  // Cheap before dear: nothing up to the signature's check changes any state.
+  const Sequence sequence = header.sequence;
+  if (sequence.value == 0) return drop(counters_.drop_malformed, header);  // history's "nothing"
+  if (sequence < history_.oldest()) return drop(counters_.drop_stale, header);
+  const Source* from = source(header.source);
+  if (!from) return drop(counters_.drop_source, header);
+  if (const SlotRing::Pin stored = history_.frame(sequence)) return compare(header, stored, sealed, signature);
+
+  const bool advances = sequence > history_.newest();
+  const bool ahead = far_ahead(sequence);
+  if (!ahead && !may_advance(header, now)) return drop(counters_.drop_inactive_source, header);
+  if (!crypto::verify_frame(from->key, sealed, signature)) return drop(counters_.drop_signature, header);
+  if (ahead && !may_leap(header, now)) {
+    stray_ = std::max(stray_, sequence);
+    return drop(counters_.drop_ahead, header);
+  }
+
+  const auto slot = history_.claim_frame(sequence);
+  if (!slot) return drop(counters_.drop_pinned, header);
+  std::copy(sealed.begin(), sealed.end(), slot->begin());
+  std::copy(signature.begin(), signature.end(), slot->begin() + static_cast<std::ptrdiff_t>(sealed.size()));
+  history_.publish_frame(sequence, sealed.size());
+
+  if (advances) {
+    if (active_.current() != header.source) active_since_ = sequence;
+    active_.take_over(header.source, now);
+    advanced_ = now;
+  }
+  opaque_allowance_ = std::min(opaque_allowance_ + 1, kOpaqueBurst);
+  counters_.frames.add();
+  return {.taken = Taken::fresh, .header = header, .opaque = {}};
+}
+
+/// The slot holds this sequence: is it the same frame?
+IntakeResult Intake::compare(const wire::Header& header, const SlotRing::Pin& stored, Bytes sealed, Bytes signature) {
+  if (same(stored.datagram(), sealed) && same(stored.signature(), signature)) {
+    counters_.duplicates.add();
+    return {.taken = Taken::duplicate, .header = header, .opaque = {}};
+  }
+  // The standby source's frame for a sequence that is taken: an everyday thing where both speak, not worth 48 µs.
+  const auto kept = wire::parse_header(stored.datagram());
+  if (kept && kept->source != header.source) return drop(counters_.drop_inactive_source, header);
+  // A source that signed two frames for one sequence, or a forger: people will want to know which.
+  const bool proven = crypto::verify_frame(source(header.source)->key, sealed, signature);
+  return drop(proven ? counters_.drop_conflict : counters_.drop_signature, header);
+}
+
+bool Intake::far_ahead(Sequence sequence) const {
+  const Sequence newest = history_.newest();
+  return newest.value != 0 && sequence.value - newest.value > history_.frames() && sequence > newest;
+}
+
+bool Intake::may_leap(const wire::Header& header, Time now) const {
+  if (stray_.value != 0 && header.sequence > stray_ && header.sequence.value - stray_.value <= history_.frames())
+    return true;
+  return active_.would_admit(header.source, now) && (header.jumps() || now - advanced_ > kCutOff);
+}
+
+/// Within reach of history: the active source's, one that may become it, or a hole's filling from before it was.
+bool Intake::may_advance(const wire::Header& header, Time now) const {
+  if (header.sequence > history_.newest()) return active_.would_admit(header.source, now);
+  return active_.current() == header.source || header.sequence < active_since_;
+}
+
+IntakeResult Intake::on_attest(const wire::Header& header, Bytes datagram) {
+  const auto attest = wire::parse_attest(datagram);
+  if (!attest) return drop(counters_.drop_malformed, header);
+  // Before the first frame there is nothing that it could prove, and no telling how old it is.
+  const Sequence last = header.sequence.plus(attest->count - 1u);
+  if (history_.newest().value == 0 || last < history_.oldest()) return drop(counters_.drop_stale, header);
+  const Source* from = source(header.source);
+  if (!from) return drop(counters_.drop_source, header);
+
+  SlotRing::Pin stored;
+  for (const SeenAttest& seen : seen_attests_) {
+    if (seen.count != attest->count || seen.first != header.sequence || seen.epoch != header.epoch ||
+        seen.source != header.source)
+      continue;
+    stored = history_.attestation(seen.number);
+    if (stored) break;
+  }
+  if (stored && same(stored.datagram(), datagram)) {
+    counters_.duplicates.add();
+    return {.taken = Taken::duplicate, .header = header, .opaque = {}};
+  }
+  if (!crypto::verify_attest(from->key, attest->signed_part, attest->signature))
+    return drop(counters_.drop_signature, header);
+  if (stored) return drop(counters_.drop_conflict, header);
+  const auto number = history_.add_attestation(datagram);
+  if (!number) return drop(counters_.drop_pinned, header);
+  seen_attests_[next_seen_] = {header.source, header.epoch, header.sequence, attest->count, *number};
+  next_seen_ = (next_seen_ + 1) % seen_attests_.size();
+  counters_.attestations.add();
+  return {.taken = Taken::fresh, .header = header, .attestation = *number, .opaque = {}};
+}
+
+IntakeResult Intake::on_opaque(const wire::Header& header, Bytes datagram) {
+  const Sequence newest = history_.newest();
+  if (newest.value == 0 || header.sequence < history_.oldest()) return drop(counters_.drop_stale, header);
+  if (far_ahead(header.sequence)) return drop(counters_.drop_ahead, header);
+  const auto hash = crypto::attest_hash(datagram);
+  const std::uint64_t short_hash = load_be<8>(hash.data());
+  if (std::find(seen_opaque_.begin(), seen_opaque_.end(), short_hash) != seen_opaque_.end()) {
+    counters_.duplicates.add();
+    return {.taken = Taken::duplicate, .header = header, .opaque = {}};
+  }
+  if (opaque_allowance_ == 0) return drop(counters_.drop_opaque_rate, header);
+  --opaque_allowance_;
+  seen_opaque_[next_opaque_] = short_hash;
+  next_opaque_ = (next_opaque_ + 1) % seen_opaque_.size();
+  counters_.opaques.add();
+  return {.taken = Taken::opaque, .header = header, .opaque = datagram};
+}
+
+IntakeResult Intake::drop(Counter& reason, const wire::Header& header) {
+  reason.add();
+  return {.taken = Taken::dropped, .header = header, .opaque = {}};
+}
+
+const Source* Intake::source(SourceId id) const {
+  const auto* at = std::find_if(sources_.begin(), sources_.end(), [&](const Source& s) { return s.id == id; });
+  return at == sources_.end() ? nullptr : at;
+}
+
+}  // namespace tiercast::forward

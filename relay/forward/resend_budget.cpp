@@ -1,0 +1,69 @@
+#include "relay/forward/resend_budget.hpp"
+
+#include <algorithm>
+
+namespace tiercast::forward {
+namespace {
+
+constexpr unsigned kTimesBits = 16;
+constexpr std::uint64_t kTimes = (std::uint64_t{1} << kTimesBits) - 1;
+
+double seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
+
+/// Time since `since`, which moves to `now`; never negative.
+double elapsed(Time& since, Time now) {
+  const double s = std::max(0.0, seconds(now - since));
+  since = std::max(since, now);
+  return s;
+}
+
+}  // namespace
+
+LeaseResendBudget::LeaseResendBudget(std::chrono::milliseconds frame, Time now)
+    : frame_(frame), tokens_(wire::kResendBurst), refilled_(now), next_send_(now) {}
+
+bool LeaseResendBudget::take(Sequence sequence, Time now, Time& not_before) {
+  const double rate = wire::kResendRefill / seconds(frame_);
+  tokens_ = std::min<double>(wire::kResendBurst, tokens_ + rate * elapsed(refilled_, now));
+
+  const auto known = std::find_if(sent_.begin(), sent_.end(), [&](std::uint64_t sent) {
+    return (sent & kTimes) != 0 && sent >> kTimesBits == sequence.value;
+  });
+  const std::uint64_t times = known == sent_.end() ? 0 : *known & kTimes;
+  if (times >= wire::kResendPerSequence || tokens_ < 1.0) return false;
+  tokens_ -= 1.0;
+
+  // It becomes the latest: what was sent longest ago is the first to be forgotten.
+  const auto place = known == sent_.end() ? sent_.begin() : known;
+  std::rotate(place, place + 1, sent_.end());
+  sent_.back() = sequence.value << kTimesBits | (times + 1);
+
+  not_before = std::max(now, next_send_);
+  next_send_ = not_before + std::chrono::duration_cast<Duration>(frame_ / wire::kResendPace);
+  return true;
+}
+
+NodeResendBudget::NodeResendBudget(Time now) : tokens_(wire::kResendBurst), window_start_(now), refilled_(now) {}
+
+void NodeResendBudget::measure(Time now) {
+  if (now - window_start_ < 1s) return;
+  fan_out_rate_ = static_cast<double>(window_sent_) / seconds(now - window_start_);
+  window_sent_ = 0;
+  window_start_ = now;
+}
+
+void NodeResendBudget::on_fan_out(std::uint64_t datagrams, Time now) {
+  window_sent_ += datagrams;
+  measure(now);
+}
+
+bool NodeResendBudget::take(Time now) {
+  measure(now);
+  const double rate = std::max(wire::kNodeResendShare * fan_out_rate_, double{wire::kNodeResendPerRelay} * relays_);
+  tokens_ = std::min(std::max<double>(wire::kResendBurst, rate), tokens_ + rate * elapsed(refilled_, now));
+  if (tokens_ < 1.0) return false;
+  tokens_ -= 1.0;
+  return true;
+}
+
+}  // namespace tiercast::forward
