@@ -1,0 +1,204 @@
+"""Speech, real encoders that send it as RTP, and readers for what comes out: pcap, RTP and Ogg Opus. For tests that
+compare Opus packets bit for bit. Knows nothing of tiercast."""
+import glob
+import os
+import signal
+import struct
+import subprocess
+import time
+from collections import namedtuple
+
+SOUNDS = "/usr/share/asterisk/sounds/en"
+
+
+def make_speech(path, seconds):
+    """A WAV file, 48 kHz mono, of so many seconds of a person speaking."""
+    recordings = sorted(glob.glob(f"{SOUNDS}/*.g722"), key=os.path.getsize, reverse=True)
+    if not recordings:
+        raise RuntimeError(f"no speech in {SOUNDS}: apt-get install asterisk-core-sounds-en-g722")
+    speech = bytearray()
+    while len(speech) < seconds * 8000:  # G.722: 64 kbit/s
+        for recording in recordings:
+            with open(recording, "rb") as file:
+                speech += file.read()
+            if len(speech) >= seconds * 8000:
+                break
+    subprocess.run(["ffmpeg", "-nostdin", "-v", "error", "-y", "-f", "g722", "-i", "-", "-t", str(seconds), "-ar", "48000",
+                    "-ac", "1", path], input=bytes(speech), check=True)
+    return path
+
+
+class Encoder:
+    """A real encoder that plays a WAV file in real time as RTP to a port of its own host: "ffmpeg" or "gstreamer"."""
+
+    def __init__(self, host, wav, port=5004, kind="ffmpeg", frame_ms=20, address="127.0.0.1", log=subprocess.DEVNULL):
+        if kind == "ffmpeg":
+            command = ["ffmpeg", "-nostdin", "-v", "warning", "-re", "-i", wav, "-c:a", "libopus", "-b:a", "24k",
+                       "-application", "voip", "-frame_duration", str(frame_ms), "-f", "rtp", f"rtp://{address}:{port}"]
+        else:
+            command = ["gst-launch-1.0", "-q", "filesrc", f"location={wav}", "!", "wavparse", "!", "audioconvert", "!",
+                       "audioresample", "!", "opusenc", "bitrate=24000", f"frame-size={frame_ms}", "!", "rtpopuspay", "!",
+                       "udpsink", f"host={address}", f"port={port}"]
+        self.process = host.popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log)
+
+    def wait(self, timeout):
+        """To the file's end."""
+        status = self.process.wait(timeout)
+        if status != 0:
+            raise RuntimeError(f"the encoder ended with status {status}")
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+
+class Capture:
+    """tcpdump on one interface of a host, ready when constructed."""
+
+    def __init__(self, host, path, interface="lo", expression="udp dst port 5004"):
+        self.path = path
+        self.process = host.popen(["tcpdump", "-Z", "root", "-i", interface, "-n", "-s", "0", "-B", "8192", "-U",
+                                   "--immediate-mode", "-w", path, expression], stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        said = b""
+        while b"listening on" not in said:
+            line = self.process.stderr.readline()
+            if not line:
+                raise RuntimeError(f"tcpdump: {said.decode().strip()}")
+            said += line
+
+    def stop(self):
+        """Ends it; the UDP datagrams it saw."""
+        if self.process.poll() is None:
+            time.sleep(0.2)  # what the kernel has not handed over yet
+            self.process.send_signal(signal.SIGINT)
+        said = self.process.communicate()[1].decode()
+        if " 0 packets dropped by kernel" not in " " + said.replace("\n", " "):
+            raise RuntimeError(f"tcpdump lost packets: {said.strip()}")
+        return read_pcap(self.path)
+
+
+Datagram = namedtuple("Datagram", "time source destination payload fragment")  # addresses: (bytes, port)
+
+
+def read_pcap(path):
+    """The UDP datagrams of a capture of Ethernet frames (loopback too), IPv4 and IPv6."""
+    with open(path, "rb") as file:
+        data = file.read()
+    order = {b"\xd4\xc3\xb2\xa1": "<", b"\xa1\xb2\xc3\xd4": ">"}[data[:4]]
+    if struct.unpack_from(order + "I", data, 20)[0] != 1:
+        raise ValueError(f"{path}: not Ethernet")
+    out, at = [], 24
+    while at + 16 <= len(data):
+        seconds, micros, length, _ = struct.unpack_from(order + "IIII", data, at)
+        frame = data[at + 16:at + 16 + length]
+        at += 16 + length
+        kind = struct.unpack_from(">H", frame, 12)[0]
+        ip = frame[14:]
+        if kind == 0x0800 and ip[9] == 17:
+            fragment = (struct.unpack_from(">H", ip, 6)[0] & 0x3fff) != 0
+            source, destination, udp = ip[12:16], ip[16:20], ip[(ip[0] & 15) * 4:struct.unpack_from(">H", ip, 2)[0]]
+        elif kind == 0x86dd and ip[6] == 17:
+            fragment = False
+            source, destination, udp = ip[8:24], ip[24:40], ip[40:40 + struct.unpack_from(">H", ip, 4)[0]]
+        else:
+            continue
+        from_port, to_port = struct.unpack_from(">HH", udp)
+        out.append(Datagram(seconds + micros / 1e6, (source, from_port), (destination, to_port), udp[8:], fragment))
+    return out
+
+
+Rtp = namedtuple("Rtp", "sequence timestamp ssrc payload_type marker payload")
+
+
+def read_rtp(datagram):
+    """RFC 3550 §5.1, with CSRCs, extension and padding taken off."""
+    first, second, sequence, timestamp, ssrc = struct.unpack_from(">BBHII", datagram)
+    if first >> 6 != 2:
+        raise ValueError("not RTP")
+    start, end = 12 + (first & 15) * 4, len(datagram)
+    if first & 0x10:
+        start += 4 + 4 * struct.unpack_from(">H", datagram, start + 2)[0]
+    if first & 0x20:
+        end -= datagram[-1]
+    return Rtp(sequence, timestamp, ssrc, second & 0x7f, second >> 7, datagram[start:end])
+
+
+def opus_packets(datagrams):
+    """The Opus packets of an RTP capture in the sender's order, each once."""
+    packets, seen = [], set()
+    for datagram in datagrams:
+        rtp = read_rtp(datagram.payload)
+        if (rtp.ssrc, rtp.timestamp, rtp.sequence) not in seen:
+            seen.add((rtp.ssrc, rtp.timestamp, rtp.sequence))
+            packets.append(rtp.payload)
+    return packets
+
+
+OggOpus = namedtuple("OggOpus", "head tags packets granules ended")  # granules: of each page that ends a packet
+
+
+def _ogg_crc_table():
+    table = []
+    for i in range(256):
+        crc = i << 24
+        for _ in range(8):
+            crc = (crc << 1 ^ (0x04c11db7 if crc & 0x80000000 else 0)) & 0xffffffff
+        table.append(crc)
+    return table
+
+
+_CRC = _ogg_crc_table()
+
+
+def read_ogg(path):
+    """An Ogg Opus file (RFC 3533, RFC 7845): every page's checksum and number is checked."""
+    with open(path, "rb") as file:
+        data = file.read()
+    packets, granules, partial, at, number, ended = [], [], b"", 0, 0, False
+    while at < len(data):
+        if data[at:at + 4] != b"OggS":
+            raise ValueError(f"{path}: no page at byte {at}")
+        flags, granule, _, page, crc, segments = struct.unpack_from("<BqIIIB", data, at + 5)
+        lacing = data[at + 27:at + 27 + segments]
+        body = at + 27 + segments
+        whole = data[at:at + 22] + bytes(4) + data[at + 26:body + sum(lacing)]
+        check = 0
+        for byte in whole:
+            check = (check << 8 & 0xffffffff) ^ _CRC[check >> 24 ^ byte]
+        if check != crc or page != number or len(whole) != body + sum(lacing) - at:
+            raise ValueError(f"{path}: page {page} at byte {at} is damaged, cut short or out of order")
+        for length in lacing:
+            partial += data[body:body + length]
+            body += length
+            if length < 255:
+                packets.append(partial)
+                partial = b""
+        if granule != -1:
+            granules.append(granule)
+        at, number, ended = body, number + 1, bool(flags & 4)
+    if len(packets) < 2 or packets[0][:8] != b"OpusHead" or packets[1][:8] != b"OpusTags":
+        raise ValueError(f"{path}: not Ogg Opus")
+    return OggOpus(packets[0], packets[1], packets[2:], granules, ended)
+
+
+Match = namedtuple("Match", "matched missing foreign")
+
+
+def match(sent, got):
+    """How `got` follows from `sent` in order: how many are equal, which of `sent` (indices, between the first and the
+    last matched) are missing, and which of `got` (indices) were never sent, or not in this order."""
+    where = {}
+    for i, item in enumerate(sent):
+        where.setdefault(item, []).append(i)
+    matched, missing, foreign, last = 0, [], [], None
+    for i, item in enumerate(got):
+        at = next((s for s in where.get(item, ()) if last is None or s > last), None)
+        if at is None:
+            foreign.append(i)
+            continue
+        if last is not None:
+            missing.extend(range(last + 1, at))
+        matched, last = matched + 1, at
+    return Match(matched, missing, foreign)

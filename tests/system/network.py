@@ -1,0 +1,133 @@
+"""Network namespaces joined by a bridge, with loss and partitions. Needs root. Knows nothing of tiercast."""
+import ctypes
+import os
+import re
+import subprocess
+
+PREFIX = "tc"
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def die_with_parent():
+    """For Popen(preexec_fn=): whatever happens to the test, its children go too (PR_SET_PDEATHSIG)."""
+    _libc.prctl(1, 9)
+
+
+def run(*command, **options):
+    """Runs to the end; the error carries what the command said."""
+    done = subprocess.run(command, capture_output=True, text=True, **options)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)}: status {done.returncode}: {(done.stderr or done.stdout).strip()}")
+    return done.stdout
+
+
+def why_not():
+    """Why no namespace can be made here; empty if one can."""
+    if os.geteuid() != 0:
+        return "network namespaces need root"
+    for tool in ("ip", "nft", "tcpdump"):
+        if subprocess.run(["which", tool], capture_output=True).returncode != 0:
+            return f"{tool} is not installed: scripts/bootstrap"
+    name = f"{PREFIX}{os.getpid()}-try"
+    tried = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True)
+    if tried.returncode != 0:
+        return f"no network namespace can be made here: {tried.stderr.strip()}"
+    subprocess.run(["ip", "netns", "del", name], capture_output=True)
+    return ""
+
+
+def _namespaces():
+    return [line.split()[0] for line in run("ip", "netns", "list").splitlines() if line]
+
+
+def sweep():
+    """Removes what a test run that was killed left behind."""
+    for name in _namespaces():
+        owner = re.fullmatch(PREFIX + r"(\d+)-.*", name)
+        if owner and not os.path.exists(f"/proc/{owner[1]}"):
+            subprocess.run(["ip", "netns", "del", name], capture_output=True)
+
+
+class Host:
+    """One namespace with lo and eth0: 10.77.0.N and fd77::N."""
+
+    def __init__(self, namespace, name, number):
+        self.namespace, self.name = namespace, name
+        self.v4, self.v6 = f"10.77.0.{number}", f"fd77::{number:x}"
+        self._rules = {}  # what for -> nft rules on input
+
+    def command(self, command):
+        return ["ip", "netns", "exec", self.namespace, *command]
+
+    def run(self, *command, **options):
+        return run(*self.command(command), **options)
+
+    def popen(self, command, **options):
+        return subprocess.Popen(self.command(command), preexec_fn=die_with_parent, **options)
+
+    def lose(self, per_mille, sender=None):
+        """Drops so many of 1000 UDP datagrams that come in, of one host or all; 0 ends it."""
+        rule = f"meta l4proto udp numgen random mod 1000 <= {per_mille - 1} drop"
+        self._set(("lose", sender and sender.name), [f"{of} {rule}" for of in self._from(sender)] if per_mille else None)
+
+    def cut(self, other, cut=True):
+        """Drops all that comes from another host."""
+        self._set(("cut", other.name), [f"{of} drop" for of in self._from(other)] if cut else None)
+
+    @staticmethod
+    def _from(sender):
+        return [f"ip saddr {sender.v4}", f"ip6 saddr {sender.v6}"] if sender else ['iifname "eth0"']
+
+    def _set(self, key, rules):
+        self._rules.pop(key, None)
+        if rules:
+            self._rules[key] = rules
+        # One transaction: the table is there (add), goes, and comes anew.
+        lines = ["add table inet test", "delete table inet test", "add table inet test",
+                 "add chain inet test input { type filter hook input priority 0; }"]
+        lines += [f"add rule inet test input {rule}" for rules in self._rules.values() for rule in rules]
+        self.run("nft", "-f", "-", input="\n".join(lines) + "\n")
+
+
+class Net:
+    """Hosts on one bridge, which has a namespace of its own. close() removes everything."""
+
+    def __init__(self):
+        self.hosts = {}
+        self._made = []
+        self.bridge = self._namespace("bridge")
+        run("ip", "-n", self.bridge, "link", "add", "br0", "type", "bridge")
+        run("ip", "-n", self.bridge, "link", "set", "br0", "up")
+
+    def _namespace(self, name):
+        namespace = f"{PREFIX}{os.getpid()}-{name}"
+        run("ip", "netns", "add", namespace)
+        self._made.append(namespace)
+        run("ip", "-n", namespace, "link", "set", "lo", "up")
+        return namespace
+
+    def host(self, name):
+        """The host of that name, made when first asked for."""
+        if name in self.hosts:
+            return self.hosts[name]
+        number = len(self.hosts) + 1
+        host = Host(self._namespace(name), name, number)
+        port = f"port{number}"
+        run("ip", "-n", self.bridge, "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", host.namespace)
+        run("ip", "-n", self.bridge, "link", "set", port, "master", "br0", "up")
+        run("ip", "-n", host.namespace, "addr", "add", f"{host.v4}/24", "dev", "eth0")
+        run("ip", "-n", host.namespace, "addr", "add", f"{host.v6}/64", "dev", "eth0", "nodad")
+        run("ip", "-n", host.namespace, "link", "set", "eth0", "up")
+        self.hosts[name] = host
+        return host
+
+    def partition(self, a, b, cut=True):
+        """Neither hears the other, until cut=False."""
+        a.cut(b, cut)
+        b.cut(a, cut)
+
+    def close(self):
+        for namespace in self._made:
+            subprocess.run(["ip", "netns", "del", namespace], capture_output=True)
+        self._made = []
+        self.hosts = {}
