@@ -4,7 +4,6 @@
 
 #include <memory>
 #include <optional>
-#include <vector>
 
 #include "crypto/cookie.hpp"
 #include "crypto/noise.hpp"
@@ -37,10 +36,12 @@ class Doorkeeper {
   virtual void withdraw(LeaseId lease) = 0;
 };
 
+/// Every datagram is one of: hellos, joins, drop_malformed. Every JOIN is then one of: accepts, accepts_repeated,
+/// denied, or a drop.
 struct JoinCounters {
   Counter hellos, retries, joins, accepts, accepts_repeated, denied;
-  Counter drop_malformed, drop_version, drop_cookie, drop_expired, drop_early, drop_puzzle, drop_spent, drop_handshake,
-      drop_request, drop_own_retry_limit;
+  Counter drop_malformed, drop_version, drop_cookie, drop_expired, drop_early, drop_puzzle, drop_spent, drop_full,
+      drop_handshake, drop_request, drop_reply;
   template <class F>
   void each(F&& f) const {
     f("join_hello", hellos);
@@ -56,24 +57,28 @@ struct JoinCounters {
     f("join_drop_early", drop_early);
     f("join_drop_puzzle", drop_puzzle);
     f("join_drop_spent", drop_spent);
+    f("join_drop_full", drop_full);
     f("join_drop_handshake", drop_handshake);
     f("join_drop_request", drop_request);
+    f("join_drop_reply", drop_reply);
   }
 };
 
 class JoinResponder {
  public:
-  /// `key` and `random` outlive this object. `spent` bounds the table of spent cookies, `replies` the ring of ACCEPTs.
-  JoinResponder(const crypto::PrivateKey& key, Random& random, Time start, std::size_t spent = 16384,
+  /// `key` and `random` outlive this object. `spent` bounds the cookies spent within kCookieLife, and with that joins a
+  /// second (65,536: 6,500); `replies` × kMaxDatagram bytes are the ring of ACCEPTs (shorter ones are packed).
+  JoinResponder(const crypto::PrivateKey& key, Random& random, Time start, std::size_t spent = 65536,
                 std::size_t replies = 4096);
   ~JoinResponder();
 
   /// One datagram from the join socket. The answer, written to `reply` (≥ wire::kMaxDatagram); empty: no answer.
-  /// The order of checks is the order of cost: form, version, cookie and its time, puzzle, spent cookies, handshake.
+  /// The order of checks is the order of cost: form, version, the cookie's time, the cookie, puzzle, spent cookies,
+  /// handshake. A HELLO always gets RETRY (which is smaller), also of a version that is not spoken here.
   Bytes on_datagram(Bytes datagram, const Endpoint& from, const LocalAddress& local, Time now, Doorkeeper& door,
                     MutableBytes reply);
 
-  /// What RETRY asks from now on (0 in peace).
+  /// What RETRY asks from now on (0 in peace); difficulty at most kMaxDifficulty.
   void set_policy(std::uint16_t wait_100ms, std::uint8_t difficulty);
   const JoinCounters& counters() const;
 

@@ -4,11 +4,12 @@
 
 #include <memory>
 #include <optional>
-#include <vector>
 
 #include "crypto/cookie.hpp"
+#include "crypto/noise.hpp"
 #include "crypto/secret.hpp"
 #include "relay/base/counter.hpp"
+#include "relay/control/expiry_wheel.hpp"
 #include "relay/control/replay_window.hpp"
 #include "relay/wire/records.hpp"
 
@@ -48,18 +49,27 @@ struct Lease {
   std::uint16_t reported_loss = 0;  // of 65535
   std::uint32_t round_trip_us = 0;
   std::uint32_t first_membership = 0xffffffff;  // the worker's list of its groups
-  Time expires;
+  Time expires;                                 // a whole multiple of kTokenUnit, as tokens' issue times are
   Time last_moved_token;
   std::uint64_t send_counter = 0;
   ReplayWindow replay;
   // token bucket before the AEAD: units of 1/16 datagram
   Time bucket_at;
   std::uint32_t bucket = 0;
-  // expiry order: doubly linked within a coarse timer wheel
-  std::uint32_t wheel_next = 0xffffffff, wheel_previous = 0xffffffff;
-  std::uint32_t wheel_spoke = 0xffffffff;
+  ExpiryWheel::Links wheel;
 };
+static_assert(sizeof(Lease) <= 160, "the memory that 100,000 leases take is a promise");
 
+/// CONTROL datagrams of one lease before the AEAD. A listener that repairs hard sends a NACK every round trip + 10 ms
+/// while a loss lasts and a keepalive every 500 ms: 50/s is that at a round trip of 10 ms, the burst is four rounds for
+/// each of 25 groups. A relay asks for every group it carries (≤ kMaxGroups); its key is known, so it may have more.
+inline constexpr std::uint32_t kControlRate = 50;  // datagrams a second
+inline constexpr std::uint32_t kControlBurst = 100;
+inline constexpr std::uint32_t kRelayControlRate = 500;
+inline constexpr std::uint32_t kRelayControlBurst = 1024;
+
+/// Every datagram is one of: control_received or a drop. (One from an unproven address is both received, since it was
+/// authentic, and drop_unproven_address; one with a bad record likewise.)
 struct LeaseCounters {
   Counter installed, expired, unconfirmed, left, moved, control_received, control_sent, moved_tokens;
   Counter drop_malformed, drop_unknown_lease, drop_rate, drop_replayed, drop_forged, drop_unproven_address, drop_record;
@@ -85,41 +95,47 @@ struct LeaseCounters {
 
 /// What came of one CONTROL datagram.
 struct ControlResult {
-  LeaseSlot slot = kNoSlot;         // kNoSlot: dropped, counted
-  Bytes records;                    // opened payload, empty when dropped or when only `reply` matters
-  std::optional<wire::Keepalive> keepalive;  // present: build an acknowledgement (see acknowledge())
-  bool moved = false;               // its address is another since now: destination tables change
-  Bytes reply;                      // to send to the datagram's address at once (a token for an unproven address)
+  LeaseSlot slot = kNoSlot;  // kNoSlot: dropped, counted
+  Bytes records;             // opened payload, empty when dropped or when only `reply` matters
+  /// Present: build an acknowledgement (see write_acknowledgement()). Its `delivery` is what the caller brings
+  /// Lease::delivery to; in a keepalive that was overtaken by a newer datagram it is what the lease has already.
+  std::optional<wire::Keepalive> keepalive;
+  bool moved = false;  // its address is another since now: destination tables change
+  Bytes reply;         // to send to the datagram's address at once (a token for an unproven one)
 };
 
 class LeaseTable {
  public:
-  /// `secrets` and `random` outlive the table. Storage for `max_leases` grows in blocks, never shrinks.
+  /// `secrets` outlives the table; `token_key` is copied. Storage for `max_leases` grows in blocks, never shrinks.
   LeaseTable(std::uint32_t max_leases, std::uint16_t boot_tag, LeaseSecrets& secrets, const crypto::MacKey& token_key);
   ~LeaseTable();
 
-  /// A lease that the feed admitted. Provisional: ends after kProvisionalLease unless a token is echoed.
+  /// A lease that the feed admitted, its secrets stored, its slot (< max_leases) free here. Provisional: ends after
+  /// kProvisionalLease (rounded up to kTokenUnit) unless a token is echoed.
   void install(LeaseId id, const Endpoint& peer, const LocalAddress& local, wire::Role role, wire::Delivery delivery,
                Time now);
 
   /// One datagram. Order of trust: form, lease, token bucket, replay (asked), AEAD, replay (marked), address.
-  /// A valid token from a new address moves the lease there; without one the only answer is a token (rate-limited).
+  /// A valid token from a new address moves the lease there; without one nothing is acted on and the only answer is a
+  /// token, no longer than `datagram`, one every kMovedTokenEvery. `records` and `reply` hold ≥ kMaxDatagram each.
   ControlResult on_control(Bytes datagram, const Endpoint& from, const LocalAddress& local, MutableBytes records,
                            MutableBytes reply, Time now);
   /// Writes the acknowledgement record for a keepalive that on_control() gave, with a fresh token for the lease's
   /// (proven) address.
   void write_acknowledgement(Writer& records, LeaseSlot slot, const wire::Keepalive& keepalive, bool seeking,
                              const InlineVector<NodeId, wire::kMaxPath>& path, Time now);
-  /// Seals records for the lease's holder; the datagram in `out`.
+  /// Seals records for the lease's holder; the datagram in `out`. Empty: it would not fit.
   Bytes seal(LeaseSlot slot, Bytes records, MutableBytes out);
 
-  /// Ends a lease now (leave, go-away, loss). The slot's secrets are wiped; the caller gives the slot back to the feed.
+  /// Ends a lease now (leave, go-away, loss). The slot's secrets are wiped; the caller counts why (LeaseCounters::left)
+  /// and gives the slot back to the feed.
   void release(LeaseSlot slot);
   /// The next lease whose time has come, released already except for its memberships: call until nullopt. The caller
   /// ends its memberships (from the returned copy) and gives the slot back to the feed.
   std::optional<Lease> expire_one(Time now);
   Time next_deadline() const;
 
+  /// Null: no such lease (any more).
   Lease* find(LeaseId id);
   Lease& at(LeaseSlot slot);
   /// A link MAC key for a relay lease: derived from the upstream direction's key.
@@ -127,6 +143,8 @@ class LeaseTable {
   std::uint32_t active() const;
   std::size_t bytes_reserved() const;
   LeaseCounters& counters();
+  /// List operations of the timer wheel so far: what O(1) is tested by.
+  std::uint64_t wheel_steps() const;
 
  private:
   struct State;

@@ -14,6 +14,8 @@ class ReplayWindow {
     const std::uint64_t back = highest_ - counter;
     return back < 64 && (seen_ >> back & 1) == 0;
   }
+  /// Is it beyond all that were marked? What must not be undone by a datagram that was late asks this.
+  bool newest(std::uint64_t counter) const { return !any_ || counter > highest_; }
   /// Marks it seen. Only after the AEAD has proven it.
   void mark(std::uint64_t counter) {
     if (!any_ || counter > highest_) {

@@ -43,14 +43,15 @@ class UplinkLease {
   UplinkLease(const JoinGrant& grant, Random& random, Time now);
 
   /// Opens a CONTROL datagram from upstream into `records` (≥ kMaxDatagram): its payload, or nullopt (counted).
-  /// Tokens and acknowledgements in it are taken here too; the caller walks the records for the rest.
+  /// Tokens and acknowledgements in it are taken here too; the caller walks the records for the rest (no error in
+  /// them).
   std::optional<Bytes> on_control(Bytes datagram, MutableBytes records, Time now);
 
-  /// Seals records for upstream into `out`; the datagram.
+  /// Seals records for upstream into `out`; the datagram. Empty: it would not fit.
   Bytes seal(Bytes records, MutableBytes out);
 
   /// A keepalive to send now, if one is due (every kKeepalive at a random phase; resent every kKeepaliveResend until
-  /// acknowledged): fill `contents` first. Empty: none due.
+  /// acknowledged, each with a number of its own): fill `contents` first. Empty: none due.
   Bytes keepalive_if_due(const KeepaliveContents& contents, MutableBytes out, Time now);
   bool keepalive_due(Time now) const { return now >= next_keepalive_; }
   /// Something happened (silence, an unknown epoch, a token for a moved address): ask now. Not more often than every
@@ -66,28 +67,36 @@ class UplinkLease {
   std::optional<Time> unanswered_since() const { return unanswered_since_; }
   bool seeking() const { return seeking_; }  // the parent says that its own upstreams are dead
   const InlineVector<NodeId, wire::kMaxPath>& path() const { return path_; }
-  bool expired(Time now) const;            // the last acknowledged token is older than kLeaseLife
-  bool handshake_old(Time now) const;      // kHandshakeLife is near: join anew
+  bool expired(Time now) const;        // the newest token came longer than kLeaseLife ago: upstream has ended it
+  bool handshake_old(Time now) const;  // kHandshakeLife is near: join anew
   std::span<const std::uint8_t, 32> link_key() const { return link_key_->view(); }  // checks what comes from upstream
   const UplinkCounters& counters() const { return counters_; }
 
  private:
   struct Sent {
-    std::uint32_t number = 0;
+    std::uint32_t number = 0;  // 0: none
     Time at;
   };
+  void take_token(const wire::Token& token, std::uint64_t counter, Time now);
+  void on_acknowledgement(const wire::Acknowledgement& acknowledgement, std::uint64_t counter, Time now);
+
   LeaseId id_;
   Lane lane_;
   std::unique_ptr<crypto::Secret<64>> keys_;      // send ‖ receive
   std::unique_ptr<crypto::Secret<32>> link_key_;  // of the upstream's direction
-  Random* random_;
-  wire::Token token_{};
   std::uint64_t send_counter_ = 0;
   ReplayWindow replay_;
+
+  wire::Token token_;
+  Time token_at_;
+  ReplayWindow token_order_;  // tokens are taken in the order in which they were sealed
+  ReplayWindow state_order_;  // path and seeking likewise
+
   std::uint32_t keepalive_number_ = 0;
-  std::array<Sent, 8> sent_{};
-  Time joined_, next_keepalive_, last_heard_, token_at_, last_sent_;
-  std::optional<Time> unanswered_since_;
+  std::array<Sent, 8> sent_{};  // 4 s of resending: acknowledgements that took longer tell no round trip
+  Time joined_, next_keepalive_, last_heard_;
+  Time phase_;  // when the next regular keepalive is due
+  std::optional<Time> last_sent_, unanswered_since_;
   Duration round_trip_;
   bool seeking_ = false;
   InlineVector<NodeId, wire::kMaxPath> path_;
