@@ -16,7 +16,8 @@ class FanOut {
   virtual std::size_t size() const = 0;
   /// index == size() appends, index < size() replaces.
   virtual void set(std::size_t index, const Endpoint& to, const LocalAddress& from) = 0;
-  virtual void pop_back() = 0;
+  /// The last destination takes the place of `index`; the table is one shorter.
+  virtual void remove(std::size_t index) = 0;
   /// Sends `datagram` to every destination; never blocks, one bad destination never loses the others.
   virtual FanOutResult send(Bytes datagram) = 0;
 };

@@ -1,0 +1,132 @@
+#include "relay/net/udp_socket.hpp"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "relay/net/address.hpp"
+
+namespace tiercast::net {
+namespace {
+
+bool set(int fd, int level, int option, int value) { return setsockopt(fd, level, option, &value, sizeof value) == 0; }
+
+int granted(int fd, int option) {
+  int value = 0;
+  socklen_t size = sizeof value;
+  return getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 ? value : 0;
+}
+
+/// The forced form needs CAP_NET_ADMIN; the plain one is cut to the system's limit.
+void size_buffer(int fd, int forced, int plain, int bytes) {
+  if (bytes > 0 && !set(fd, SOL_SOCKET, forced, bytes)) set(fd, SOL_SOCKET, plain, bytes);
+}
+
+Error refusal(const std::string& what, int error) { return {what + ": " + std::strerror(error), 71}; }
+
+Error bind_refusal(const Endpoint& address, int error) {
+  const std::string what = "cannot listen on " + to_string(address) + ": ";
+  switch (error) {
+    case EADDRINUSE:
+      return {what + "the port is in use; end what has it (`ss -ulnp sport = :" + std::to_string(address.port) +
+                  "` names it) or choose another",
+              71};
+    case EADDRNOTAVAIL: return {what + "this machine has no such address; `ip address` lists those it has", 71};
+    case EACCES: return {what + "ports below 1024 need CAP_NET_BIND_SERVICE; choose a higher one or grant it", 77};
+    default: return {what + std::strerror(error), 71};
+  }
+}
+
+}  // namespace
+
+int family_of(const Endpoint& endpoint) { return endpoint.is_v4() ? AF_INET : AF_INET6; }
+
+tl::expected<UdpSocket, Error> UdpSocket::open(int family, const SocketOptions& options) {
+  Descriptor descriptor{::socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP)};
+  const int fd = descriptor.get();
+  if (!descriptor) {
+    if (errno == EAFNOSUPPORT && family == AF_INET6)
+      return tl::unexpected(Error{"cannot make an IPv6 socket: IPv6 is off here; use an IPv4 address", 71});
+    return tl::unexpected(refusal("cannot make a UDP socket", errno));
+  }
+  bool ok = set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO);  // of an IPv6 socket: for its mapped IPv4 peers
+  if (family == AF_INET6) {
+    ok = ok && set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO) && set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+    if (options.packet_info) ok = ok && set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+  } else if (options.packet_info) {
+    ok = ok && set(fd, IPPROTO_IP, IP_PKTINFO, 1);
+  }
+  if (options.reuse_port) ok = ok && set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+  if (!ok) return tl::unexpected(refusal("cannot set up a UDP socket", errno));
+  if (!options.interface.empty() && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, options.interface.data(),
+                                               static_cast<socklen_t>(options.interface.size())) != 0)
+    return tl::unexpected(refusal("cannot use interface " + options.interface, errno));
+  size_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, options.receive_buffer);
+  size_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, options.send_buffer);
+  return UdpSocket{std::move(descriptor), family};
+}
+
+tl::expected<void, Error> UdpSocket::bind_to(const Endpoint& address) {
+  sockaddr_storage storage{};
+  const socklen_t size = to_sockaddr(address, family_, storage);
+  if (size == 0) return tl::unexpected(bind_refusal(address, EAFNOSUPPORT));
+  if (::bind(fd(), reinterpret_cast<const sockaddr*>(&storage), size) != 0)
+    return tl::unexpected(bind_refusal(address, errno));
+  wildcard_ = is_unspecified(address.ip);
+  return {};
+}
+
+tl::expected<UdpSocket, Error> UdpSocket::bind(const Endpoint& address, const SocketOptions& options) {
+  auto made = open(family_of(address), options);
+  if (!made) return made;
+  if (auto bound = made->bind_to(address); !bound) return tl::unexpected(bound.error());
+  return made;
+}
+
+tl::expected<UdpSocket, Error> UdpSocket::connect(const Endpoint& peer, const SocketOptions& options) {
+  auto made = open(family_of(peer), options);
+  if (!made) return made;
+  sockaddr_storage storage{};
+  const socklen_t size = to_sockaddr(peer, made->family_, storage);
+  if (::connect(made->fd(), reinterpret_cast<const sockaddr*>(&storage), size) != 0)
+    return tl::unexpected(Error{"cannot reach " + to_string(peer) + ": " + std::strerror(errno), 69});
+  return made;
+}
+
+Endpoint UdpSocket::local() const {
+  sockaddr_storage storage{};
+  socklen_t size = sizeof storage;
+  if (getsockname(fd(), reinterpret_cast<sockaddr*>(&storage), &size) != 0) return {};
+  return from_sockaddr(&storage, size).value_or(Endpoint{});
+}
+
+int UdpSocket::receive_buffer() const { return granted(fd(), SO_RCVBUF); }
+int UdpSocket::send_buffer() const { return granted(fd(), SO_SNDBUF); }
+
+int UdpSocket::send_two(Bytes first, Bytes second, const Endpoint& to, const LocalAddress& from) const {
+  sockaddr_storage storage;  // NOLINT: filled below, and zeroing 128 bytes a datagram is felt
+  const socklen_t size = to_sockaddr(to, family_, storage);
+  if (size == 0) return EAFNOSUPPORT;
+  std::array<iovec, 2> parts{{{const_cast<std::uint8_t*>(first.data()), first.size()},
+                              {const_cast<std::uint8_t*>(second.data()), second.size()}}};
+  msghdr message{};
+  message.msg_name = &storage;
+  message.msg_namelen = size;
+  message.msg_iov = parts.data();
+  message.msg_iovlen = second.empty() ? 1 : 2;
+  SourceControl control;
+  if (wildcard_) write_source(from, family_, control);
+  if (control.size > 0) {
+    message.msg_control = control.bytes.data();
+    message.msg_controllen = control.size;
+  }
+  return ::sendmsg(fd(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? errno : 0;
+}
+
+int UdpSocket::send(Bytes datagram) const {
+  return ::send(fd(), datagram.data(), datagram.size(), MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? errno : 0;
+}
+
+}  // namespace tiercast::net
