@@ -42,6 +42,13 @@ class SpscRing {
     return item;
   }
 
+  /// The producer's: less than a quarter is free.
+  bool nearly_full() {
+    const std::size_t head = head_.load(std::memory_order_relaxed);
+    cached_tail_ = tail_.load(std::memory_order_acquire);
+    return head - cached_tail_ > (mask_ + 1) / 4 * 3;
+  }
+
   std::size_t capacity() const { return mask_ + 1; }
 
  private:

@@ -1,0 +1,190 @@
+#include "relay/control/parent.hpp"
+
+#include <algorithm>
+
+namespace tiercast::control {
+namespace {
+
+// An unanswered probe: two round trips and what a busy parent may need. Then joining starts in parallel.
+constexpr Duration kProbeFloor = 100ms;
+// Without an expected stream only keepalives tell: four of them.
+constexpr Duration kQuietUnanswered = 2s;
+// A denied child asks again, but not in step with the others.
+constexpr Duration kDeniedRetry = 5s;
+constexpr double kSpread = 0.5;
+
+}  // namespace
+
+Parent::Parent(const ParentConfig& config, Random& random, Time now) : config_(config), random_(&random) { seek(now); }
+
+void Parent::seek(Time at) {
+  if (!joining_) seek_at_ = std::min(seek_at_, at);
+}
+
+Parent::Input Parent::on_datagram(Bytes datagram, MutableBytes records, Time now) {
+  const auto type = wire::Type{wire::type_of(datagram)};
+  if (type == wire::Type::control) {
+    if (!lease_) return {};
+    const auto opened = lease_->on_control(datagram, records, now);
+    if (!opened) return {};
+    if (!lease_->unanswered_since()) probing_ = false;
+    return {Came::records, *opened};
+  }
+  if (!joining_ || (type != wire::Type::retry && type != wire::Type::accept)) return {};
+  joining_->on_datagram(datagram, now);
+  if (joining_->state() == JoinState::accepted) {
+    (lease_ ? counters_.rejoins : counters_.joins).add();
+    grant_ = joining_->take_grant();
+    joining_.reset();
+    if (lease_) leaving_.emplace(std::move(*lease_));
+    lease_.emplace(*grant_, *random_, now);
+    denial_.reset();
+    probing_ = false;
+    seek_at_ = kNever;
+    last_stream_.reset();
+    unattested_since_.reset();
+    frames_ = 0;
+    loss_since_ = now;
+    stream_expected_since_ = now;
+    return {Came::joined, {}};
+  }
+  if (joining_->state() == JoinState::denied) {
+    counters_.denied.add();
+    denial_ = joining_->denial();
+    denial_->where_else = {};  // a view that ends with the initiator; edge lists are not used yet
+    joining_.reset();
+    const Duration wait = std::max<Duration>(kDeniedRetry, std::chrono::seconds{denial_->retry_after_s});
+    seek(now + random_->jitter(wait, kSpread));
+  }
+  return {};
+}
+
+JoinGrant Parent::take_grant() {
+  JoinGrant grant = std::move(*grant_);
+  grant_.reset();
+  return grant;
+}
+
+void Parent::on_stream(Stream kind, Time now) {
+  last_stream_ = now;
+  if (kind == Stream::attestation) unattested_since_.reset();
+  if (kind == Stream::frame) ++frames_;
+  if (kind == Stream::frame && !unattested_since_) unattested_since_ = now;
+  if (kind == Stream::frame && now >= *unattested_since_ + wire::kUnattested) {
+    // Frames that nobody vouches for: as good as dead. Found anew, it may do better; others are asked meanwhile.
+    counters_.unattested.add();
+    unattested_since_.reset();
+    seek(now);
+    return;
+  }
+  // It speaks again by the old lease: no need of another one, unless that is old.
+  if (probing_ && lease_ && !lease_->handshake_old(now) && !lease_->expired(now)) {
+    joining_.reset();
+    seek_at_ = kNever;
+  }
+  probing_ = false;
+}
+
+std::uint16_t Parent::take_loss(Duration frame, Time now) {
+  const auto due = static_cast<double>((now - loss_since_) / frame);
+  const double lost = due < 1 || !expects_stream_ ? 0.0 : std::clamp(1.0 - frames_ / due, 0.0, 1.0);
+  frames_ = 0;
+  loss_since_ = now;
+  return static_cast<std::uint16_t>(lost * 65535);
+}
+
+void Parent::on_unreachable(Time now) {
+  if (!lease_) return;  // the initiator's resends go on
+  counters_.unreachable.add();
+  probing_ = true;
+  seek(now + random_->jitter(kProbeFloor, kSpread));
+}
+
+void Parent::on_go_away(std::uint16_t retry_after_s, Time now) {
+  lease_.reset();
+  seek(now + random_->jitter(std::max<Duration>(200ms, std::chrono::seconds{retry_after_s}), kSpread));
+}
+
+void Parent::expect_stream(bool expected, Time now) {
+  if (expected && !expects_stream_) stream_expected_since_ = now;
+  expects_stream_ = expected;
+}
+
+void Parent::on_timer(Time now) {
+  if (joining_) joining_->on_timer(now);
+  if (lease_) {
+    if (expects_stream_ && !probing_ && now >= std::max(last_stream_.value_or(stream_expected_since_), stream_expected_since_) + config_.silence) {
+      const bool first = !last_stream_ || *last_stream_ + config_.silence + kProbeFloor > now;
+      if (first) {
+        counters_.silences.add();
+        lease_->hasten(now);
+      }
+      probing_ = true;
+    }
+    if (const auto since = lease_->unanswered_since()) {
+      const Duration patience =
+          probing_ ? std::max<Duration>(2 * lease_->round_trip(), kProbeFloor) : Duration{kQuietUnanswered};
+      if (now >= *since + patience) seek(now);
+    }
+    if (lease_->handshake_old(now)) seek(now);
+    if (lease_->expired(now)) {
+      lease_.reset();
+      seek(now);
+    }
+  }
+  if (!joining_ && now >= seek_at_) {
+    seek_at_ = kNever;
+    joining_.emplace(config_.own_key, config_.key, config_.request, config_.ticket, *random_, now);
+  }
+}
+
+Time Parent::next_deadline() const {
+  Time next = seek_at_;
+  if (joining_) next = std::min(next, joining_->next_deadline());
+  if (lease_) {
+    next = std::min(next, lease_->next_deadline());
+    if (expects_stream_ && !probing_)
+      next = std::min(next, std::max(last_stream_.value_or(stream_expected_since_), stream_expected_since_) + config_.silence);
+    if (const auto since = lease_->unanswered_since(); since && !joining_ && seek_at_ == kNever)
+      next = std::min(next, *since + (probing_ ? std::max<Duration>(2 * lease_->round_trip(), kProbeFloor)
+                                               : Duration{kQuietUnanswered}));
+  }
+  return next;
+}
+
+Bytes Parent::take_datagram(const KeepaliveContents& contents, MutableBytes out, Time now) {
+  if (leaving_) {
+    std::array<std::uint8_t, 8> record{};
+    Writer records{record};
+    wire::write_record(records, wire::Leave{wire::LeaveReason::stop});
+    const Bytes leave = leaving_->seal(records.written(), out);
+    leaving_.reset();
+    return leave;
+  }
+  if (lease_) {
+    if (Bytes keepalive = lease_->keepalive_if_due(contents, out, now); !keepalive.empty()) return keepalive;
+  }
+  if (joining_) return joining_->take_datagram();
+  return {};
+}
+
+bool Parent::live(Time now) const {
+  if (!lease_) return false;
+  if (!expects_stream_) return !lease_->unanswered_since() || now < *lease_->unanswered_since() + kQuietUnanswered;
+  return last_stream_ && now < *last_stream_ + config_.silence;
+}
+
+std::optional<std::size_t> parent_to_ask(std::span<const Parent> parents, std::size_t& next, Time now) {
+  std::optional<std::size_t> leased;
+  for (std::size_t i = 0; i < parents.size(); ++i) {
+    const std::size_t p = (next + i) % parents.size();
+    if (parents[p].live(now)) {
+      next = p + 1;
+      return p;
+    }
+    if (parents[p].leased()) leased = p;
+  }
+  return leased;
+}
+
+}  // namespace tiercast::control

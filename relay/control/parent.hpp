@@ -1,0 +1,104 @@
+// One parent's life as its child sees it: join, lease, silence, rejoin. The old lease is kept while a new one is sought:
+// what still comes by it is welcome. Used by relays and listeners alike. Knows no socket and no group.
+#pragma once
+
+#include <optional>
+
+#include "relay/control/uplink_lease.hpp"
+
+namespace tiercast::control {
+
+struct ParentConfig {
+  crypto::PublicKey key{};
+  const crypto::PrivateKey* own_key = nullptr;  // a relay's; null: a listener
+  wire::JoinRequest request;
+  Bytes ticket;
+  Duration silence = wire::kSilenceFloor;  // max(3 intervals, 60 ms)
+};
+
+struct ParentCounters {
+  Counter joins, rejoins, silences, unreachable, denied, unattested;
+  template <class F>
+  void each(F&& f) const {
+    f("parent_join", joins);
+    f("parent_rejoin", rejoins);
+    f("parent_silence", silences);
+    f("parent_unreachable", unreachable);
+    f("parent_denied", denied);
+    f("parent_unattested", unattested);
+  }
+};
+
+class Parent {
+ public:
+  enum class Came : std::uint8_t { nothing, joined, records };
+  struct Input {
+    Came came = Came::nothing;
+    Bytes records;  // came == records: an opened CONTROL payload
+  };
+
+  Parent(const ParentConfig& config, Random& random, Time now);
+
+  /// RETRY, ACCEPT or CONTROL from the parent's address. After `joined`, take_grant() once. A denial is in denial().
+  Input on_datagram(Bytes datagram, MutableBytes records, Time now);
+  /// An authentic FRAME, ATTEST or IDLE came from it.
+  enum class Stream : std::uint8_t { frame, attestation, idle };
+  void on_stream(Stream kind, Time now);
+  /// ICMP says that nobody is there.
+  void on_unreachable(Time now);
+  /// It said goodbye: seek it (or its successor) anew after a while.
+  void on_go_away(std::uint16_t retry_after_s, Time now);
+  void on_timer(Time now);
+  Time next_deadline() const;
+
+  /// Datagrams to send now: call until empty. `contents` is for a keepalive that may be due.
+  Bytes take_datagram(const KeepaliveContents& contents, MutableBytes out, Time now);
+  /// Seals records under the lease. Only while leased().
+  Bytes seal(Bytes records, MutableBytes out) { return lease_->seal(records, out); }
+  JoinGrant take_grant();
+  /// Ask for an acknowledgement now (unknown epoch).
+  void hasten(Time now) {
+    if (lease_) lease_->hasten(now);
+  }
+  /// Frames are expected from it (subscribed, delivery unicast): their absence is silence.
+  void expect_stream(bool expected, Time now);
+
+  /// Share (of 65535) of the frames due since the last call that it did not bring, at `frame` a frame.
+  std::uint16_t take_loss(Duration frame, Time now);
+
+  bool leased() const { return lease_.has_value(); }
+  /// Leased, and heard within the silence limit: good for asking.
+  bool live(Time now) const;
+  const UplinkLease* lease() const { return lease_ ? &*lease_ : nullptr; }
+  const JoinInitiator* joining() const { return joining_ ? &*joining_ : nullptr; }
+  const std::optional<wire::Denied>& denial() const { return denial_; }
+  std::optional<Time> last_stream() const { return last_stream_; }
+  Duration round_trip() const { return lease_ ? lease_->round_trip() : Duration{100ms}; }
+  const ParentCounters& counters() const { return counters_; }
+  const ParentConfig& config() const { return config_; }
+
+ private:
+  void seek(Time at);
+  ParentConfig config_;
+  Random* random_;
+  std::optional<UplinkLease> lease_;
+  std::optional<UplinkLease> leaving_;  // replaced by a newer lease: says so once
+  std::optional<JoinInitiator> joining_;
+  std::optional<JoinGrant> grant_;
+  std::optional<wire::Denied> denial_;
+  std::optional<Time> last_stream_;
+  std::optional<Time> unattested_since_;  // frames have come from it since then, but no attestation
+  bool expects_stream_ = false;
+  Time stream_expected_since_;
+  std::uint32_t frames_ = 0;  // since loss_since_
+  Time loss_since_;
+  bool probing_ = false;   // silent: a keepalive asks whether it lives
+  Time seek_at_ = kNever;  // when to start joining anew
+  ParentCounters counters_;
+};
+
+/// Whom to ask for something missing: the live parents in turns (`next` remembers whose it is), so that a second
+/// question goes to another one; else any that has a lease.
+std::optional<std::size_t> parent_to_ask(std::span<const Parent> parents, std::size_t& next, Time now);
+
+}  // namespace tiercast::control

@@ -1,0 +1,60 @@
+#include "relay/forward/attestation_gaps.hpp"
+
+#include <algorithm>
+
+namespace tiercast::forward {
+namespace {
+constexpr Duration kOvertaken = 10ms;  // an attestation that came out of order
+}
+
+AttestationGaps::AttestationGaps(std::chrono::milliseconds frame, Duration grace)
+    : patience_(std::max<Duration>(wire::kAttestEvery, static_cast<int>(wire::kAttestFrames) * frame) + grace) {}
+
+void AttestationGaps::on_frame(Sequence sequence, bool jumps, Time now) {
+  if (!attested_below_ || jumps) {
+    attested_below_ = sequence;  // what was before is nobody's business: a joiner has no use for it
+    waiting_ = false;
+  }
+  newest_ = std::max(newest_, sequence);
+  if (!waiting_ && sequence >= *attested_below_) {
+    waiting_ = true;
+    waiting_since_ = now;
+    rounds_ = 0;
+    ask_at_ = now + patience_;
+  }
+}
+
+void AttestationGaps::on_attestation(Sequence first, std::uint8_t count) {
+  const Sequence end = first.plus(count);
+  if (!attested_below_ || end <= *attested_below_) return;
+  if (first > *attested_below_) {
+    // One before it is missing: it may have been overtaken, else ask soon.
+    if (first > beyond_end_ || beyond_end_ <= *attested_below_) beyond_ = first;
+    beyond_end_ = std::max(beyond_end_, end);
+    if (waiting_ && rounds_ == 0) ask_at_ = std::min(ask_at_, waiting_since_ + kOvertaken);
+    return;
+  }
+  attested_below_ = beyond_ <= end ? std::max(end, beyond_end_) : end;
+  waiting_ = false;
+  ask_at_ = kNever;
+}
+
+bool AttestationGaps::due(GroupId group, Duration round_trip, wire::Nack& nack, Time now) {
+  if (!waiting_ || now < ask_at_) return false;
+  if (++rounds_ > kRounds) {
+    counters_.given_up.add();
+    attested_below_ = beyond_ > *attested_below_ ? beyond_end_ : newest_.next();
+    waiting_ = false;
+    ask_at_ = kNever;
+    return false;
+  }
+  nack = {};
+  nack.group = group;
+  nack.kind = wire::NackKind::attestation;
+  nack.ranges.push_back({*attested_below_, 1});
+  counters_.asked.add();
+  ask_at_ = now + round_trip + wire::kNackMargin * rounds_;
+  return true;
+}
+
+}  // namespace tiercast::forward

@@ -1,0 +1,46 @@
+// Which attestations are missing: frames have come for which, after the time it takes, no attestation has. Asked for by
+// NACK like a frame, a few times. Used by relays and listeners.
+#pragma once
+
+#include <optional>
+
+#include "relay/base/counter.hpp"
+#include "relay/wire/records.hpp"
+
+namespace tiercast::forward {
+
+struct AttestationGapCounters {
+  Counter asked, given_up;
+  template <class F>
+  void each(F&& f) const {
+    f("repair_attestation_asked", asked);
+    f("repair_attestation_given_up", given_up);
+  }
+};
+
+class AttestationGaps {
+ public:
+  /// Frames without an attestation are normal for kAttestEvery or kAttestFrames; after `grace` more they are a gap.
+  explicit AttestationGaps(std::chrono::milliseconds frame, Duration grace = 60ms);
+
+  void on_frame(Sequence sequence, bool jumps, Time now);
+  void on_attestation(Sequence first, std::uint8_t count);
+  /// The record to ask with now, marked as asked; false: none due.
+  bool due(GroupId group, Duration round_trip, wire::Nack& nack, Time now);
+  Time next_deadline() const { return ask_at_; }
+  const AttestationGapCounters& counters() const { return counters_; }
+
+ private:
+  static constexpr int kRounds = 6;
+  Duration patience_;
+  std::optional<Sequence> attested_below_;  // everything below is attested or given up
+  Sequence newest_;
+  Time waiting_since_;  // since when the first unattested frame waits
+  bool waiting_ = false;
+  Sequence beyond_, beyond_end_;  // what attestations covered that came while an earlier one was missing
+  int rounds_ = 0;
+  Time ask_at_ = kNever;
+  AttestationGapCounters counters_;
+};
+
+}  // namespace tiercast::forward

@@ -1,0 +1,308 @@
+// Joins, commands to workers, the origin's frames, time. The parents' side is in feed_uplinks.cpp.
+#include "relay/node/feed.hpp"
+
+#include <algorithm>
+
+namespace tiercast::node {
+namespace {
+constexpr Duration kInfoEvery = 1s;
+}
+
+Feed::Feed(Setup setup, Moment now)
+    : setup_(std::move(setup)),
+      moment_(now),
+      id_(crypto::node_id(crypto::node_public_key(*setup_.key))),
+      responder_(*setup_.key, *setup_.random, now.mono),
+      next_tally_up_(now.mono),
+      next_info_(now.mono) {
+  standing_.path.push_back(id_);
+  for (auto& group : setup_.feed_groups) {
+    if (group->origin) {
+      for (const auto& epoch : group->origin->announced()) learn_epoch(*group, epoch);
+    }
+  }
+  parents_.reserve(setup_.parents.size());
+  for (auto& parent : setup_.parents) {
+    parent.request.group = GroupId{0};
+    for (const auto& group : setup_.feed_groups)
+      if (group->wanted() && !group->origin && parent.request.group.value == 0) parent.request.group = group->group.id;
+    parents_.emplace_back(parent, *setup_.random, now.mono);
+  }
+  standing_.seeking = !parents_.empty();
+  command_all(standing_);
+  wake_workers();
+}
+
+Feed::~Feed() = default;
+
+// --- commands ---
+
+bool Feed::command(std::size_t worker, Command&& command) {
+  WorkerLink& link = setup_.workers[worker];
+  if (!link.commands->push(std::move(command))) {
+    counters_.drop_worker_ring_full.add();
+    return false;
+  }
+  link.rung = true;
+  return true;
+}
+
+void Feed::command_all(const Command& command) {
+  for (std::size_t w = 0; w < setup_.workers.size(); ++w) {
+    // A frame that a stalled worker misses is gone for it; what it must know is told again (resync_).
+    if (!this->command(w, Command{command}) && !std::holds_alternative<FrameReady>(command)) resync_ = true;
+  }
+}
+
+void Feed::wake_workers() {
+  for (WorkerLink& link : setup_.workers)
+    if (std::exchange(link.rung, false)) link.wake();
+}
+
+void Feed::on_reports(Moment now) {
+  moment_ = now;
+  for (std::size_t w = 0; w < setup_.workers.size(); ++w) {
+    WorkerLink& link = setup_.workers[w];
+    while (auto report = link.reports->pop()) {
+      if (const auto* freed = std::get_if<SlotFreed>(&*report)) {
+        link.free.give_back(freed->slot);
+      } else if (const auto* wanted = std::get_if<GroupWanted>(&*report)) {
+        FeedGroup& group = *setup_.feed_groups[wanted->group.value];
+        group.wanted_by[w] = wanted->wanted;
+        update_wanted(group, now.mono);
+      } else if (const auto* tally = std::get_if<TallyChanged>(&*report)) {
+        setup_.feed_groups[tally->group.value]->below[w] = {tally->listeners, tally->relays};
+      } else if (std::holds_alternative<Stopped>(*report)) {
+        link.stopped = true;
+      }
+    }
+  }
+}
+
+wire::Tally Feed::tally(GroupIndex index) const {
+  const FeedGroup& group = *setup_.feed_groups[index.value];
+  wire::Tally sum{group.group.id, 0, 0};
+  for (const auto& below : group.below) {
+    sum.listeners += below.listeners;
+    sum.relays += below.relays;
+  }
+  return sum;
+}
+
+// --- joins ---
+
+void Feed::on_join(Bytes datagram, const Endpoint& from, const LocalAddress& local, Moment now) {
+  moment_ = now;
+  std::array<std::uint8_t, wire::kMaxDatagram> reply;
+  const Bytes answer = responder_.on_datagram(datagram, from, local, now.mono, *this, reply);
+  wake_workers();  // before the answer: who has it may send CONTROL at once
+  if (!answer.empty()) setup_.outlet->send(answer, {}, from, local);
+}
+
+std::optional<wire::DenyReason> Feed::refuse(const control::Joiner& joiner) const {
+  if (stopping_) return wire::DenyReason::draining;
+  const GroupId wanted = joiner.request.group;
+  const bool known = std::any_of(setup_.groups.begin(), setup_.groups.end(),
+                                 [&](const auto& group) { return group->id == wanted; });
+  if (joiner.request.role == wire::Role::relay) {
+    if (!joiner.relay_key || std::find(setup_.relay_keys.begin(), setup_.relay_keys.end(), *joiner.relay_key) ==
+                                 setup_.relay_keys.end())
+      return wire::DenyReason::not_allowed;
+    const NodeId child = crypto::node_id(*joiner.relay_key);
+    if (std::find(standing_.path.begin(), standing_.path.end(), child) != standing_.path.end())
+      return wire::DenyReason::loop;
+    if (wanted.value != 0 && !known) return wire::DenyReason::unknown_group;
+  } else if (!known) {
+    return wire::DenyReason::unknown_group;
+  }
+  return std::nullopt;
+}
+
+std::optional<LeaseId> Feed::admit(const control::Joiner& joiner, Writer& records, Time now) {
+  auto refusal = refuse(joiner);
+  auto best = setup_.workers.end();
+  for (auto link = setup_.workers.begin(); link != setup_.workers.end(); ++link) {
+    if (link->commands->nearly_full()) continue;
+    if (best == setup_.workers.end() || link->free.taken() < best->free.taken()) best = link;
+  }
+  std::optional<control::LeaseSlot> slot;
+  if (!refusal) {
+    if (best != setup_.workers.end()) slot = best->free.take();
+    if (!slot) refusal = wire::DenyReason::full;
+  }
+  if (refusal) {
+    wire::write_record(records, wire::Denied{*refusal, 0, {}});
+    return std::nullopt;
+  }
+  const LeaseId id = control::make_lease_id(best->boot_tag, *slot, static_cast<std::uint32_t>(setup_.random->u64()));
+  wire::Accepted accepted{best->lane, id, crypto::make_token(*setup_.token_key, id, joiner.from, now), standing_.path};
+  wire::write_record(records, accepted);
+  if (FeedGroup* group = group_by_id(joiner.request.group)) {
+    wire::GroupInfo info = group->info.value_or(wire::GroupInfo{});
+    info.group = group->group.id;
+    info.frame_ms = static_cast<std::uint8_t>(group->group.frame.count());
+    info.newest = group->group.history.newest();
+    if (info.newest.value != 0) info.flags |= wire::kInfoAnchored;
+    wire::write_record(records, info);
+    for (const auto& epoch : group->epochs.all()) wire::write_record(records, epoch);
+  }
+  return id;
+}
+
+void Feed::seat(LeaseId lease, const control::Joiner& joiner, const crypto::TransportKeys& keys, Time now) {
+  FeedGroup* group = group_by_id(joiner.request.group);
+  for (std::size_t w = 0; w < setup_.workers.size(); ++w) {
+    WorkerLink& link = setup_.workers[w];
+    if (link.boot_tag != control::boot_tag_of(lease)) continue;
+    link.secrets->store(control::slot_of(lease), keys);
+    command(w, Install{lease, joiner.from, joiner.local, joiner.request.role, joiner.request.delivery,
+                       group ? group->group.index : kNoGroup});
+    if (group) {
+      group->wanted_by[w] = true;  // the worker says so too, a moment later
+      update_wanted(*group, now);
+    }
+  }
+}
+
+void Feed::withdraw(LeaseId lease) {
+  for (WorkerLink& link : setup_.workers)
+    if (link.boot_tag == control::boot_tag_of(lease)) link.free.give_back(control::slot_of(lease));
+}
+
+// --- the origin's frames ---
+
+void Feed::on_rtp(GroupIndex group, Bytes datagram, Moment now) {
+  moment_ = now;
+  FeedGroup& of = *setup_.feed_groups[group.value];
+  of.origin->on_rtp(datagram, now);
+  of.origin->run(of, *this, now);
+  wake_workers();
+}
+
+void Feed::run_origins(Moment now) {
+  for (auto& group : setup_.feed_groups) {
+    if (!group->origin) continue;
+    group->origin->on_timer(now);
+    group->origin->run(*group, *this, now);
+    if (group->origin->epochs_changed())
+      for (const auto& epoch : group->origin->announced()) learn_epoch(*group, epoch);
+    if (now.mono >= next_info_) {
+      group->info = group->origin->statement();
+      publish_info(*group, now);
+    }
+  }
+  if (now.mono >= next_info_) next_info_ = now.mono + kInfoEvery;
+}
+
+void Feed::on_frame_stored(FeedGroup& group, Sequence sequence) {
+  command_all(FrameReady{group.group.index, sequence});
+  if (group.recorder) {
+    if (const auto pin = group.group.history.frame(sequence)) group.recorder->on_frame(pin.datagram(), moment_);
+  }
+}
+
+void Feed::on_attestation_stored(FeedGroup& group, std::uint64_t number) {
+  command_all(AttestReady{group.group.index, number});
+  if (group.recorder) {
+    if (const auto pin = group.group.history.attestation(number)) group.recorder->on_attest(pin.datagram(), moment_);
+  }
+}
+
+void Feed::on_opaque_stored(FeedGroup& group, std::uint64_t number) {
+  command_all(OpaqueReady{group.group.index, number});
+}
+
+void Feed::learn_epoch(FeedGroup& group, const wire::EpochRecord& epoch) {
+  if (!group.epochs.learn(epoch)) return;
+  if (group.recorder) group.recorder->on_epoch(epoch);
+  command_all(EpochKnown{group.group.index, epoch});
+}
+
+void Feed::publish_info(FeedGroup& group, Moment) {
+  if (group.info) command_all(GroupInfoKnown{group.group.index, *group.info});
+}
+
+bool Feed::end_group(GroupIndex group, Moment now) {
+  moment_ = now;
+  FeedGroup& of = *setup_.feed_groups[group.value];
+  if (!of.origin) return false;
+  of.origin->end(now);
+  of.origin->run(of, *this, now);
+  of.info = of.origin->statement();
+  publish_info(of, now);
+  wake_workers();
+  return true;
+}
+
+std::string Feed::rotate(GroupIndex group, Moment now) {
+  FeedGroup& of = *setup_.feed_groups[group.value];
+  return of.origin ? of.origin->rotate(now) : std::string{"no source of this group is here: rotate at its origin"};
+}
+
+// --- time ---
+
+void Feed::on_timer(Moment now) {
+  moment_ = now;
+  run_origins(now);
+  for (std::size_t p = 0; p < parents_.size(); ++p) {
+    parents_[p].on_timer(now.mono);
+    pump(p, now.mono);
+  }
+  ask_for_missing(now.mono);
+  for (auto& group : setup_.feed_groups) {
+    if (now.mono >= group->next_idle) {
+      const Sequence newest = group->group.history.newest();
+      wire::Header header{wire::Type::idle, 0, group->intake.active().current().value_or(SourceId{0}),
+                          group->group.id, Epoch{0}, newest};
+      command_all(SendIdle{group->group.index, header});
+      group->next_idle = now.mono + wire::kIdleIntervals * group->group.frame;
+    }
+    if (group->recorder) group->recorder->on_timer(now);
+    if (group->unwanted_since && now.mono >= *group->unwanted_since + kLinger) unsubscribe_up(*group);
+  }
+  report_tallies_up(now.mono);
+  update_standing(now.mono);
+  if (std::exchange(resync_, false)) {
+    command_all(standing_);
+    for (auto& group : setup_.feed_groups)
+      for (const auto& epoch : group->epochs.all()) command_all(EpochKnown{group->group.index, epoch});
+  }
+  wake_workers();
+}
+
+Time Feed::next_deadline() const {
+  Time next = std::min(next_info_, resync_ ? Time{} : kNever);
+  if (!parents_.empty()) next = std::min(next, next_tally_up_);
+  for (const auto& parent : parents_) next = std::min(next, parent.next_deadline());
+  const bool can_ask = std::any_of(parents_.begin(), parents_.end(), [](const auto& p) { return p.leased(); });
+  for (const auto& group : setup_.feed_groups) {
+    if (group->origin) next = std::min(next, group->origin->next_deadline());
+    if (group->recorder) next = std::min(next, group->recorder->next_deadline());
+    if (can_ask && group->subscribed) next = std::min({next, group->gaps.next_deadline(), group->attestation_gaps.next_deadline()});
+    next = std::min(next, group->next_idle);
+    if (group->unwanted_since) next = std::min(next, *group->unwanted_since + kLinger);
+  }
+  return next;
+}
+
+void Feed::stop(Moment now) {
+  moment_ = now;
+  stopping_ = true;
+  std::array<std::uint8_t, 16> buffer;
+  Writer leave{buffer};
+  wire::write_record(leave, wire::Leave{wire::LeaveReason::stop});
+  for (std::size_t p = 0; p < parents_.size(); ++p)
+    if (parents_[p].leased()) send_up(p, leave.written());
+  for (auto& group : setup_.feed_groups)
+    if (group->recorder) group->recorder->finish();
+  command_all(Stop{});
+  wake_workers();
+}
+
+bool Feed::stopped() const {
+  const bool written = std::all_of(setup_.feed_groups.begin(), setup_.feed_groups.end(),
+                                   [](const auto& group) { return !group->recorder || group->recorder->settled(); });
+  return stopping_ && written && std::all_of(setup_.workers.begin(), setup_.workers.end(), [](const auto& w) { return w.stopped; });
+}
+
+}  // namespace tiercast::node

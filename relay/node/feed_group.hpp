@@ -1,0 +1,60 @@
+// A group on the feed's side: where its frames come from (parents' intake, or an origin here), what is missing, who
+// wants it. Plain data put together; the feed moves it.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "relay/forward/attestation_gaps.hpp"
+#include "relay/forward/gaps.hpp"
+#include "relay/node/group.hpp"
+#include "relay/node/origin.hpp"
+#include "relay/node/recorder.hpp"
+
+namespace tiercast::node {
+
+struct FeedGroup {
+  FeedGroup(Group& of, Random& random, std::size_t workers)
+      : group(of),
+        intake(of.id, of.sources, of.history, of.silence()),
+        gaps(forward::Gaps::Config{.frame = of.frame}, random),
+        attestation_gaps(of.frame),
+        wanted_by(workers, false),
+        below(workers) {}
+
+  Group& group;
+  bool pinned = false;               // wanted without anybody asking
+  std::unique_ptr<Origin> origin;    // its source is here
+  std::unique_ptr<Recorder> recorder;
+
+  forward::Intake intake;
+  forward::Gaps gaps;
+  forward::AttestationGaps attestation_gaps;
+  KnownEpochs epochs;
+  std::optional<wire::GroupInfo> info;  // the origin's newest statement
+  std::optional<Time> last_frame;
+  Time next_idle = kNever;
+  Time next_epoch_question;
+  bool ended = false;
+
+  std::vector<bool> wanted_by;             // workers
+  std::optional<Time> unwanted_since;      // subscribed, but nobody asks any more
+  bool subscribed = false;
+  struct Below {
+    std::uint32_t listeners = 0, relays = 0;
+  };
+  std::vector<Below> below;                // workers' tallies
+  wire::Tally told;                        // to the primary parent, last
+  std::optional<std::size_t> told_primary;
+  Time next_tally_repeat;
+
+  bool wanted() const {
+    if (pinned || origin || recorder) return true;
+    for (const bool by : wanted_by)
+      if (by) return true;
+    return false;
+  }
+};
+
+}  // namespace tiercast::node

@@ -1,0 +1,310 @@
+#include "relay/node/feed_thread.hpp"
+
+#include <signal.h>
+#include <sys/signalfd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "relay/base/exit_code.hpp"
+#include "relay/node/status.hpp"
+#include "relay/ops/log.hpp"
+
+namespace tiercast::node {
+namespace {
+
+constexpr Duration kHousekeeping = 500ms;
+constexpr Duration kInputSilent = 3s;
+constexpr Duration kParentMissing = 10s;    // then its name is resolved and its socket made anew
+constexpr Duration kWorkerStalled = 10s;    // then the watchdog is not fed any more
+constexpr Duration kGoodbye = 2s;           // workers get so long to say it
+constexpr unsigned kCompletionsPerTurn = 256;
+
+std::vector<HostPort> addresses_of(const config::Config& config, std::size_t parents) {
+  std::vector<HostPort> out;
+  for (std::size_t p = 0; p < parents; ++p) out.push_back(config.upstreams[p].address);
+  return out;
+}
+
+}  // namespace
+
+class FeedThread::JoinHandler final : public net::DatagramHandler {
+ public:
+  explicit JoinHandler(FeedThread& owner) : owner_(owner) {}
+  void on_datagram(MutableBytes datagram, const Endpoint& from, const LocalAddress& local) override {
+    owner_.feed_->on_join(datagram, from, local, net::read_clocks());
+  }
+  void on_error(int error) override {
+    if (!owner_.loop_.receives(owner_.setup_.join_socket->fd()))
+      ops::log::error("join_socket_failed", {{"reason", std::strerror(error)}});
+  }
+
+ private:
+  FeedThread& owner_;
+};
+
+class FeedThread::RtpHandler final : public net::DatagramHandler {
+ public:
+  RtpHandler(FeedThread& owner, GroupIndex group, net::UdpSocket s) : socket(std::move(s)), owner_(owner), group_(group) {}
+  void on_datagram(MutableBytes datagram, const Endpoint&, const LocalAddress&) override {
+    owner_.feed_->on_rtp(group_, datagram, net::read_clocks());
+  }
+  void on_error(int) override {}
+  net::UdpSocket socket;
+
+ private:
+  FeedThread& owner_;
+  GroupIndex group_;
+};
+
+FeedThread::FeedThread(Setup setup)
+    : setup_(std::move(setup)),
+      loop_(*setup_.loop),
+      outlet_(setup_.join_socket ? &*setup_.join_socket : nullptr),
+      uplinks_(loop_, addresses_of(*setup_.config, setup_.feed.parents.size()),
+               {[this](std::size_t p, MutableBytes datagram) { feed_->on_uplink(p, datagram, net::read_clocks()); },
+                [this](std::size_t p) { feed_->on_uplink_unreachable(p, net::read_clocks()); }}),
+      notifier_(ops::Notifier::from_environment()),
+      inputs_(setup_.feed.feed_groups.size()),
+      parents_(setup_.feed.parents.size()),
+      turns_seen_(setup_.workers.size()),
+      turns_at_(setup_.workers.size(), setup_.start.mono),
+      next_housekeeping_(setup_.start.mono),
+      next_watchdog_(setup_.start.mono) {
+  for (auto& parent : parents_) parent.since = setup_.start.mono;
+  for (auto& worker : setup_.workers) {
+    WorkerThread* thread = worker.get();
+    setup_.feed.workers[&worker - setup_.workers.data()].wake = [thread] { thread->wake(); };
+  }
+  setup_.feed.outlet = &outlet_;
+  setup_.feed.uplinks = &uplinks_;
+  feed_ = std::make_unique<Feed>(std::move(setup_.feed), setup_.start);
+}
+
+FeedThread::~FeedThread() {
+  admin_.reset();
+  for (auto& rtp : rtp_) loop_.cancel(rtp->socket.fd());
+  if (join_handler_ && setup_.join_socket) loop_.cancel(setup_.join_socket->fd());
+  if (signals_) loop_.cancel(signals_.get());
+  loop_.cancel(setup_.bell->fd());
+  saver_.reset();
+  for (auto& worker : setup_.workers) worker->stop();
+}
+
+tl::expected<void, net::Error> FeedThread::open() {
+  const net::Error no_room{"the io_uring has no room for all sockets", ExitCode::os};
+  if (setup_.join_socket) {
+    join_handler_ = std::make_unique<JoinHandler>(*this);
+    // One join at a time, and before each everything that the uplinks brought.
+    if (loop_.receive(setup_.join_socket->fd(), *join_handler_, {.buffers = 256, .priority = net::Priority::background}) != 0)
+      return tl::unexpected{no_room};
+  }
+  for (std::size_t g = 0; g < setup_.config->groups.size(); ++g) {
+    const auto& source = setup_.config->groups[g].source;
+    if (!source) continue;
+    net::SocketOptions options;
+    options.packet_info = false;
+    options.receive_buffer = 1 << 20;
+    auto socket = net::UdpSocket::bind(source->rtp, options);
+    if (!socket) return tl::unexpected{socket.error()};
+    rtp_.push_back(std::make_unique<RtpHandler>(*this, GroupIndex{static_cast<std::uint16_t>(g)}, std::move(*socket)));
+    if (loop_.receive(rtp_.back()->socket.fd(), *rtp_.back()) != 0) return tl::unexpected{no_room};
+  }
+  if (setup_.bell->listen(loop_, [this] {
+        const Moment now = net::read_clocks();
+        feed_->on_reports(now);
+        save_states(now);
+      }) != 0)
+    return tl::unexpected{no_room};
+  if (setup_.state) saver_ = std::make_unique<StateSaver>(*setup_.state, *setup_.bell);
+  if (!setup_.config->admin.socket.empty()) {
+    auto admin = ops::AdminServer::create(loop_, setup_.config->admin.socket,
+                                          [this](std::string_view request) { return answer(request); });
+    if (!admin) return tl::unexpected{admin.error()};
+    admin_ = std::move(*admin);
+  }
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  signals_ = net::Descriptor{::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC)};
+  if (!signals_ || loop_.poll(signals_.get(), [this](int) { on_signal(); }) != 0) return tl::unexpected{no_room};
+  if (uplinks_.start() != 0) return tl::unexpected{no_room};
+  return {};
+}
+
+int FeedThread::run() {
+  for (auto& worker : setup_.workers) worker->start();
+  notifier_.ready(status_line());
+  ops::log::info("ready", {{"node", setup_.config->node.name}});
+  while (true) {
+    turn();
+    if (!stopping_since_) continue;
+    if (feed_->stopped() || net::read_clocks().mono > *stopping_since_ + kGoodbye) break;
+  }
+  ops::log::info("stopped", {{"node", setup_.config->node.name}});
+  return ExitCode::ok;
+}
+
+void FeedThread::turn() {
+  const Moment now = net::read_clocks();
+  feed_->on_timer(now);
+  save_states(now);
+  if (now.mono >= next_housekeeping_) {
+    next_housekeeping_ = now.mono + kHousekeeping;
+    housekeeping(now);
+  }
+  Time deadline = std::min(feed_->next_deadline(), next_housekeeping_);
+  if (stopping_since_) deadline = std::min(deadline, now.mono + 10ms);
+  loop_.turn(deadline, kCompletionsPerTurn);
+}
+
+void FeedThread::on_signal() {
+  signalfd_siginfo info;
+  while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
+    if (stopping_since_) continue;
+    const Moment now = net::read_clocks();
+    ops::log::info("stopping", {{"signal", info.ssi_signo}});
+    notifier_.stopping();
+    stopping_since_ = now.mono;
+    feed_->stop(now);
+  }
+}
+
+void FeedThread::save_states(Moment now) {
+  if (!saver_) return;
+  for (const auto& done : saver_->take_done()) {
+    FeedGroup& group = *feed_->groups()[done.group.value];
+    if (!done.problem.empty())
+      ops::log::error("state_not_saved", {{"group", group.group.name}, {"reason", done.problem}});
+    group.origin->on_saved(done.problem.empty(), now);
+  }
+  for (const auto& group : feed_->groups()) {
+    if (!group->origin) continue;
+    if (auto job = group->origin->take_save(now.mono))
+      saver_->save({group->group.index, group->group.id, group->origin->source(), {job->epochs, job->last}});
+  }
+}
+
+void FeedThread::housekeeping(Moment now) {
+  watch_inputs(now);
+  watch_parents(now);
+  feed_watchdog(now);
+}
+
+void FeedThread::watch_inputs(Moment now) {
+  for (std::size_t g = 0; g < feed_->groups().size(); ++g) {
+    const FeedGroup& group = *feed_->groups()[g];
+    if (!group.origin) continue;
+    if (const auto refusal = group.origin->take_refusal(now.mono)) {
+      ops::log::warning("input_refused",
+                        {{"group", group.group.name},
+                         {"reason", publish::to_text(*refusal, static_cast<std::uint8_t>(group.group.frame.count()))}});
+    }
+    const auto health = group.origin->health(now.mono);
+    InputWatch& watch = inputs_[g];
+    const bool silent = health.age ? *health.age > kInputSilent : now.mono > setup_.start.mono + kInputSilent;
+    if (silent && !watch.silent) {
+      ops::log::warning("input_silent", {{"group", group.group.name},
+                                         {"seconds", 3},
+                                         {"hint", watch.ever ? "the sender stopped" : "no RTP has come yet: is it sent to the group's rtp address?"}});
+    } else if (!silent && (watch.silent || !watch.ever)) {
+      ops::log::info("input_alive", {{"group", group.group.name}, {"ssrc", health.ssrc}, {"kbit_s", static_cast<double>(health.bits_per_second) / 1000}});
+    }
+    watch.silent = silent;
+    watch.ever = watch.ever || health.age.has_value();
+  }
+}
+
+void FeedThread::watch_parents(Moment now) {
+  for (std::size_t p = 0; p < parents_.size(); ++p) {
+    const control::Parent& parent = feed_->parents()[p];
+    ParentWatch& watch = parents_[p];
+    const std::string name = uplinks_.name(p).host + ":" + std::to_string(uplinks_.name(p).port);
+    if (parent.leased() && !watch.leased) {
+      ops::log::info("parent_joined", {{"parent", name}, {"round_trip_ms", parent.round_trip()}});
+      watch = {true, now.mono, false, 0};
+    } else if (!parent.leased() && watch.leased) {
+      ops::log::warning("parent_lost", {{"parent", name}});
+      watch = {false, now.mono, false, 0};
+    }
+    if (const auto& denial = parent.denial(); denial && watch.denied != static_cast<std::uint8_t>(denial->reason)) {
+      watch.denied = static_cast<std::uint8_t>(denial->reason);
+      ops::log::warning("parent_denied", {{"parent", name}, {"reason", wire::to_text(denial->reason)}});
+    }
+    if (!parent.leased() && now.mono > watch.since + kParentMissing) {
+      watch.since = now.mono;
+      if (!std::exchange(watch.warned, true)) {
+        const auto* joining = parent.joining();
+        const bool answers = joining != nullptr && joining->joins_sent() > 0;
+        ops::log::warning("parent_missing",
+                          {{"parent", name},
+                           {"hint", !uplinks_.problem(p).empty() ? uplinks_.problem(p)
+                                    : answers ? std::string{"it answers but does not accept: is public_key its key, and is this node in its [[downstream]]?"}
+                                              : std::string{"no answer at all: is the address right, does it run, is UDP let through?"}}});
+      }
+      uplinks_.refresh(p);
+    }
+  }
+}
+
+// Alive means: this thread turns (it is here), and so does every worker.
+void FeedThread::feed_watchdog(Moment now) {
+  bool alive = true;
+  for (std::size_t w = 0; w < setup_.workers.size(); ++w) {
+    const std::uint64_t turns = setup_.workers[w]->turns();
+    if (turns != turns_seen_[w]) {
+      turns_seen_[w] = turns;
+      turns_at_[w] = now.mono;
+    }
+    if (now.mono > turns_at_[w] + kWorkerStalled) alive = false;
+  }
+  const auto interval = notifier_.watchdog_interval();
+  if (!interval || now.mono < next_watchdog_) return;
+  next_watchdog_ = now.mono + std::min<Duration>(*interval / 3, 5s);
+  if (alive) {
+    notifier_.watchdog();
+    notifier_.status(status_line());
+  } else {
+    ops::log::error("worker_stalled", {{"hint", "the watchdog is no longer fed"}});
+  }
+}
+
+std::string FeedThread::status_line() const {
+  std::uint64_t listeners = 0;
+  for (const auto& group : feed_->groups()) listeners += feed_->tally(group->group.index).listeners;
+  std::size_t live = 0;
+  const Time now = net::read_clocks().mono;
+  for (const auto& parent : feed_->parents()) live += parent.live(now) ? 1 : 0;
+  std::string line = std::to_string(feed_->groups().size()) + " group(s), " + std::to_string(listeners) + " listener(s)";
+  if (!feed_->parents().empty())
+    line += ", " + std::to_string(live) + " of " + std::to_string(feed_->parents().size()) + " parent(s) live";
+  return line;
+}
+
+std::string FeedThread::answer(std::string_view request) {
+  const Moment now = net::read_clocks();
+  const std::size_t space = request.find(' ');
+  const std::string_view verb = request.substr(0, space);
+  const std::string_view argument = space == std::string_view::npos ? std::string_view{} : request.substr(space + 1);
+  if (verb == "status")
+    return status_json({*setup_.config, *feed_, setup_.workers, uplinks_, outlet_, loop_,
+                        setup_.join_socket ? setup_.join_socket->fd() : -1, setup_.start}, now);
+  const auto found = std::find_if(feed_->groups().begin(), feed_->groups().end(), [&](const auto& group) {
+    return group->group.name == argument || std::to_string(group->group.id.value) == argument;
+  });
+  if (verb != "end" && verb != "rotate") return error_json("unknown request");
+  if (found == feed_->groups().end()) return error_json("this node has no group " + std::string{argument});
+  const GroupIndex index = (*found)->group.index;
+  if (verb == "end") {
+    if (!feed_->end_group(index, now)) return error_json("no source of this group is here: end it at its origin");
+    ops::log::info("broadcast_ended", {{"group", (*found)->group.name}});
+    return ok_json("ended");
+  }
+  const std::string later = feed_->rotate(index, now);
+  if (later.starts_with("no source")) return error_json(later);
+  return ok_json(later.empty() ? "rotating" : later);
+}
+
+}  // namespace tiercast::node

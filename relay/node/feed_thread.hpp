@@ -1,0 +1,83 @@
+// The feed's thread, the process's main one: io_uring, sockets, files, signals, the admin socket, systemd. Carries
+// bytes and time to the feed and what it says to where it goes; decides nothing about frames or leases.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "config/config.hpp"
+#include "relay/net/loop.hpp"
+#include "relay/node/feed.hpp"
+#include "relay/node/public_outlet.hpp"
+#include "relay/node/state_saver.hpp"
+#include "relay/node/uplink_sockets.hpp"
+#include "relay/node/worker_thread.hpp"
+#include "relay/ops/admin_server.hpp"
+#include "relay/ops/sd_notify.hpp"
+
+namespace tiercast::node {
+
+class FeedThread {
+ public:
+  struct Setup {
+    const config::Config* config = nullptr;
+    std::unique_ptr<net::Loop> loop;
+    std::unique_ptr<net::Wake> bell;
+    std::optional<net::UdpSocket> join_socket;
+    std::vector<std::unique_ptr<WorkerThread>> workers;
+    std::optional<store::OriginState> state;
+    Feed::Setup feed;
+    Moment start;
+  };
+  explicit FeedThread(Setup setup);
+  ~FeedThread();
+
+  /// Sockets, admin socket, signals: everything that may fail at start. READY is told by run().
+  tl::expected<void, net::Error> open();
+  /// Until SIGTERM or SIGINT; the exit status.
+  int run();
+
+ private:
+  class JoinHandler;
+  class RtpHandler;
+  void on_signal();
+  void turn();
+  void housekeeping(Moment now);
+  void save_states(Moment now);
+  void watch_inputs(Moment now);
+  void watch_parents(Moment now);
+  void feed_watchdog(Moment now);
+  std::string answer(std::string_view request);
+  std::string status_line() const;
+
+  Setup setup_;
+  net::Loop& loop_;
+  PublicOutlet outlet_;
+  UplinkSockets uplinks_;
+  std::unique_ptr<Feed> feed_;
+  std::unique_ptr<JoinHandler> join_handler_;
+  std::vector<std::unique_ptr<RtpHandler>> rtp_;
+  std::unique_ptr<StateSaver> saver_;
+  std::unique_ptr<ops::AdminServer> admin_;
+  ops::Notifier notifier_;
+  net::Descriptor signals_;
+
+  struct InputWatch {
+    bool silent = false;
+    bool ever = false;
+  };
+  struct ParentWatch {
+    bool leased = false;
+    Time since;  // not leased since then
+    bool warned = false;
+    std::uint8_t denied = 0;
+  };
+  std::vector<InputWatch> inputs_;
+  std::vector<ParentWatch> parents_;
+  std::vector<std::uint64_t> turns_seen_;
+  std::vector<Time> turns_at_;
+  Time next_housekeeping_, next_watchdog_;
+  std::optional<Time> stopping_since_;
+};
+
+}  // namespace tiercast::node

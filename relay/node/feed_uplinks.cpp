@@ -1,0 +1,280 @@
+// The feed towards its parents: leases, subscriptions, what they bring, what is asked for.
+#include <algorithm>
+
+#include "relay/base/overloaded.hpp"
+
+#include "relay/node/feed.hpp"
+
+namespace tiercast::node {
+namespace {
+
+constexpr Duration kTallyEvery = 1s;
+constexpr Duration kTallyRepeat = 5s;
+
+bool is_stream(Bytes datagram) { return wire::type_of(datagram) >= 0x20; }
+
+}  // namespace
+
+FeedGroup* Feed::group_by_id(GroupId id) {
+  for (auto& group : setup_.feed_groups)
+    if (group->group.id == id) return group.get();
+  return nullptr;
+}
+
+void Feed::on_uplink(std::size_t p, Bytes datagram, Moment now) {
+  moment_ = now;
+  if (is_stream(datagram)) {
+    on_stream(p, datagram, now.mono);
+  } else {
+    std::array<std::uint8_t, wire::kMaxDatagram> records;
+    const auto input = parents_[p].on_datagram(datagram, records, now.mono);
+    if (input.came == control::Parent::Came::joined) on_parent_joined(p, now.mono);
+    if (input.came == control::Parent::Came::records) on_parent_records(p, input.records, now.mono);
+  }
+  pump(p, now.mono);
+  wake_workers();
+}
+
+void Feed::on_uplink_unreachable(std::size_t p, Moment now) { parents_[p].on_unreachable(now.mono); }
+
+void Feed::on_stream(std::size_t p, Bytes datagram, Time now) {
+  using forward::Taken;
+  using Stream = control::Parent::Stream;
+  control::Parent& parent = parents_[p];
+  if (!parent.leased()) return counters_.drop_parent_unleased.add();
+  const auto header = wire::parse_header(datagram);
+  FeedGroup* group = header ? group_by_id(header->group) : nullptr;
+  if (group == nullptr) return counters_.drop_parent_malformed.add();
+  if (group->origin) return counters_.drop_not_wanted.add();
+
+  const forward::IntakeResult result = group->intake.on_datagram(datagram, parent.lease()->link_key(), now);
+  const wire::Header& h = result.header;
+  if (result.taken == Taken::dropped) return;
+  if (result.taken == Taken::idle) {
+    parent.on_stream(Stream::idle, now);
+    group->gaps.on_newest(h.sequence, now);
+    return;
+  }
+  if (h.type == wire::Type::attest) {
+    parent.on_stream(Stream::attestation, now);
+    if (const auto attest = wire::parse_attest(datagram.first(datagram.size() - wire::kLinkMac)))
+      group->attestation_gaps.on_attestation(attest->header.sequence, attest->count);
+    if (result.taken == Taken::fresh) on_attestation_stored(*group, result.attestation);
+    return;
+  }
+  if (result.taken == Taken::opaque) {
+    if (const auto number = group->group.history.add_opaque(result.opaque)) on_opaque_stored(*group, *number);
+    return;
+  }
+  parent.on_stream(Stream::frame, now);
+  if (result.taken != Taken::fresh) return;
+  on_frame_stored(*group, h.sequence);  // first of all
+  group->last_frame = now;
+  group->ended = h.ends();
+  group->next_idle = group->ended ? kNever : now + wire::kIdleIntervals * group->group.frame;
+  group->gaps.on_frame(h.sequence, h.jumps(), now);
+  group->attestation_gaps.on_frame(h.sequence, h.jumps(), now);
+  if (!group->epochs.knows(h.source, h.epoch) && now >= group->next_epoch_question) {
+    group->next_epoch_question = now + wire::kEpochAskEvery;
+    parent.hasten(now);
+  }
+}
+
+void Feed::on_parent_joined(std::size_t p, Time now) {
+  const control::JoinGrant grant = parents_[p].take_grant();
+  for (const auto& epoch : grant.epochs)
+    if (FeedGroup* group = group_by_id(epoch.group)) learn_epoch(*group, epoch);
+  if (grant.group_info) on_info(*grant.group_info, now);
+  for (auto& group : setup_.feed_groups) {
+    if (group->origin || !group->wanted()) continue;
+    group->subscribed = true;
+    if (group->group.id != parents_[p].config().request.group) subscribe_up(*group, p);
+  }
+  update_expectations(now);
+}
+
+void Feed::on_info(const wire::GroupInfo& info, Time now) {
+  FeedGroup* group = group_by_id(info.group);
+  if (group == nullptr || group->origin) return;
+  if (info.frame_ms != group->group.frame.count()) {
+    counters_.drop_frame_length.add();
+    return;
+  }
+  // Of several parents' copies the newest statement counts.
+  if (!group->info || info.stamped >= group->info->stamped || (info.flags & wire::kInfoStamped) == 0) {
+    if ((info.flags & wire::kInfoStamped) != 0) {
+      group->info = info;
+      command_all(GroupInfoKnown{group->group.index, info});
+    }
+  }
+  if ((info.flags & wire::kInfoAnchored) == 0) return;
+  if (group->group.history.newest().value == 0) {
+    group->gaps.start_from(info.newest, now);
+  } else if (info.newest.value < group->group.history.newest().value + group->group.history.frames()) {
+    group->gaps.on_newest(info.newest, now);
+  }
+}
+
+void Feed::on_parent_records(std::size_t p, Bytes records, Time now) {
+  wire::RecordReader reader{records};
+  while (auto record = reader.next()) {
+    std::visit(Overloaded{
+                   [&](const wire::EpochRecord& r) {
+                     if (FeedGroup* group = group_by_id(r.group)) learn_epoch(*group, r);
+                   },
+                   [&](const wire::GroupInfo& r) { on_info(r, now); },
+                   [&](const wire::GoAway& r) { parents_[p].on_go_away(r.retry_after_s, now); },
+                   [&](const wire::Leave&) { parents_[p].on_go_away(0, now); },
+                   [&](const wire::Subscribed& r) {
+                     if (r.denied != 0) counters_.subscription_denied.add();
+                   },
+                   [](const auto&) {},
+               },
+               *record);
+  }
+}
+
+// --- subscriptions ---
+
+void Feed::update_wanted(FeedGroup& group, Time now) {
+  if (group.origin) return;
+  if (group.wanted()) {
+    group.unwanted_since.reset();
+    if (group.subscribed) return;
+    group.subscribed = true;
+    for (std::size_t p = 0; p < parents_.size(); ++p) {
+      if (parents_[p].leased()) subscribe_up(group, p);
+      pump(p, now);
+    }
+    update_expectations(now);
+  } else if (group.subscribed && !group.unwanted_since) {
+    group.unwanted_since = now;
+  }
+}
+
+void Feed::subscribe_up(FeedGroup& group, std::size_t p) {
+  std::array<std::uint8_t, 16> buffer;
+  Writer records{buffer};
+  wire::write_record(records, wire::Subscribe{group.group.id, {}});
+  send_up(p, records.written());
+}
+
+void Feed::unsubscribe_up(FeedGroup& group) {
+  group.unwanted_since.reset();
+  group.subscribed = false;
+  group.next_idle = kNever;
+  std::array<std::uint8_t, 16> buffer;
+  Writer records{buffer};
+  wire::write_record(records, wire::Unsubscribe{group.group.id});
+  for (std::size_t p = 0; p < parents_.size(); ++p)
+    if (parents_[p].leased()) send_up(p, records.written());
+}
+
+// A parent's silence means something only while a group is subscribed that has not ended.
+void Feed::update_expectations(Time now) {
+  const bool expected = std::any_of(setup_.feed_groups.begin(), setup_.feed_groups.end(), [](const auto& group) {
+    return !group->origin && group->subscribed && !group->ended && group->last_frame;
+  });
+  for (auto& parent : parents_) parent.expect_stream(expected, now);
+}
+
+// --- sending ---
+
+// The mean time between two frames of all subscribed groups.
+Duration Feed::frame_interval() const {
+  double per_second = 0;
+  for (const auto& group : setup_.feed_groups)
+    if (!group->origin && group->subscribed) per_second += 1000.0 / static_cast<double>(group->group.frame.count());
+  return per_second == 0 ? Duration{1s} : Duration{static_cast<Duration::rep>(1e9 / per_second)};
+}
+
+void Feed::send_up(std::size_t p, Bytes records) {
+  std::array<std::uint8_t, wire::kMaxDatagram> buffer;
+  setup_.uplinks->send_up(p, parents_[p].seal(records, buffer));
+}
+
+void Feed::pump(std::size_t p, Time now) {
+  std::array<std::uint8_t, wire::kMaxDatagram> buffer;
+  control::KeepaliveContents contents;
+  if (parents_[p].leased() && parents_[p].lease()->keepalive_due(now)) {
+    for (const auto& group : setup_.feed_groups)
+      if (!group->origin && group->subscribed) group->epochs.list(contents.held);
+    contents.loss = parents_[p].take_loss(frame_interval(), now);
+  }
+  while (true) {
+    const Bytes datagram = parents_[p].take_datagram(contents, buffer, now);
+    if (datagram.empty()) return;
+    setup_.uplinks->send_up(p, datagram);
+  }
+}
+
+void Feed::ask_for_missing(Time now) {
+  for (auto& group : setup_.feed_groups) {
+    if (!group->subscribed) continue;
+    while (now >= group->gaps.next_deadline() || now >= group->attestation_gaps.next_deadline()) {
+      const auto p = control::parent_to_ask(parents_, next_asked_, now);
+      if (!p) break;
+      wire::Nack nack;
+      const Duration round_trip = parents_[*p].round_trip();
+      const bool frames = group->gaps.due(group->group.id, round_trip, nack, now);
+      if (!frames && !group->attestation_gaps.due(group->group.id, round_trip, nack, now)) break;
+      std::array<std::uint8_t, 512> buffer;
+      Writer records{buffer};
+      wire::write_record(records, nack);
+      send_up(*p, records.written());
+    }
+  }
+}
+
+// The subtree is counted at one parent, so that the sums above are right; the others hear 0.
+std::optional<std::size_t> Feed::primary(Time now) const {
+  std::optional<std::size_t> leased;
+  for (std::size_t p = 0; p < parents_.size(); ++p) {
+    if (parents_[p].live(now)) return p;
+    if (parents_[p].leased() && !leased) leased = p;
+  }
+  return leased;
+}
+
+void Feed::report_tallies_up(Time now) {
+  if (parents_.empty() || now < next_tally_up_) return;
+  next_tally_up_ = now + kTallyEvery;
+  update_expectations(now);
+  const auto at = primary(now);
+  if (!at) return;
+  for (auto& group : setup_.feed_groups) {
+    if (group->origin || !group->subscribed) continue;
+    wire::Tally total = tally(group->group.index);
+    total.relays += 1;  // this one
+    const bool changed = total.listeners != group->told.listeners || total.relays != group->told.relays;
+    if (!changed && group->told_primary == at && now < group->next_tally_repeat) continue;
+    group->told = total;
+    group->told_primary = at;
+    group->next_tally_repeat = now + kTallyRepeat;
+    for (std::size_t p = 0; p < parents_.size(); ++p) {
+      if (!parents_[p].leased()) continue;
+      std::array<std::uint8_t, 32> buffer;
+      Writer records{buffer};
+      wire::write_record(records, p == *at ? total : wire::Tally{total.group, 0, 0});
+      send_up(p, records.written());
+    }
+  }
+}
+
+void Feed::update_standing(Time now) {
+  if (parents_.empty()) return;
+  Standing standing;
+  standing.path.push_back(id_);
+  const auto at = primary(now);
+  standing.seeking = !at || !parents_[*at].live(now);
+  if (at) {
+    for (NodeId id : parents_[*at].lease()->path()) standing.path.push_back(id);
+  }
+  const bool same = standing.seeking == standing_.seeking &&
+                    std::equal(standing.path.begin(), standing.path.end(), standing_.path.begin(), standing_.path.end());
+  if (same) return;
+  standing_ = standing;
+  command_all(standing_);
+}
+
+}  // namespace tiercast::node

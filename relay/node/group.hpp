@@ -1,0 +1,45 @@
+// What the feed and every worker of a node share about one group: facts fixed at start, and the history.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "relay/forward/history.hpp"
+#include "relay/forward/intake.hpp"
+#include "relay/node/messages.hpp"
+
+namespace tiercast::node {
+
+struct Group {
+  Group(GroupIndex i, GroupId g, std::string n, std::chrono::milliseconds f, std::vector<forward::Source> s)
+      : index(i), id(g), name(std::move(n)), frame(f), sources(std::move(s)),
+        history(static_cast<std::size_t>(wire::kHistory / f)) {}
+  const GroupIndex index;
+  const GroupId id;
+  const std::string name;
+  const std::chrono::milliseconds frame;
+  const std::vector<forward::Source> sources;
+  forward::History history;
+  Duration silence() const { return silence_limit(frame); }
+  static Duration silence_limit(Duration frame) {
+    return std::max<Duration>(wire::kSilenceIntervals * frame, wire::kSilenceFloor);
+  }
+};
+
+/// Epochs' values that a node knows of a group: the newest few of each source. Fixed size.
+class KnownEpochs {
+ public:
+  /// False: known already, or older than all that is kept.
+  bool learn(const wire::EpochRecord& epoch);
+  bool knows(SourceId source, Epoch epoch) const;
+  const auto& all() const { return epochs_; }
+  /// For a keepalive.
+  void list(wire::EpochsHeld& held) const;
+
+ private:
+  // The current one, the one before, two announced; and two more, for a start that discards.
+  static constexpr std::size_t kPerSource = 6;
+  InlineVector<wire::EpochRecord, kPerSource * wire::kMaxSources> epochs_;
+};
+
+}  // namespace tiercast::node

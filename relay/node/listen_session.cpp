@@ -1,0 +1,185 @@
+#include "relay/node/listen_session.hpp"
+
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "relay/base/exit_code.hpp"
+
+namespace tiercast::node {
+namespace {
+
+constexpr Duration kShowEvery = 250ms;
+constexpr Duration kJoinPatience = 10s;   // then a join that nobody answers has failed
+constexpr Duration kFramesPatience = 5s;  // joined, but silent: say so once
+constexpr Duration kRefreshEvery = 10s;   // addresses are resolved anew while no parent is found
+
+double ms(Duration d) { return std::chrono::duration<double, std::milli>(d).count(); }
+
+}  // namespace
+
+ListenSession::ListenSession(net::Loop& loop, Setup setup)
+    : loop_(loop),
+      setup_(std::move(setup)),
+      start_(net::read_clocks()),
+      uplinks_(loop_, setup_.addresses,
+               {[this](std::size_t p, MutableBytes datagram) {
+                  const Moment now = net::read_clocks();
+                  listener_->on_datagram(p, datagram, now);
+                  drain(now);
+                },
+                [this](std::size_t p) { listener_->on_unreachable(p, net::read_clocks()); }}),
+      next_show_(start_.mono),
+      next_refresh_(start_.mono + kRefreshEvery) {
+  for (const auto& address : setup_.addresses) names_.push_back(address.host + ":" + std::to_string(address.port));
+  setup_.listener.uplinks = &uplinks_;
+  listener_ = std::make_unique<Listener>(setup_.listener, start_);
+}
+
+ListenSession::~ListenSession() {
+  if (signals_) loop_.cancel(signals_.get());
+}
+
+int ListenSession::run() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  sigprocmask(SIG_BLOCK, &set, nullptr);
+  signals_ = net::Descriptor{::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC)};
+  if (!signals_ || loop_.poll(signals_.get(), [this](int) { stop_ = true; }) != 0 || uplinks_.start() != 0) {
+    std::fprintf(stderr, "tiercast: the io_uring has no room\n");
+    return ExitCode::os;
+  }
+  std::optional<Diagnosis> given_up;
+  while (!stop_) {
+    const Moment now = net::read_clocks();
+    listener_->on_timer(now);
+    drain(now);
+    if (listener_->ended() || (setup_.seconds && now.mono >= start_.mono + *setup_.seconds)) break;
+    if ((given_up = hopeless(now))) break;
+    if (now.mono >= next_show_) show(now, false);
+    Time deadline = std::min(listener_->next_deadline(), next_show_);
+    if (setup_.seconds) deadline = std::min(deadline, start_.mono + *setup_.seconds);
+    loop_.turn(deadline, 64);
+  }
+  listener_->leave();
+  for (const auto& sink : setup_.sinks) sink->finish();
+  show(net::read_clocks(), true);
+  for (const auto& sink : setup_.sinks) {
+    if (const std::string problem = sink->problem(); !problem.empty()) {
+      std::fprintf(stderr, "tiercast: cannot write to %s\n", problem.c_str());
+      return ExitCode::cannot_create;
+    }
+  }
+  if (!given_up && !listener_->first_frame_at()) given_up = listener_->diagnose(names_);
+  if (given_up) {
+    std::fprintf(stderr, "tiercast: %s\n", given_up->text.c_str());
+    return given_up->exit_code;
+  }
+  return ExitCode::ok;
+}
+
+void ListenSession::drain(Moment now) {
+  receive::Played played;
+  while (listener_->next(played, now)) {
+    if (!begun_) {
+      begun_ = true;
+      for (const auto& sink : setup_.sinks) sink->begin(*listener_->frame(), now.wall);
+    }
+    for (const auto& sink : setup_.sinks) sink->on_played(played, now);
+  }
+}
+
+std::optional<Diagnosis> ListenSession::hopeless(Moment now) const {
+  if (listener_->joined()) return std::nullopt;
+  const Diagnosis diagnosis = listener_->diagnose(names_);
+  using Stage = Diagnosis::Stage;
+  const bool late = now.mono >= start_.mono + kJoinPatience;
+  const bool final = diagnosis.stage == Stage::version || diagnosis.stage == Stage::puzzle;
+  const bool denied = diagnosis.stage == Stage::denied &&
+                      std::all_of(listener_->parents().begin(), listener_->parents().end(), [](const auto& parent) {
+                        return parent.denial() && parent.denial()->reason != wire::DenyReason::full &&
+                               parent.denial()->reason != wire::DenyReason::draining;
+                      });
+  return final || denied || late ? std::optional{diagnosis} : std::nullopt;
+}
+
+void ListenSession::show(Moment now, bool last) {
+  next_show_ = now.mono + kShowEvery;
+  if (listener_->live_parents(now.mono) == 0 && now.mono >= next_refresh_) {
+    next_refresh_ = now.mono + kRefreshEvery;
+    for (std::size_t p = 0; p < names_.size(); ++p)
+      if (!listener_->parents()[p].leased()) uplinks_.refresh(p);
+  }
+  if (!warned_ && listener_->joined_at() && !listener_->first_frame_at() && now.mono > *listener_->joined_at() + kFramesPatience) {
+    warned_ = true;
+    if (!setup_.quiet) std::fprintf(stderr, "tiercast: %s\n", listener_->diagnose(names_).text.c_str());
+  }
+  if (!setup_.live_line) return;
+  const receive::Summary summary = listener_->summary();
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now.mono - start_.mono).count();
+  std::string latency = "latency ?";
+  if (summary.latency_samples > 0) {
+    const double median = static_cast<double>(summary.latency_median.count()) / 1000;
+    const double lowest = static_cast<double>(summary.latency_lowest.count()) / 1000;
+    // Clocks that disagree show as a negative time of travel: then only its variation means anything.
+    std::array<char, 64> text{};
+    if (lowest < 0) {
+      std::snprintf(text.data(), text.size(), "latency +%.1f ms (relative)", median - lowest);
+    } else {
+      std::snprintf(text.data(), text.size(), "latency %.1f ms", median);
+    }
+    latency = text.data();
+  }
+  std::fprintf(stderr, "\r%02lld:%02lld  frames %llu  lost %llu  %s  jitter %.1f ms  parents %zu/%zu \033[K%s",
+               static_cast<long long>(seconds / 60), static_cast<long long>(seconds % 60),
+               static_cast<unsigned long long>(summary.frames + summary.empty), static_cast<unsigned long long>(summary.lost),
+               latency.c_str(), ms(summary.jitter), listener_->live_parents(now.mono), names_.size(), last ? "\n" : "");
+  std::fflush(stderr);
+}
+
+std::string ListenSession::report() const {
+  using Json = nlohmann::ordered_json;
+  const receive::Summary s = listener_->summary();
+  Json out;
+  out["frames"] = s.frames;
+  out["empty"] = s.empty;
+  out["lost"] = s.lost;
+  out["duplicates"] = s.duplicates;
+  out["repaired"] = s.repaired;
+  out["discontinuities"] = s.discontinuities;
+  out["longest_gap_ms"] = ms(s.longest_gap);
+  out["jitter_ms"] = ms(s.jitter);
+  if (s.latency_samples > 0) {
+    out["latency_lowest_ms"] = static_cast<double>(s.latency_lowest.count()) / 1000;
+    out["latency_median_ms"] = static_cast<double>(s.latency_median.count()) / 1000;
+    out["latency_p99_ms"] = static_cast<double>(s.latency_p99.count()) / 1000;
+  }
+  if (listener_->joined_at()) out["joined_after_ms"] = ms(*listener_->joined_at() - start_.mono);
+  if (listener_->first_frame_at()) out["first_frame_after_ms"] = ms(*listener_->first_frame_at() - start_.mono);
+  out["ended"] = listener_->ended();
+  Json counters = Json::object();
+  const auto put = [&](const char* name, const Counter& counter) { counters[name] = counter.get(); };
+  listener_->each_counter(put);
+  uplinks_.counters().each(put);
+  out["counters"] = counters;
+  out["parents"] = Json::array();
+  for (std::size_t p = 0; p < names_.size(); ++p) {
+    const auto& parent = listener_->parents()[p];
+    Json of;
+    of["address"] = names_[p];
+    of["joined"] = parent.leased();
+    if (parent.leased()) of["round_trip_ms"] = ms(parent.round_trip());
+    parent.counters().each([&](const char* name, const Counter& counter) { of[name] = counter.get(); });
+    if (parent.lease())
+      parent.lease()->counters().each([&](const char* name, const Counter& counter) { of[name] = counter.get(); });
+    out["parents"].push_back(of);
+  }
+  return out.dump(2) + "\n";
+}
+
+}  // namespace tiercast::node

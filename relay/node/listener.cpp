@@ -1,0 +1,306 @@
+#include "relay/node/listener.hpp"
+
+#include <algorithm>
+
+#include "relay/base/overloaded.hpp"
+
+#include "relay/base/exit_code.hpp"
+
+namespace tiercast::node {
+namespace {
+
+constexpr Duration kCountEvery = 1s;
+
+receive::PlayoutConfig playout_config(const Listener::Setup& setup, std::chrono::milliseconds frame) {
+  receive::PlayoutConfig config;
+  config.group = setup.group;
+  config.frame = frame;
+  config.strict = setup.strict;
+  config.delay = setup.playout;
+  config.sources = setup.sources;
+  return config;
+}
+
+forward::Gaps::Config gaps_config(const Listener::Setup& setup, std::chrono::milliseconds frame) {
+  forward::Gaps::Config config;
+  config.frame = frame;
+  config.deadline = setup.playout.value_or(setup.strict ? wire::kStrictPlayout : wire::kPlayout);
+  return config;
+}
+
+}  // namespace
+
+Listener::Stream::Stream(const Setup& setup, std::chrono::milliseconds of)
+    : frame(of),
+      playout(playout_config(setup, of)),
+      gaps(gaps_config(setup, of), *setup.random),
+      attestation_gaps(of),
+      statistics(of) {}
+
+Listener::Listener(Setup setup, Moment now) : setup_(std::move(setup)), told_counted_(setup_.parents.size(), true), next_count_(now.mono) {
+  for (const auto& key : setup_.parents) {
+    control::ParentConfig config;
+    config.key = key;
+    config.request.group = setup_.group;
+    config.request.role = wire::Role::listener;
+    parents_.emplace_back(config, *setup_.random, now.mono);
+  }
+}
+
+void Listener::on_datagram(std::size_t p, Bytes datagram, Moment now) {
+  if (wire::type_of(datagram) >= 0x20) {
+    on_stream(p, datagram, now.mono);
+  } else {
+    std::array<std::uint8_t, wire::kMaxDatagram> records;
+    const auto input = parents_[p].on_datagram(datagram, records, now.mono);
+    if (input.came == control::Parent::Came::joined) on_joined(p, now.mono);
+    if (input.came == control::Parent::Came::records) on_records(p, input.records, now.mono);
+  }
+  pump(p, now.mono);
+}
+
+void Listener::on_unreachable(std::size_t p, Moment now) { parents_[p].on_unreachable(now.mono); }
+
+void Listener::on_joined(std::size_t p, Time now) {
+  const control::JoinGrant grant = parents_[p].take_grant();
+  if (!joined_at_) joined_at_ = now;
+  told_counted_[p] = true;  // what a node takes a listener for
+  if (grant.group_info) {
+    const std::chrono::milliseconds frame{grant.group_info->frame_ms};
+    if (!stream_) {
+      stream_ = std::make_unique<Stream>(setup_, frame);
+      if ((grant.group_info->flags & wire::kInfoAnchored) != 0) {
+        stream_->playout.start_from(grant.group_info->newest);
+        stream_->gaps.start_from(grant.group_info->newest, now);
+      }
+    }
+    on_info(*grant.group_info, now);
+  }
+  if (stream_) {
+    for (const auto& epoch : grant.epochs)
+      if (epoch.group == setup_.group) stream_->playout.on_epoch(epoch);
+  }
+  parents_[p].expect_stream(true, now);
+}
+
+void Listener::on_info(const wire::GroupInfo& info, Time now) {
+  if (!stream_ || info.group != setup_.group) return;
+  if (info.frame_ms != stream_->frame.count()) return counters_.drop_frame_length.add();
+  stream_->statistics.on_group_info(info);
+  if ((info.flags & wire::kInfoAnchored) == 0) return;
+  const auto position = stream_->playout.position();
+  // An edge's word on what exists is believed within reason: it only makes us ask.
+  const auto horizon = static_cast<std::uint64_t>(wire::kHistory / stream_->frame);
+  if (position && info.newest.value < position->value + horizon) stream_->gaps.on_newest(info.newest, now);
+}
+
+void Listener::on_records(std::size_t p, Bytes records, Time now) {
+  wire::RecordReader reader{records};
+  while (auto record = reader.next()) {
+    std::visit(Overloaded{
+                   [&](const wire::EpochRecord& r) {
+                     if (stream_ && r.group == setup_.group) stream_->playout.on_epoch(r);
+                   },
+                   [&](const wire::GroupInfo& r) { on_info(r, now); },
+                   [&](const wire::GoAway& r) { parents_[p].on_go_away(r.retry_after_s, now); },
+                   [&](const wire::Leave&) { parents_[p].on_go_away(0, now); },
+                   [](const auto&) {},
+               },
+               *record);
+  }
+}
+
+void Listener::on_stream(std::size_t p, Bytes datagram, Time now) {
+  using Kind = control::Parent::Stream;
+  control::Parent& parent = parents_[p];
+  if (!parent.leased() || !stream_) return counters_.drop_unleased.add();
+  const auto header = wire::parse_header(datagram);
+  if (!header || header->group != setup_.group) return counters_.drop_other.add();
+  receive::Playout& playout = stream_->playout;
+  switch (header->type) {
+    case wire::Type::frame: {
+      const std::uint64_t forged = playout.counters().drop_forged.get();
+      playout.on_frame(datagram, now);
+      if (playout.counters().drop_forged.get() != forged) return;  // nobody's sign of life
+      parent.on_stream(Kind::frame, now);
+      if (playout.has(header->sequence)) {
+        stream_->gaps.on_frame(header->sequence, header->jumps(), now);
+        stream_->attestation_gaps.on_frame(header->sequence, header->jumps(), now);
+      }
+      if (playout.wants_epochs(now)) parent.hasten(now);
+      return;
+    }
+    case wire::Type::attest: {
+      const auto& counters = playout.counters();
+      const std::uint64_t good = counters.attests.get() + counters.attest_drop_duplicate.get();
+      playout.on_attest(datagram, now);
+      if (counters.attests.get() + counters.attest_drop_duplicate.get() == good) return;
+      parent.on_stream(Kind::attestation, now);
+      if (const auto attest = wire::parse_attest(datagram))
+        stream_->attestation_gaps.on_attestation(attest->header.sequence, attest->count);
+      return;
+    }
+    case wire::Type::idle: {
+      parent.on_stream(Kind::idle, now);
+      const auto position = playout.position();
+      const auto horizon = static_cast<std::uint64_t>(wire::kHistory / stream_->frame);
+      if (position && header->sequence.value < position->value + horizon)
+        stream_->gaps.on_newest(header->sequence, now);
+      return;
+    }
+    default: counters_.drop_other.add();
+  }
+}
+
+bool Listener::next(receive::Played& played, Moment now) {
+  if (!stream_ || !stream_->playout.next(played)) return false;
+  stream_->statistics.on_played(played, now);
+  if (!first_frame_at_ && played.kind != receive::PlayedKind::lost) first_frame_at_ = now.mono;
+  return true;
+}
+
+void Listener::on_timer(Moment now) {
+  if (stream_) stream_->playout.on_timer(now.mono);
+  for (std::size_t p = 0; p < parents_.size(); ++p) {
+    parents_[p].on_timer(now.mono);
+    pump(p, now.mono);
+  }
+  ask_for_missing(now.mono);
+  count_at_one_parent(now.mono);
+}
+
+Time Listener::next_deadline() const {
+  Time next = parents_.size() > 1 ? next_count_ : kNever;
+  for (const auto& parent : parents_) next = std::min(next, parent.next_deadline());
+  if (stream_) {
+    next = std::min(next, stream_->playout.next_deadline());
+    if (std::any_of(parents_.begin(), parents_.end(), [](const auto& p) { return p.leased(); }))
+      next = std::min({next, stream_->gaps.next_deadline(), stream_->attestation_gaps.next_deadline()});
+  }
+  return next;
+}
+
+void Listener::send_records(std::size_t p, Bytes records) {
+  std::array<std::uint8_t, wire::kMaxDatagram> buffer;
+  setup_.uplinks->send_up(p, parents_[p].seal(records, buffer));
+}
+
+void Listener::pump(std::size_t p, Time now) {
+  std::array<std::uint8_t, wire::kMaxDatagram> buffer;
+  control::KeepaliveContents contents;
+  if (stream_ && parents_[p].leased() && parents_[p].lease()->keepalive_due(now)) {
+    contents.held = stream_->playout.epochs_held();
+    contents.loss = parents_[p].take_loss(stream_->frame, now);
+  }
+  while (true) {
+    const Bytes datagram = parents_[p].take_datagram(contents, buffer, now);
+    if (datagram.empty()) return;
+    setup_.uplinks->send_up(p, datagram);
+  }
+}
+
+void Listener::ask_for_missing(Time now) {
+  if (!stream_) return;
+  while (now >= stream_->gaps.next_deadline() || now >= stream_->attestation_gaps.next_deadline()) {
+    const auto p = control::parent_to_ask(parents_, next_asked_, now);
+    if (!p) return;
+    wire::Nack nack;
+    const Duration round_trip = parents_[*p].round_trip();
+    if (!stream_->gaps.due(setup_.group, round_trip, nack, now) &&
+        !stream_->attestation_gaps.due(setup_.group, round_trip, nack, now))
+      return;
+    std::array<std::uint8_t, 512> buffer;
+    Writer records{buffer};
+    wire::write_record(records, nack);
+    send_records(*p, records.written());
+  }
+}
+
+// With several parents the first live one counts this listener; the others are told not to.
+void Listener::count_at_one_parent(Time now) {
+  if (now < next_count_) return;
+  next_count_ = now + kCountEvery;
+  bool counted = false;
+  for (std::size_t p = 0; p < parents_.size(); ++p) {
+    if (!parents_[p].leased()) continue;
+    const bool here = !counted && (parents_[p].live(now) || parents_.size() == 1);
+    counted = counted || here;
+    if (here == told_counted_[p]) continue;
+    told_counted_[p] = here;
+    std::array<std::uint8_t, 32> buffer;
+    Writer records{buffer};
+    wire::write_record(records, wire::Tally{setup_.group, here ? 1U : 0U, 0});
+    send_records(p, records.written());
+  }
+}
+
+void Listener::leave() {
+  std::array<std::uint8_t, 16> buffer;
+  Writer records{buffer};
+  wire::write_record(records, wire::Leave{wire::LeaveReason::stop});
+  for (std::size_t p = 0; p < parents_.size(); ++p)
+    if (parents_[p].leased()) send_records(p, records.written());
+}
+
+receive::Summary Listener::summary() const {
+  return stream_ ? stream_->statistics.summary(stream_->playout.counters()) : receive::Summary{};
+}
+
+std::size_t Listener::live_parents(Time now) const {
+  return static_cast<std::size_t>(
+      std::count_if(parents_.begin(), parents_.end(), [now](const auto& parent) { return parent.live(now); }));
+}
+
+Diagnosis Listener::diagnose(const std::vector<std::string>& names) const {
+  using Stage = Diagnosis::Stage;
+  if (first_frame_at_) return {};
+  if (joined()) {
+    const auto& counters = stream_->playout.counters();
+    if (counters.drop_unknown_source.get() > 0 || counters.attest_drop_unknown_source.get() > 0)
+      return {Stage::unknown_source, "joined, but the frames are of a source that no --source-key names", ExitCode::unavailable};
+    if (counters.attest_drop_forged.get() > 0 && setup_.strict)
+      return {Stage::unattested, "joined, but the source's signature is not of the key in --source-key: is it the source's public key?", ExitCode::unavailable};
+    if (counters.drop_forged.get() > 0)
+      return {Stage::no_key, "joined, but the frames do not open under the group's key", ExitCode::unavailable};
+    if (counters.frames_received.get() > 0 && setup_.strict)
+      return {Stage::unattested, "joined, frames come, but no attestation of a source in --source-key", ExitCode::unavailable};
+    return {Stage::no_frames, "joined, but no frames come: is the group's origin running, and does the node reach it?", ExitCode::unavailable};
+  }
+  // Not joined anywhere: the parent that got furthest tells most.
+  Diagnosis best{Stage::joining, "not joined yet", ExitCode::unavailable};
+  for (std::size_t p = 0; p < parents_.size(); ++p) {
+    const auto& parent = parents_[p];
+    const std::string& name = names[p];
+    Diagnosis here;
+    if (parent.denial()) {
+      here = {Stage::denied, name + " denied the join: " + wire::to_text(parent.denial()->reason),
+              parent.denial()->reason == wire::DenyReason::not_allowed ? ExitCode::permission : ExitCode::unavailable};
+    } else if (const auto* joining = parent.joining()) {
+      switch (joining->state()) {
+        case control::JoinState::version: {
+          const auto [lowest, highest] = joining->offered_versions();
+          here = {Stage::version,
+                  name + " speaks versions " + std::to_string(lowest) + " to " + std::to_string(highest) +
+                      " of the protocol, this program " + std::to_string(wire::kVersion),
+                  ExitCode::unavailable};
+          break;
+        }
+        case control::JoinState::refused:
+          here = {Stage::puzzle, name + " asks for more work than is reasonable", ExitCode::unavailable};
+          break;
+        default:
+          if (joining->joins_sent() > 0) {
+            here = {Stage::no_accept, name + " answers, but does not accept: is --key its public key?", ExitCode::unavailable};
+          } else {
+            here = {Stage::no_answer,
+                    "no answer at all from " + name + ": is the address right, does the node run, does a firewall drop UDP?",
+                    ExitCode::unavailable};
+          }
+      }
+    }
+    if (here.stage > best.stage) best = here;
+  }
+  return best;
+}
+
+}  // namespace tiercast::node

@@ -1,0 +1,107 @@
+// A listener as plain code: it joins one or several parents, asks for what is missing, and plays in order. The shell
+// around it (listen_session) owns sockets, files and the terminal.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "relay/control/parent.hpp"
+#include "relay/forward/attestation_gaps.hpp"
+#include "relay/forward/gaps.hpp"
+#include "relay/node/outlet.hpp"
+#include "relay/receive/playout.hpp"
+#include "relay/receive/statistics.hpp"
+
+namespace tiercast::node {
+
+struct ListenerCounters {
+  Counter drop_other, drop_unleased, drop_frame_length;
+  template <class F>
+  void each(F&& f) const {
+    f("listener_drop_other", drop_other);
+    f("listener_drop_unleased", drop_unleased);
+    f("listener_drop_frame_length", drop_frame_length);
+  }
+};
+
+/// Why nothing is heard, for a person. `code`: the process's exit status if that is how it ends.
+struct Diagnosis {
+  enum class Stage : std::uint8_t { fine, joining, no_answer, no_accept, version, denied, puzzle, no_frames, unknown_source, no_key, unattested };
+  Stage stage = Stage::fine;
+  std::string text;
+  int exit_code = 0;
+};
+
+class Listener {
+ public:
+  struct Setup {
+    GroupId group;
+    std::vector<receive::SourceKey> sources;
+    bool strict = false;
+    std::optional<Duration> playout;
+    std::vector<crypto::PublicKey> parents;
+    Random* random = nullptr;
+    UplinkOutlet* uplinks = nullptr;
+  };
+  Listener(Setup setup, Moment now);
+
+  void on_datagram(std::size_t parent, Bytes datagram, Moment now);
+  void on_unreachable(std::size_t parent, Moment now);
+  void on_timer(Moment now);
+  Time next_deadline() const;
+  /// The next tick to be heard, in order. After every on_…() until false.
+  bool next(receive::Played& played, Moment now);
+  /// Leaves all parents.
+  void leave();
+
+  bool joined() const { return stream_ != nullptr; }
+  std::optional<std::chrono::milliseconds> frame() const { return stream_ ? std::optional{stream_->frame} : std::nullopt; }
+  bool ended() const { return stream_ && stream_->playout.ended(); }
+  /// The first frame of all; from the start, of which the JOIN's ACCEPT was `joined_at`.
+  std::optional<Time> first_frame_at() const { return first_frame_at_; }
+  std::optional<Time> joined_at() const { return joined_at_; }
+  /// `names`: of the parents, for the text.
+  Diagnosis diagnose(const std::vector<std::string>& names) const;
+  receive::Summary summary() const;
+  std::size_t live_parents(Time now) const;
+  std::span<const control::Parent> parents() const { return parents_; }
+
+  template <class F>
+  void each_counter(F&& f) const {
+    counters_.each(f);
+    if (!stream_) return;
+    stream_->playout.counters().each(f);
+    stream_->gaps.counters().each(f);
+    stream_->attestation_gaps.counters().each(f);
+  }
+
+ private:
+  struct Stream {
+    Stream(const Setup& setup, std::chrono::milliseconds of);
+    std::chrono::milliseconds frame;
+    receive::Playout playout;
+    forward::Gaps gaps;
+    forward::AttestationGaps attestation_gaps;
+    receive::Statistics statistics;
+  };
+  void on_joined(std::size_t parent, Time now);
+  void on_records(std::size_t parent, Bytes records, Time now);
+  void on_info(const wire::GroupInfo& info, Time now);
+  void on_stream(std::size_t parent, Bytes datagram, Time now);
+  void send_records(std::size_t parent, Bytes records);
+  void pump(std::size_t parent, Time now);
+  void ask_for_missing(Time now);
+  void count_at_one_parent(Time now);
+
+  Setup setup_;
+  std::vector<control::Parent> parents_;
+  std::vector<bool> told_counted_;
+  std::unique_ptr<Stream> stream_;
+  std::size_t next_asked_ = 0;
+  std::optional<Time> joined_at_, first_frame_at_;
+  Time next_count_;
+  ListenerCounters counters_;
+};
+
+}  // namespace tiercast::node

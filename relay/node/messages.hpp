@@ -1,0 +1,84 @@
+// What the feed tells a worker and a worker tells the feed: small values through single-producer rings.
+#pragma once
+
+#include <variant>
+
+#include "relay/control/lease_table.hpp"
+#include "relay/wire/records.hpp"
+
+namespace tiercast::node {
+
+/// A group's place in the node's tables, fixed at start.
+using GroupIndex = Strong<struct GroupIndexTag, std::uint16_t>;
+inline constexpr GroupIndex kNoGroup{0xffff};
+
+// --- feed -> worker ---
+
+/// A frame stands in the group's history: send it.
+struct FrameReady {
+  GroupIndex group;
+  Sequence sequence;
+};
+/// An attestation stands in the group's history.
+struct AttestReady {
+  GroupIndex group;
+  std::uint64_t number = 0;
+};
+/// A datagram of a type that this version does not know stands in the group's history: pass it on.
+struct OpaqueReady {
+  GroupIndex group;
+  std::uint64_t number = 0;
+};
+/// The node lives, its input does not: say so below.
+struct SendIdle {
+  GroupIndex group;
+  wire::Header header;
+};
+/// A joiner was admitted: its secrets are in the arena, its slot is the worker's from here on.
+struct Install {
+  LeaseId id;
+  Endpoint peer;
+  LocalAddress local;
+  wire::Role role = wire::Role::listener;
+  wire::Delivery delivery = wire::Delivery::unicast;
+  GroupIndex group = kNoGroup;
+};
+struct EpochKnown {
+  GroupIndex group;
+  wire::EpochRecord epoch;
+};
+struct GroupInfoKnown {
+  GroupIndex group;
+  wire::GroupInfo info;
+};
+/// Where this node stands in the tree.
+struct Standing {
+  bool seeking = false;
+  InlineVector<NodeId, wire::kMaxPath> path;
+};
+/// Say goodbye to every lease.
+struct Stop {};
+
+using Command =
+    std::variant<std::monostate, FrameReady, AttestReady, OpaqueReady, SendIdle, Install, EpochKnown, GroupInfoKnown, Standing, Stop>;
+
+// --- worker -> feed ---
+
+struct SlotFreed {
+  control::LeaseSlot slot;
+};
+/// Somebody below wants the group, or nobody does any more.
+struct GroupWanted {
+  GroupIndex group;
+  bool wanted = false;
+};
+struct TallyChanged {
+  GroupIndex group;
+  std::uint32_t listeners = 0;
+  std::uint32_t relays = 0;
+};
+struct Stopped {};
+
+using Report = std::variant<std::monostate, SlotFreed, GroupWanted, TallyChanged, Stopped>;
+
+}  // namespace tiercast::node

@@ -1,0 +1,116 @@
+#include "relay/node/origin.hpp"
+
+#include <algorithm>
+
+#include "relay/node/feed_group.hpp"
+
+namespace tiercast::node {
+namespace {
+constexpr Duration kSaveSequenceEvery = 5s;
+}
+
+Origin::Origin(const Setup& setup, Moment now)
+    : source_(setup.source),
+      ingest_(setup.frame_ms, setup.last.value == 0 ? Sequence{0} : setup.last.next(), now),
+      epochs_(setup.group, setup.source, setup.epochs, setup.rotate_every, *setup.random, now),
+      publisher_(setup.group, setup.source, *setup.signing_key, setup.last),
+      saved_epochs_(setup.epochs),
+      next_sequence_save_(now.mono + kSaveSequenceEvery) {
+  statement_.group = setup.group;
+  statement_.source = setup.source;
+  statement_.frame_ms = setup.frame_ms;
+}
+
+void Origin::on_timer(Moment now) {
+  ingest_.on_timer(now);
+  epochs_.on_timer(now);
+}
+
+void Origin::use_current_epoch() {
+  const auto current = epochs_.current();
+  if (current && current->epoch.value != epoch_in_use_) {
+    if (publisher_.use_epoch(*current)) epoch_in_use_ = current->epoch.value;
+  }
+}
+
+void Origin::store_attestation(FeedGroup& group, FrameSink& sink, Time now) {
+  while (const auto attest = publisher_.take_attestation(now)) {
+    if (const auto number = group.group.history.add_attestation(*attest)) {
+      sink.on_attestation_stored(group, *number);
+    } else {
+      counters_.drop_pinned.add();
+    }
+  }
+}
+
+void Origin::run(FeedGroup& group, FrameSink& sink, Moment now) {
+  use_current_epoch();
+  store_attestation(group, sink, now.mono);
+  publish::Tick tick;
+  while (ingest_.next(tick)) {
+    const auto slot = group.group.history.claim_frame(tick.sequence);
+    if (!slot) {
+      counters_.drop_pinned.add();
+      continue;
+    }
+    const auto length = publisher_.publish(tick, *slot, now.mono);
+    if (!length) {
+      counters_.drop_publish.add();
+      continue;
+    }
+    group.group.history.publish_frame(tick.sequence, *length);
+    sink.on_frame_stored(group, tick.sequence);
+    statement_.stamped = tick.sequence;
+    statement_.stamped_unix_us = static_cast<std::uint64_t>(now.wall.time_since_epoch().count());
+    statement_.ssrc = tick.ssrc;
+    statement_.rtp_timestamp = tick.rtp_timestamp;
+    statement_.flags = wire::kInfoStamped;
+    if ((tick.flags & wire::kFlagEnd) != 0) statement_.flags |= wire::kInfoEnded;
+    store_attestation(group, sink, now.mono);
+  }
+}
+
+Time Origin::next_deadline() const {
+  return std::min({ingest_.next_deadline(), epochs_.next_deadline(), publisher_.next_deadline(),
+                   saving_ ? kNever : next_sequence_save_});
+}
+
+std::optional<Origin::SaveJob> Origin::take_save(Time now) {
+  if (saving_) return std::nullopt;
+  if (auto state = epochs_.to_persist(now)) {
+    saving_ = SaveJob{*state, publisher_.last(), true};
+  } else if (now >= next_sequence_save_) {
+    saving_ = SaveJob{saved_epochs_, publisher_.last(), false};
+  } else {
+    return std::nullopt;
+  }
+  return saving_;
+}
+
+void Origin::on_saved(bool well, Moment now) {
+  if (!saving_) return;
+  if (saving_->of_epochs) {
+    if (well) {
+      saved_epochs_ = saving_->epochs;
+      epochs_.on_persisted(now.mono);
+      use_current_epoch();
+    } else {
+      epochs_.on_persist_failed(now.mono);
+    }
+  }
+  next_sequence_save_ = now.mono + kSaveSequenceEvery;
+  saving_.reset();
+}
+
+std::string Origin::rotate(Moment now) {
+  const Time at = epochs_.request_rotation(now.mono);
+  if (at <= now.mono) return {};
+  const auto wait = std::chrono::ceil<std::chrono::seconds>(at - now.mono);
+  return "rotates in " + std::to_string(wait.count()) + " s: the next epoch must be known below for 30 s before its use";
+}
+
+bool Origin::epochs_changed() {
+  return std::exchange(changes_seen_, epochs_.changes()) != epochs_.changes();
+}
+
+}  // namespace tiercast::node

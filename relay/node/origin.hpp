@@ -1,0 +1,93 @@
+// An origin's one source of one group: RTP in, sealed and signed frames into the group's history. Plain code; what must
+// be on disk before it counts leaves as save jobs.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "relay/node/group.hpp"
+#include "relay/publish/epoch_schedule.hpp"
+#include "relay/publish/publisher.hpp"
+
+namespace tiercast::node {
+
+struct FeedGroup;
+
+/// Where a stored frame or attestation goes on to.
+class FrameSink {
+ public:
+  virtual ~FrameSink() = default;
+  virtual void on_frame_stored(FeedGroup& group, Sequence sequence) = 0;
+  virtual void on_attestation_stored(FeedGroup& group, std::uint64_t number) = 0;
+  virtual void on_opaque_stored(FeedGroup& group, std::uint64_t number) = 0;
+};
+
+struct OriginCounters {
+  Counter drop_pinned, drop_publish;
+  template <class F>
+  void each(F&& f) const {
+    f("origin_drop_pinned", drop_pinned);
+    f("origin_drop_publish", drop_publish);
+  }
+};
+
+class Origin {
+ public:
+  struct Setup {
+    GroupId group;
+    SourceId source;
+    std::uint8_t frame_ms = 20;
+    const crypto::PrivateKey* signing_key = nullptr;  // read during construction only
+    publish::EpochState epochs;                       // what the last process left
+    Sequence last;                                    // no sequence up to this is sealed again
+    Duration rotate_every{};
+    Random* random = nullptr;  // outlives it
+  };
+  Origin(const Setup& setup, Moment now);
+
+  void on_rtp(Bytes datagram, Moment now) { ingest_.on_datagram(datagram, now); }
+  void on_timer(Moment now);
+  void end(Moment now) { ingest_.end(now); }
+  /// Seals what is ready. After every on_…() and end().
+  void run(FeedGroup& group, FrameSink& sink, Moment now);
+  Time next_deadline() const;
+
+  /// What must be on disk; while one is under way there is no other.
+  struct SaveJob {
+    publish::EpochState epochs;
+    Sequence last;
+    bool of_epochs = false;
+  };
+  std::optional<SaveJob> take_save(Time now);
+  void on_saved(bool well, Moment now);
+
+  /// "" or why not yet.
+  std::string rotate(Moment now);
+  bool epochs_changed();
+  auto announced() const { return epochs_.announced(); }
+  wire::GroupInfo statement() const { return statement_; }
+  publish::IngestHealth health(Time now) const { return ingest_.health(now); }
+  std::optional<publish::Refusal> take_refusal(Time now) { return ingest_.take_refusal(now); }
+  std::optional<wire::EpochRecord> current_epoch() const { return epochs_.current(); }
+  const publish::Ingest& ingest() const { return ingest_; }
+  const publish::Publisher& publisher() const { return publisher_; }
+  const OriginCounters& counters() const { return counters_; }
+  SourceId source() const { return source_; }
+
+ private:
+  void use_current_epoch();
+  void store_attestation(FeedGroup& group, FrameSink& sink, Time now);
+  const SourceId source_;
+  publish::Ingest ingest_;
+  publish::EpochSchedule epochs_;
+  publish::Publisher publisher_;
+  wire::GroupInfo statement_;
+  std::uint32_t epoch_in_use_ = 0;
+  publish::EpochState saved_epochs_;
+  std::optional<SaveJob> saving_;
+  Time next_sequence_save_;
+  std::uint64_t changes_seen_ = 0;
+  OriginCounters counters_;
+};
+
+}  // namespace tiercast::node

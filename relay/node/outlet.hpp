@@ -1,0 +1,23 @@
+// How an agent's single datagrams leave; fan-out has its own way (forward/fan_out.hpp).
+#pragma once
+
+#include "relay/base/endpoint.hpp"
+
+namespace tiercast::node {
+
+/// The public port.
+class Outlet {
+ public:
+  virtual ~Outlet() = default;
+  /// `first` ‖ `second` as one datagram (second may be empty). Never blocks; what the kernel refuses is counted there.
+  virtual void send(Bytes first, Bytes second, const Endpoint& to, const LocalAddress& from) = 0;
+};
+
+/// The connected sockets towards parents.
+class UplinkOutlet {
+ public:
+  virtual ~UplinkOutlet() = default;
+  virtual void send_up(std::size_t parent, Bytes datagram) = 0;
+};
+
+}  // namespace tiercast::node

@@ -1,0 +1,177 @@
+#include "relay/node/status.hpp"
+
+#include <malloc.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "relay/net/steering.hpp"
+
+namespace tiercast::node {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string hex(std::uint64_t v) {
+  std::array<char, 17> text{};
+  std::snprintf(text.data(), text.size(), "%016llx", static_cast<unsigned long long>(v));
+  return text.data();
+}
+
+double ms(Duration d) { return static_cast<double>(d.count()) / 1e6; }
+
+// Counters of several of one kind (workers) are summed under one name.
+template <class T>
+void add(Json& out, const T& counters) {
+  counters.each([&](const char* name, const Counter& counter) {
+    out[name] = out.value(name, std::uint64_t{0}) + counter.get();
+  });
+}
+
+Json path_json(const InlineVector<NodeId, wire::kMaxPath>& path) {
+  Json out = Json::array();
+  for (NodeId id : path) out.push_back(hex(id.value));
+  return out;
+}
+
+Json upstream_json(const StatusSources& s, std::size_t p, Time now) {
+  const control::Parent& parent = s.feed.parents()[p];
+  Json out;
+  const HostPort& name = s.uplinks.name(p);
+  out["address"] = name.host + ":" + std::to_string(name.port);
+  out["public_key"] = crypto::to_base64(parent.config().key);
+  out["state"] = parent.live(now) ? "live" : parent.leased() ? "silent" : parent.denial() ? "denied" : "joining";
+  if (parent.leased()) {
+    out["round_trip_ms"] = ms(parent.round_trip());
+    out["path"] = path_json(parent.lease()->path());
+    if (const auto last = parent.last_stream()) out["last_heard_ms"] = ms(now - *last);
+  } else {
+    if (parent.denial()) out["denied"] = wire::to_text(parent.denial()->reason);
+    if (!s.uplinks.problem(p).empty()) out["problem"] = s.uplinks.problem(p);
+  }
+  Json counters = Json::object();
+  add(counters, parent.counters());
+  if (parent.lease()) add(counters, parent.lease()->counters());
+  out["counters"] = counters;
+  return out;
+}
+
+Json input_json(const Origin& origin, Time now, std::uint8_t frame_ms) {
+  const auto health = origin.health(now);
+  Json out;
+  out["age_ms"] = health.age ? Json(ms(*health.age)) : Json();
+  out["bits_per_second"] = health.bits_per_second;
+  out["packets"] = health.packets;
+  out["lost"] = health.lost;
+  out["reordered"] = health.reordered;
+  out["duplicates"] = health.duplicates;
+  out["ssrc"] = health.ssrc;
+  if (health.last_refusal) out["last_refused"] = publish::to_text(*health.last_refusal, frame_ms);
+  return out;
+}
+
+Json group_json(const StatusSources& s, const FeedGroup& group, Time now) {
+  const auto& shared = group.group;
+  Json out;
+  out["name"] = shared.name;
+  out["id"] = shared.id.value;
+  out["frame_ms"] = shared.frame.count();
+  out["role"] = group.origin ? "origin" : "relay";
+  out["newest"] = shared.history.newest().value;
+  out["ended"] = group.origin ? (group.origin->statement().flags & wire::kInfoEnded) != 0 : group.ended;
+  out["subscribed"] = group.subscribed;
+  if (group.last_frame) out["last_frame_ms"] = ms(now - *group.last_frame);
+  const wire::Tally tally = s.feed.tally(shared.index);
+  out["tally"] = {{"listeners", tally.listeners}, {"relays", tally.relays}};
+  out["epochs"] = Json::array();
+  for (const auto& epoch : group.epochs.all())
+    out["epochs"].push_back({{"source", epoch.source.value}, {"epoch", epoch.epoch.value}});
+  if (const auto active = group.intake.active().current()) out["active_source"] = active->value;
+  out["missing"] = group.gaps.missing();
+  Json counters = Json::object();
+  if (group.origin) {
+    const Origin& origin = *group.origin;
+    if (const auto epoch = origin.current_epoch()) out["epoch"] = epoch->epoch.value;
+    out["input"] = input_json(origin, now, static_cast<std::uint8_t>(shared.frame.count()));
+    out["sealed"] = origin.publisher().counters().frames.get();
+    add(counters, origin.ingest().counters());
+    add(counters, origin.publisher().counters());
+    add(counters, origin.counters());
+  } else {
+    add(counters, group.intake.counters());
+    add(counters, group.gaps.counters());
+    add(counters, group.attestation_gaps.counters());
+  }
+  if (group.recorder) {
+    out["recorded_ticks"] = group.recorder->ticks();
+    add(counters, group.recorder->counters());
+  }
+  out["counters"] = counters;
+  return out;
+}
+
+std::uint64_t resident_bytes() {
+  std::ifstream statm{"/proc/self/statm"};
+  std::uint64_t total = 0;
+  std::uint64_t resident = 0;
+  statm >> total >> resident;
+  return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+}  // namespace
+
+std::string status_json(const StatusSources& s, Moment now) {
+  Json out;
+  out["version"] = TIERCAST_VERSION;
+  out["node"] = {{"name", s.config.node.name},
+                 {"id", hex(s.feed.id().value)},
+                 {"uptime_s", std::chrono::duration_cast<std::chrono::seconds>(now.mono - s.start.mono).count()},
+                 {"path", path_json(s.feed.standing().path)},
+                 {"seeking", s.feed.standing().seeking}};
+  if (s.config.listen) {
+    std::uint64_t leases = 0;
+    for (const auto& worker : s.workers) leases += worker->worker().counters().leases.get();
+    out["listen"] = {{"address", to_string(s.config.listen->address)},
+                     {"workers", s.workers.size()},
+                     {"backend", "sendmmsg"},
+                     {"leases", leases},
+                     {"max_leases", s.config.listen->max_leases}};
+  }
+  out["upstreams"] = Json::array();
+  for (std::size_t p = 0; p < s.feed.parents().size(); ++p) out["upstreams"].push_back(upstream_json(s, p, now.mono));
+  out["groups"] = Json::array();
+  std::uint64_t history = 0;
+  for (const auto& group : s.feed.groups()) {
+    out["groups"].push_back(group_json(s, *group, now.mono));
+    history += group->group.history.bytes_reserved();
+  }
+  std::uint64_t leases_bytes = 0;
+  for (const auto& worker : s.workers) leases_bytes += worker->worker().bytes_reserved();
+  out["memory"] = {{"resident", resident_bytes()}, {"history", history}, {"leases", leases_bytes}};
+  Json counters = Json::object();
+  add(counters, s.feed.counters());
+  add(counters, s.feed.responder().counters());
+  add(counters, s.uplinks.counters());
+  add(counters, s.loop.counters());
+  add(counters, s.outlet.counters());
+  std::uint64_t kernel_drops = 0;
+  for (const auto& worker : s.workers) {
+    add(counters, worker->worker().counters());
+    add(counters, worker->worker().lease_counters());
+    add(counters, worker->worker().resend_counters());
+    add(counters, worker->outlet_counters());
+    add(counters, worker->loop_counters());
+    for (const auto* fan_out : worker->fan_outs()) add(counters, fan_out->counters());
+    kernel_drops += net::socket_drops(worker->socket_fd()).value_or(0);
+  }
+  counters["kernel_drop_worker_sockets"] = kernel_drops;
+  if (s.join_socket >= 0) counters["kernel_drop_join_socket"] = net::socket_drops(s.join_socket).value_or(0);
+  out["counters"] = counters;
+  return out.dump() + "\n";
+}
+
+std::string ok_json(const std::string& result) { return Json{{"ok", result}}.dump() + "\n"; }
+std::string error_json(const std::string& error) { return Json{{"error", error}}.dump() + "\n"; }
+
+}  // namespace tiercast::node

@@ -1,0 +1,31 @@
+// What a running node sees, as JSON: for `tiercast status`, dashboards and tests. The one place with a JSON library.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config/config.hpp"
+#include "relay/node/feed.hpp"
+#include "relay/node/public_outlet.hpp"
+#include "relay/node/uplink_sockets.hpp"
+#include "relay/node/worker_thread.hpp"
+
+namespace tiercast::node {
+
+struct StatusSources {
+  const config::Config& config;
+  const Feed& feed;
+  const std::vector<std::unique_ptr<WorkerThread>>& workers;
+  const UplinkSockets& uplinks;
+  const PublicOutlet& outlet;
+  const net::Loop& loop;
+  int join_socket = -1;
+  Moment start;
+};
+
+std::string status_json(const StatusSources& sources, Moment now);
+std::string ok_json(const std::string& result);
+std::string error_json(const std::string& error);
+
+}  // namespace tiercast::node

@@ -1,0 +1,157 @@
+#include "relay/node/uplink_sockets.hpp"
+
+#include <cerrno>
+
+#include "relay/net/resolve.hpp"
+
+namespace tiercast::node {
+namespace {
+// A parent's whole history at once is a resume of 500 frames: room for it.
+net::SocketOptions uplink_options() {
+  net::SocketOptions options;
+  options.packet_info = false;
+  options.receive_buffer = 4 << 20;
+  return options;
+}
+}  // namespace
+
+UplinkSockets::UplinkSockets(net::Loop& loop, std::vector<HostPort> parents, Handlers handlers)
+    : loop_(loop), handlers_(std::move(handlers)), parents_(parents.size()) {
+  for (std::size_t p = 0; p < parents.size(); ++p) {
+    parents_[p].owner = this;
+    parents_[p].index = p;
+    parents_[p].name = std::move(parents[p]);
+  }
+}
+
+UplinkSockets::~UplinkSockets() {
+  for (Link& link : parents_)
+    if (link.socket) loop_.cancel(link.socket->fd());
+  if (bell_) loop_.cancel(bell_->fd());
+  if (!thread_.joinable()) return;
+  {
+    const std::lock_guard lock{mutex_};
+    stop_ = true;
+  }
+  changed_.notify_one();
+  thread_.join();
+}
+
+int UplinkSockets::start() {
+  auto bell = net::Wake::create();
+  if (!bell) return EMFILE;
+  bell_ = std::move(*bell);
+  if (const int error = bell_->listen(loop_, [this] { on_resolved(); })) return error;
+  for (Link& link : parents_) {
+    if (const auto address = parse_endpoint((link.name.host.find(':') == std::string::npos
+                                                 ? link.name.host
+                                                 : "[" + link.name.host + "]") +
+                                            ":" + std::to_string(link.name.port))) {
+      link.candidates = {*address};
+      connect(link);
+    } else {
+      resolve(link);
+    }
+  }
+  return 0;
+}
+
+void UplinkSockets::connect(Link& link) {
+  if (link.socket) loop_.cancel(link.socket->fd());
+  link.socket.reset();
+  link.address = link.candidates[link.next_candidate++ % link.candidates.size()];
+  auto socket = net::UdpSocket::connect(*link.address, uplink_options());
+  if (!socket) {
+    link.problem = socket.error().text;
+    return;
+  }
+  link.problem.clear();
+  link.socket = std::move(*socket);
+  if (loop_.receive(link.socket->fd(), link, {.buffers = 512}) != 0) {
+    link.problem = "the io_uring has no room for its socket";
+    link.socket.reset();
+  }
+}
+
+void UplinkSockets::refresh(std::size_t p) {
+  Link& link = parents_[p];
+  if (!link.candidates.empty() && link.next_candidate % link.candidates.size() != 0) {
+    connect(link);
+  } else if (link.candidates.size() == 1 && parse_endpoint(link.name.host + ":1")) {
+    connect(link);  // numeric
+  } else {
+    resolve(link);
+  }
+}
+
+void UplinkSockets::resolve(Link& link) {
+  if (link.resolving) return;
+  link.resolving = true;
+  counters_.resolutions.add();
+  if (!thread_.joinable()) thread_ = std::thread{[this] { resolver(); }};
+  {
+    const std::lock_guard lock{mutex_};
+    asked_.push_back({link.index, link.name, {}, {}});
+  }
+  changed_.notify_one();
+}
+
+void UplinkSockets::resolver() {
+  std::unique_lock lock{mutex_};
+  while (true) {
+    changed_.wait(lock, [this] { return stop_ || !asked_.empty(); });
+    if (stop_) return;
+    Resolution resolution = std::move(asked_.back());
+    asked_.pop_back();
+    lock.unlock();
+    if (auto addresses = net::resolve(resolution.name)) {
+      resolution.addresses = std::move(*addresses);
+    } else {
+      resolution.problem = addresses.error().text;
+    }
+    lock.lock();
+    answered_.push_back(std::move(resolution));
+    bell_->signal();
+  }
+}
+
+void UplinkSockets::on_resolved() {
+  std::vector<Resolution> answered;
+  {
+    const std::lock_guard lock{mutex_};
+    answered.swap(answered_);
+  }
+  for (Resolution& resolution : answered) {
+    Link& link = parents_[resolution.parent];
+    link.resolving = false;
+    if (resolution.addresses.empty()) {
+      counters_.resolution_failures.add();
+      link.problem = resolution.problem;
+    } else {
+      link.candidates = std::move(resolution.addresses);
+      link.next_candidate = 0;
+      connect(link);
+    }
+  }
+}
+
+void UplinkSockets::send_up(std::size_t parent, Bytes datagram) {
+  Link& link = parents_[parent];
+  if (!link.socket) return counters_.drop_no_socket.add();
+  int error = link.socket->send(datagram);
+  if (error == ECONNREFUSED) {
+    handlers_.unreachable(parent);
+    error = link.socket->send(datagram);  // that was an earlier one's answer
+  }
+  (error == 0 ? counters_.datagrams : counters_.drop_send).add();
+}
+
+void UplinkSockets::Link::on_datagram(MutableBytes datagram, const Endpoint&, const LocalAddress&) {
+  owner->handlers_.datagram(index, datagram);
+}
+
+void UplinkSockets::Link::on_error(int error) {
+  if (error == ECONNREFUSED || error == EHOSTUNREACH || error == ENETUNREACH) owner->handlers_.unreachable(index);
+}
+
+}  // namespace tiercast::node

@@ -1,0 +1,271 @@
+// The worker's events: commands from the feed, datagrams from leases, time.
+#include "relay/node/worker.hpp"
+
+#include <algorithm>
+
+#include "relay/base/overloaded.hpp"
+
+namespace tiercast::node {
+Worker::Worker(Setup setup, Time now)
+    : setup_(std::move(setup)),
+      leases_(setup_.max_leases, setup_.boot_tag, *setup_.secrets, *setup_.token_key),
+      resender_(now) {
+  groups_.reserve(setup_.groups.size());
+  for (std::size_t i = 0; i < setup_.groups.size(); ++i) {
+    groups_.push_back(PerGroup{setup_.groups[i].get(), forward::Destinations{std::move(setup_.fan_outs[i])}, {}, {}, {}});
+  }
+}
+
+Worker::~Worker() = default;
+
+const control::LeaseCounters& Worker::lease_counters() const {
+  return const_cast<control::LeaseTable&>(leases_).counters();
+}
+const ResendCounters& Worker::resend_counters() const { return const_cast<Resender&>(resender_).counters(); }
+std::size_t Worker::bytes_reserved() const {
+  return leases_.bytes_reserved() + memberships_.capacity() * sizeof(Membership);
+}
+
+void Worker::on_command(const Command& command, Time now) {
+  std::visit(Overloaded{
+                 [](std::monostate) {},
+                 [&](const FrameReady& ready) { send_frame(groups_[ready.group.value], ready.sequence, now); },
+                 [&](const AttestReady& ready) {
+                   PerGroup& group = groups_[ready.group.value];
+                   if (const auto pin = group.group->history.attestation(ready.number)) {
+                     counters_.attestations.add();
+                     send_below(group, pin.datagram(), pin.datagram(), now);
+                   }
+                 },
+                 [&](const OpaqueReady& ready) {
+                   PerGroup& group = groups_[ready.group.value];
+                   if (const auto pin = group.group->history.opaque(ready.number))
+                     send_below(group, pin.datagram(), pin.datagram(), now);
+                 },
+                 [&](const SendIdle& idle) {
+                   std::array<std::uint8_t, wire::kHeader> datagram;
+                   wire::write_header(datagram, idle.header);
+                   counters_.idles.add();
+                   send_below(groups_[idle.group.value], datagram, datagram, now);
+                 },
+                 [&](const Install& install) {
+                   leases_.install(install.id, install.peer, install.local, install.role, install.delivery, now);
+                   counters_.leases.set(leases_.active());
+                   if (install.group != kNoGroup) subscribe(*leases_.find(install.id), install.group, now);
+                 },
+                 [&](const EpochKnown& known) {
+                   PerGroup& group = groups_[known.group.value];
+                   if (!group.epochs.learn(known.epoch)) return;
+                   std::array<std::uint8_t, 64> buffer;
+                   Writer records{buffer};
+                   wire::write_record(records, known.epoch);
+                   for (const RelayChild& child : group.relays)
+                     send_records(slot_of_member(memberships_[child.membership]), records.written());
+                 },
+                 [&](const GroupInfoKnown& known) {
+                   PerGroup& group = groups_[known.group.value];
+                   group.info = known.info;
+                   if (group.next_info == kNever && group.members > 0) group.next_info = now;
+                 },
+                 [&](const Standing& standing) { standing_ = standing; },
+                 [&](const Stop&) {
+                   std::array<std::uint8_t, 16> buffer;
+                   Writer records{buffer};
+                   wire::write_record(records, wire::GoAway{wire::LeaveReason::stop, 0, {}});
+                   // every lease has a membership or is about to expire; a lease in several groups hears it several times
+                   for (const Membership& member : memberships_)
+                     if (member.slot != kNone) send_records(slot_of_member(member), records.written());
+                   report(Stopped{});
+                 },
+             },
+             command);
+}
+
+void Worker::send_frame(PerGroup& group, Sequence sequence, Time now) {
+  const auto pin = group.group->history.frame(sequence);
+  if (!pin) {
+    counters_.frames_gone.add();
+    return;
+  }
+  counters_.frames.add();
+  send_below(group, pin.datagram(), pin.with_signature(), now);
+}
+
+void Worker::send_below(PerGroup& group, Bytes datagram, Bytes signed_form, Time now) {
+  // Relays first: what is late for them is late for everybody below them.
+  for (const RelayChild& child : group.relays) send_to_relay(child, signed_form);
+  if (group.listeners.size() > 0) {
+    const forward::FanOutResult result = group.listeners.send(datagram);
+    counters_.datagrams.add(result.sent);
+    counters_.send_failed.add(result.failed);
+    resender_.node_budget().on_fan_out(result.sent, now);
+  }
+}
+
+void Worker::send_to_relay(const RelayChild& child, Bytes signed_form) {
+  const crypto::LinkMac mac = crypto::link_mac(child.link_key.view(), signed_form);
+  const control::Lease& lease = leases_.at(slot_of_member(memberships_[child.membership]));
+  setup_.outlet->send(signed_form, mac, lease.peer, lease.local);
+  counters_.relay_datagrams.add();
+}
+
+void Worker::on_datagram(Bytes datagram, const Endpoint& from, const LocalAddress& local, Time now) {
+  std::array<std::uint8_t, wire::kMaxDatagram> records;
+  std::array<std::uint8_t, wire::kMaxDatagram> reply;
+  const control::ControlResult result = leases_.on_control(datagram, from, local, records, reply, now);
+  if (!result.reply.empty()) setup_.outlet->send(result.reply, {}, from, local);
+  if (result.slot == control::kNoSlot) return;
+  if (result.moved) readdress(leases_.at(result.slot));
+  on_records(result, now);
+}
+
+void Worker::on_records(const control::ControlResult& result, Time now) {
+  control::Lease& lease = leases_.at(result.slot);
+  wire::EpochsHeld held;
+  bool leaves = false;
+  wire::RecordReader reader{result.records};
+  while (auto record = reader.next()) {
+    std::visit(Overloaded{
+                   [&](const wire::EpochsHeld& r) { held = r; },
+                   [&](const wire::Subscribe& r) {
+                     PerGroup* group = group_by_id(r.group);
+                     wire::Subscribed answer{r.group, 0};
+                     if (group == nullptr) {
+                       counters_.subscribe_denied.add();
+                       answer.denied = static_cast<std::uint8_t>(wire::DenyReason::unknown_group);
+                     } else {
+                       counters_.subscribes.add();
+                       subscribe(lease, group->group->index, now);
+                     }
+                     std::array<std::uint8_t, 512> buffer;
+                     Writer records{buffer};
+                     wire::write_record(records, answer);
+                     if (group != nullptr) {
+                       wire::write_record(records, info_of(*group));
+                       for (const auto& epoch : group->epochs.all()) wire::write_record(records, epoch);
+                     }
+                     send_records(result.slot, records.written());
+                   },
+                   [&](const wire::Unsubscribe& r) {
+                     if (PerGroup* group = group_by_id(r.group)) unsubscribe(lease, group->group->index, now);
+                   },
+                   [&](const wire::Nack& r) {
+                     PerGroup* group = group_by_id(r.group);
+                     const Membership* member = group ? find_membership(lease, group->group->index) : nullptr;
+                     if (member == nullptr || member->index == kNone) return;
+                     bool resume = false;
+                     if (member->relay) resume = !std::exchange(group->relays[member->index].resumed, true);
+                     resender_.on_nack(lease.id, resume, group->group->index, group->group->frame,
+                                       group->group->history, r, now);
+                   },
+                   [&](const wire::Tally& r) { on_tally(lease, r, now); },
+                   [&](const wire::Leave&) { leaves = true; },
+                   [](const auto&) {},
+               },
+               *record);
+  }
+  if (leaves) {
+    leases_.counters().left.add();
+    end_lease(result.slot, now);
+    return;
+  }
+  if (result.keepalive) {
+    set_delivery(lease, result.keepalive->delivery);
+    acknowledge(lease, *result.keepalive, held, now);
+  }
+  resend_due(now);
+}
+
+void Worker::acknowledge(control::Lease& lease, const wire::Keepalive& keepalive, const wire::EpochsHeld& held, Time now) {
+  std::array<std::uint8_t, wire::kMaxDatagram - wire::kMinControl> buffer;
+  Writer records{buffer};
+  leases_.write_acknowledgement(records, control::slot_of(lease.id), keepalive, standing_.seeking, standing_.path, now);
+  for (std::uint32_t m = lease.first_membership; m != kNone; m = memberships_[m].next) {
+    constexpr std::size_t kInfoBytes = 3 + 34;
+    if (records.left() >= kInfoBytes) wire::write_record(records, info_of(groups_[memberships_[m].group.value]));
+  }
+  write_missing_epochs(records, lease, held);
+  send_records(control::slot_of(lease.id), records.written());
+}
+
+void Worker::write_missing_epochs(Writer& out, const control::Lease& lease, const wire::EpochsHeld& held) {
+  constexpr std::size_t kEpochBytes = 3 + 8 + wire::kEpochValue;
+  for (std::uint32_t m = lease.first_membership; m != kNone; m = memberships_[m].next) {
+    for (const auto& epoch : groups_[memberships_[m].group.value].epochs.all()) {
+      const bool has = std::any_of(held.epochs.begin(), held.epochs.end(), [&](const wire::HeldEpoch& h) {
+        return h.group == epoch.group && h.source == epoch.source && h.epoch == epoch.epoch;
+      });
+      if (!has && out.left() >= kEpochBytes) wire::write_record(out, epoch);
+    }
+  }
+}
+
+wire::GroupInfo Worker::info_of(const PerGroup& group) const {
+  wire::GroupInfo info = group.info.value_or(wire::GroupInfo{});
+  info.group = group.group->id;
+  info.frame_ms = static_cast<std::uint8_t>(group.group->frame.count());
+  info.newest = group.group->history.newest();
+  if (info.newest.value != 0) info.flags |= wire::kInfoAnchored;
+  return info;
+}
+
+void Worker::send_info(PerGroup& group, Time now) {
+  group.next_info = group.relays.empty() ? kNever : now + wire::kGroupInfoEvery;
+  std::array<std::uint8_t, 64> buffer;
+  Writer records{buffer};
+  wire::write_record(records, info_of(group));
+  for (const RelayChild& child : group.relays)
+    send_records(slot_of_member(memberships_[child.membership]), records.written());
+}
+
+void Worker::send_records(control::LeaseSlot slot, Bytes records) {
+  std::array<std::uint8_t, wire::kMaxDatagram> buffer;
+  const control::Lease& lease = leases_.at(slot);
+  const Bytes datagram = leases_.seal(slot, records, buffer);
+  setup_.outlet->send(datagram, {}, lease.peer, lease.local);
+}
+
+void Worker::resend_due(Time now) {
+  Resender::Due due;
+  while (resender_.next(due, now)) {
+    const control::Lease* lease = leases_.find(due.lease);
+    const Membership* member = lease ? find_membership(*lease, due.group) : nullptr;
+    if (member == nullptr || member->index == kNone) {
+      resender_.counters().drop_lease_gone.add();
+      continue;
+    }
+    const PerGroup& group = groups_[due.group.value];
+    const bool frame = due.kind == wire::NackKind::frame;
+    const auto pin = frame ? group.group->history.frame(due.sequence)
+                           : group.group->history.attestation_covering(due.sequence);
+    if (!pin) continue;
+    (frame ? resender_.counters().resent : resender_.counters().attestations).add();
+    if (member->relay) {
+      send_to_relay(group.relays[member->index], pin.with_signature());
+    } else {
+      setup_.outlet->send(pin.datagram(), {}, lease->peer, lease->local);
+    }
+  }
+}
+
+void Worker::on_timer(Time now) {
+  while (const auto lease = leases_.expire_one(now)) {
+    end_memberships(*lease, now);
+    resender_.lease_ended(lease->id);
+    return_slot(control::slot_of(lease->id));
+  }
+  counters_.leases.set(leases_.active());
+  resend_due(now);
+  for (PerGroup& group : groups_)
+    if (now >= group.next_info) send_info(group, now);
+  report_tallies(now);
+  while (!to_return_.empty() && report(SlotFreed{to_return_.back()})) to_return_.pop_back();
+}
+
+Time Worker::next_deadline() const {
+  Time next = std::min(leases_.next_deadline(), resender_.next_deadline());
+  for (const PerGroup& group : groups_) next = std::min({next, group.next_info, group.next_tally});
+  return next;
+}
+
+}  // namespace tiercast::node

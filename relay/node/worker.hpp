@@ -1,0 +1,142 @@
+// A fan-out worker as plain code: its leases, its groups' destinations, and what it answers. The shell around it
+// (worker_thread) owns the socket, the clock and the rings.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "crypto/signature.hpp"
+#include "relay/base/spsc_ring.hpp"
+#include "relay/control/tally.hpp"
+#include "relay/forward/destinations.hpp"
+#include "relay/node/group.hpp"
+#include "relay/node/outlet.hpp"
+#include "relay/node/resender.hpp"
+
+namespace tiercast::node {
+
+struct WorkerCounters {
+  Counter frames, datagrams, send_failed, relay_datagrams, attestations, idles, frames_gone;
+  Counter memberships, listeners, relays, leases;  // now
+  Counter subscribes, subscribe_denied, drop_role;
+  template <class F>
+  void each(F&& f) const {
+    f("fanout_frame", frames);
+    f("fanout_datagram", datagrams);
+    f("fanout_drop_send", send_failed);
+    f("fanout_relay_datagram", relay_datagrams);
+    f("fanout_attestation", attestations);
+    f("fanout_idle", idles);
+    f("fanout_drop_overwritten", frames_gone);
+    f("worker_subscribe", subscribes);
+    f("worker_subscribe_denied", subscribe_denied);
+    f("worker_drop_role", drop_role);
+  }
+};
+
+class Worker {
+ public:
+  struct Setup {
+    Lane lane;
+    std::uint16_t boot_tag = 0;
+    std::uint32_t max_leases = 0;
+    control::LeaseSecrets* secrets = nullptr;
+    const crypto::MacKey* token_key = nullptr;
+    std::span<const std::unique_ptr<Group>> groups;
+    std::vector<std::unique_ptr<forward::FanOut>> fan_outs;  // one a group, in their order
+    Outlet* outlet = nullptr;
+    SpscRing<Report>* reports = nullptr;
+  };
+  /// The pointers outlive the worker.
+  Worker(Setup setup, Time now);
+  ~Worker();
+
+  void on_command(const Command& command, Time now);
+  void on_datagram(Bytes datagram, const Endpoint& from, const LocalAddress& local, Time now);
+  void on_timer(Time now);
+  Time next_deadline() const;
+  /// Something was reported to the feed since the last call: ring its bell.
+  bool take_reported() { return std::exchange(reported_, false); }
+
+  const WorkerCounters& counters() const { return counters_; }
+  const control::LeaseCounters& lease_counters() const;
+  const ResendCounters& resend_counters() const;
+  std::size_t bytes_reserved() const;
+
+ private:
+  static constexpr std::uint32_t kNone = 0xffffffff;
+  struct RelayChild {
+    LeaseId lease;
+    std::uint32_t membership = kNone;
+    crypto::Secret<32> link_key;
+    bool resumed = false;  // its first NACK since it joined or moved was its resume
+  };
+  struct PerGroup {
+    Group* group = nullptr;
+    forward::Destinations listeners;
+    std::vector<RelayChild> relays;
+    KnownEpochs epochs;
+    std::optional<wire::GroupInfo> info;
+    std::uint32_t members = 0;
+    Time next_info = kNever;
+    Time next_tally = kNever;
+    std::uint32_t told_listeners = 0, told_relays = 0;
+    bool told_wanted = false;
+  };
+  struct Membership {
+    std::uint32_t slot = kNone;
+    GroupIndex group;
+    bool relay = false;
+    bool counted = false;         // in the tally
+    std::uint32_t index = kNone;  // in listeners or relays; kNone: delivery is none
+    std::uint32_t next = kNone;   // of the same lease
+  };
+
+  // worker_membership.cpp
+  PerGroup* group_by_id(GroupId id);
+  Membership* find_membership(const control::Lease& lease, GroupIndex group);
+  void subscribe(control::Lease& lease, GroupIndex group, Time now);
+  void unsubscribe(control::Lease& lease, GroupIndex group, Time now);
+  void place(control::Lease& lease, std::uint32_t membership);
+  void displace(std::uint32_t membership);
+  void set_delivery(control::Lease& lease, wire::Delivery delivery);
+  void readdress(control::Lease& lease);
+  void end_memberships(const control::Lease& lease, Time now);
+  void drop_membership(std::uint32_t membership, Time now);
+  void on_tally(control::Lease& lease, const wire::Tally& tally, Time now);
+  void end_lease(control::LeaseSlot slot, Time now);
+  void return_slot(control::LeaseSlot slot);
+  void members_changed(PerGroup& group, Time now);
+  void report_tallies(Time now);
+  bool report(Report&& report);
+
+  // worker.cpp
+  void send_frame(PerGroup& group, Sequence sequence, Time now);
+  void send_below(PerGroup& group, Bytes datagram, Bytes signed_form, Time now);
+  void send_to_relay(const RelayChild& child, Bytes signed_form);
+  void resend_due(Time now);
+  void send_info(PerGroup& group, Time now);
+  void send_records(control::LeaseSlot slot, Bytes records);
+  void on_records(const control::ControlResult& result, Time now);
+  void acknowledge(control::Lease& lease, const wire::Keepalive& keepalive, const wire::EpochsHeld& held, Time now);
+  void write_missing_epochs(Writer& out, const control::Lease& lease, const wire::EpochsHeld& held);
+  wire::GroupInfo info_of(const PerGroup& group) const;
+  control::LeaseSlot slot_of_member(const Membership& member) const { return control::LeaseSlot{member.slot}; }
+
+  Setup setup_;
+  control::LeaseTable leases_;
+  Resender resender_;
+  control::Tally tally_;
+  std::vector<PerGroup> groups_;
+  std::vector<Membership> memberships_;
+  std::vector<std::uint32_t> free_memberships_;
+  std::vector<control::LeaseSlot> to_return_;
+  Standing standing_;
+  bool reported_ = false;
+  std::uint32_t relays_placed_ = 0;
+  WorkerCounters counters_;
+};
+
+}  // namespace tiercast::node

@@ -1,0 +1,54 @@
+// One worker as the feed sees it: the rings to and from it, its lease slots, its bell.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "relay/base/spsc_ring.hpp"
+#include "relay/control/lease_table.hpp"
+#include "relay/node/messages.hpp"
+
+namespace tiercast::node {
+
+/// Lease slots that nobody uses. A slot that was never used is taken only when none was given back.
+class FreeSlots {
+ public:
+  explicit FreeSlots(std::uint32_t slots) : slots_(slots) {}
+  std::optional<control::LeaseSlot> take() {
+    if (!freed_.empty()) {
+      const control::LeaseSlot slot = freed_.back();
+      freed_.pop_back();
+      ++taken_;
+      return slot;
+    }
+    if (unused_ == slots_) return std::nullopt;
+    ++taken_;
+    return control::LeaseSlot{unused_++};
+  }
+  void give_back(control::LeaseSlot slot) {
+    freed_.push_back(slot);
+    --taken_;
+  }
+  std::uint32_t taken() const { return taken_; }
+
+ private:
+  std::uint32_t slots_;
+  std::uint32_t unused_ = 0;
+  std::uint32_t taken_ = 0;
+  std::vector<control::LeaseSlot> freed_;
+};
+
+struct WorkerLink {
+  Lane lane;
+  std::uint16_t boot_tag = 0;
+  SpscRing<Command>* commands = nullptr;
+  SpscRing<Report>* reports = nullptr;
+  control::LeaseSecrets* secrets = nullptr;
+  FreeSlots free;
+  std::function<void()> wake;  // after commands were pushed
+  bool rung = false;           // commands were pushed since the last wake
+  bool stopped = false;
+};
+
+}  // namespace tiercast::node

@@ -1,0 +1,198 @@
+// Which lease gets which group, where its entry lies, and what the feed hears of it.
+#include <algorithm>
+
+#include "relay/node/worker.hpp"
+
+namespace tiercast::node {
+namespace {
+constexpr Duration kTallyEvery = 1s;
+}  // namespace
+
+Worker::PerGroup* Worker::group_by_id(GroupId id) {
+  for (PerGroup& group : groups_)
+    if (group.group->id == id) return &group;
+  return nullptr;
+}
+
+Worker::Membership* Worker::find_membership(const control::Lease& lease, GroupIndex group) {
+  for (std::uint32_t m = lease.first_membership; m != kNone; m = memberships_[m].next)
+    if (memberships_[m].group == group) return &memberships_[m];
+  return nullptr;
+}
+
+void Worker::subscribe(control::Lease& lease, GroupIndex group, Time now) {
+  if (find_membership(lease, group) != nullptr) return;
+  std::uint32_t at;
+  if (free_memberships_.empty()) {
+    at = static_cast<std::uint32_t>(memberships_.size());
+    memberships_.emplace_back();
+  } else {
+    at = free_memberships_.back();
+    free_memberships_.pop_back();
+  }
+  memberships_[at] = Membership{control::slot_of(lease.id).value, group, lease.role == wire::Role::relay,
+                                lease.role == wire::Role::listener, kNone, lease.first_membership};
+  lease.first_membership = at;
+  PerGroup& of = groups_[group.value];
+  ++of.members;
+  if (memberships_[at].counted) tally_.listener_joined(of.group->id);
+  place(lease, at);
+  members_changed(of, now);
+}
+
+void Worker::unsubscribe(control::Lease& lease, GroupIndex group, Time now) {
+  std::uint32_t* link = &lease.first_membership;
+  while (*link != kNone && memberships_[*link].group != group) link = &memberships_[*link].next;
+  if (*link == kNone) return;
+  const std::uint32_t at = *link;
+  *link = memberships_[at].next;
+  drop_membership(at, now);
+}
+
+void Worker::drop_membership(std::uint32_t at, Time now) {
+  displace(at);
+  PerGroup& of = groups_[memberships_[at].group.value];
+  --of.members;
+  if (memberships_[at].counted) tally_.listener_left(of.group->id);
+  memberships_[at] = {};
+  free_memberships_.push_back(at);
+  members_changed(of, now);
+}
+
+// Puts a membership into its group's table, as the lease's delivery and role ask.
+void Worker::place(control::Lease& lease, std::uint32_t at) {
+  Membership& member = memberships_[at];
+  if (member.index != kNone || lease.delivery != wire::Delivery::unicast) return;
+  PerGroup& group = groups_[member.group.value];
+  if (member.relay) {
+    RelayChild child;
+    child.lease = lease.id;
+    child.membership = at;
+    leases_.derive_link_key(control::slot_of(lease.id), child.link_key.bytes());
+    member.index = static_cast<std::uint32_t>(group.relays.size());
+    group.relays.push_back(std::move(child));
+    resender_.node_budget().set_relays(relays_placed_ += 1);
+  } else {
+    member.index = group.listeners.add(at, lease.peer, lease.local);
+  }
+}
+
+void Worker::displace(std::uint32_t at) {
+  Membership& member = memberships_[at];
+  if (member.index == kNone) return;
+  PerGroup& group = groups_[member.group.value];
+  if (member.relay) {
+    if (member.index + 1 < group.relays.size()) {
+      group.relays[member.index] = std::move(group.relays.back());
+      memberships_[group.relays[member.index].membership].index = member.index;
+    }
+    group.relays.pop_back();
+    resender_.node_budget().set_relays(relays_placed_ -= 1);
+  } else if (const auto moved = group.listeners.remove(member.index)) {
+    memberships_[*moved].index = member.index;
+  }
+  member.index = kNone;
+}
+
+void Worker::set_delivery(control::Lease& lease, wire::Delivery delivery) {
+  if (lease.delivery == delivery) return;
+  lease.delivery = delivery;
+  for (std::uint32_t m = lease.first_membership; m != kNone; m = memberships_[m].next) {
+    if (delivery == wire::Delivery::unicast) {
+      place(lease, m);
+    } else {
+      displace(m);
+    }
+  }
+}
+
+void Worker::readdress(control::Lease& lease) {
+  for (std::uint32_t m = lease.first_membership; m != kNone; m = memberships_[m].next) {
+    const Membership& member = memberships_[m];
+    PerGroup& group = groups_[member.group.value];
+    if (member.index == kNone) continue;
+    if (member.relay) {
+      group.relays[member.index].resumed = false;
+    } else {
+      group.listeners.readdress(member.index, lease.peer, lease.local);
+    }
+  }
+}
+
+void Worker::end_memberships(const control::Lease& lease, Time now) {
+  for (std::uint32_t m = lease.first_membership; m != kNone;) {
+    const std::uint32_t next = memberships_[m].next;
+    drop_membership(m, now);
+    m = next;
+  }
+  tally_.child_left(lease.id);
+  for (PerGroup& group : groups_) group.next_tally = std::min(group.next_tally, now + kTallyEvery);
+}
+
+void Worker::end_lease(control::LeaseSlot slot, Time now) {
+  control::Lease& lease = leases_.at(slot);
+  end_memberships(lease, now);
+  resender_.lease_ended(lease.id);
+  leases_.release(slot);
+  counters_.leases.set(leases_.active());
+  return_slot(slot);
+}
+
+// The feed's ring may be full: then the slot waits here and is returned by the next timer.
+void Worker::return_slot(control::LeaseSlot slot) {
+  if (!report(SlotFreed{slot})) to_return_.push_back(slot);
+}
+
+// A child says what is below it. A relay: for the one parent that it counts itself at; a listener with several parents
+// says 0 to all but one, so that nobody is counted twice.
+void Worker::on_tally(control::Lease& lease, const wire::Tally& tally, Time now) {
+  PerGroup* group = group_by_id(tally.group);
+  Membership* member = group ? find_membership(lease, group->group->index) : nullptr;
+  if (member == nullptr) return;
+  if (member->relay) {
+    tally_.reported(lease.id, tally);
+  } else {
+    const bool counts = tally.listeners != 0;
+    if (counts != member->counted) {
+      member->counted = counts;
+      counts ? tally_.listener_joined(tally.group) : tally_.listener_left(tally.group);
+    }
+  }
+  group->next_tally = std::min(group->next_tally, now + kTallyEvery);
+}
+
+void Worker::members_changed(PerGroup& group, Time now) {
+  counters_.memberships.set(memberships_.size() - free_memberships_.size());
+  const bool wanted = group.members > 0;
+  if (wanted != group.told_wanted && report(GroupWanted{group.group->index, wanted})) group.told_wanted = wanted;
+  group.next_tally = std::min(group.next_tally, now + kTallyEvery);
+  if (!group.relays.empty() && group.next_info == kNever) group.next_info = now + wire::kGroupInfoEvery;
+}
+
+void Worker::report_tallies(Time now) {
+  for (PerGroup& group : groups_) {
+    if (now < group.next_tally) continue;
+    const wire::Tally total = tally_.total(group.group->id);
+    const bool wanted = group.members > 0;
+    bool told = true;
+    if (total.listeners != group.told_listeners || total.relays != group.told_relays) {
+      told = report(TallyChanged{group.group->index, total.listeners, total.relays});
+      if (told) {
+        group.told_listeners = total.listeners;
+        group.told_relays = total.relays;
+      }
+    }
+    if (told && wanted != group.told_wanted) {
+      told = report(GroupWanted{group.group->index, wanted});
+      if (told) group.told_wanted = wanted;
+    }
+    group.next_tally = told ? kNever : now + kTallyEvery;
+  }
+}
+
+bool Worker::report(Report&& report) {
+  reported_ = true;
+  return setup_.reports->push(std::move(report));
+}
+
+}  // namespace tiercast::node

@@ -1,0 +1,107 @@
+#include "relay/node/worker_thread.hpp"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <string>
+
+#include "relay/ops/log.hpp"
+
+namespace tiercast::node {
+namespace {
+
+// Frames of two seconds in a few hundred groups, or a flood of joins: what a stalled worker may leave waiting.
+constexpr std::size_t kCommands = 8192;
+constexpr std::size_t kReports = 8192;
+// CONTROL datagrams a turn: repeated until a frame waits, so that a flood of them delays a frame by no more than these.
+constexpr unsigned kControlPerTurn = 64;
+// A turn at least so often, so that the watchdog sees a live worker.
+constexpr Duration kHeartbeat = 1s;
+
+}  // namespace
+
+tl::expected<std::unique_ptr<WorkerThread>, net::Error> WorkerThread::create(const Setup& setup,
+                                                                            net::UdpSocket socket) {
+  auto loop = net::Loop::create();
+  if (!loop) return tl::unexpected{loop.error()};
+  auto bell = net::Wake::create();
+  if (!bell) return tl::unexpected{bell.error()};
+  return std::unique_ptr<WorkerThread>{
+      new WorkerThread{setup, std::move(socket), std::move(*loop), std::move(*bell)}};
+}
+
+WorkerThread::WorkerThread(const Setup& setup, net::UdpSocket socket, net::Loop loop, std::unique_ptr<net::Wake> bell)
+    : socket_(std::move(socket)),
+      loop_(std::move(loop)),
+      bell_(std::move(bell)),
+      feed_bell_(setup.feed_bell),
+      commands_(kCommands),
+      reports_(kReports),
+      secrets_(setup.max_leases),
+      outlet_(&socket_),
+      now_(net::read_clocks().mono) {
+  Worker::Setup worker;
+  worker.lane = setup.lane;
+  worker.boot_tag = setup.boot_tag;
+  worker.max_leases = setup.max_leases;
+  worker.secrets = &secrets_;
+  worker.token_key = setup.token_key;
+  worker.groups = setup.groups;
+  for (std::size_t i = 0; i < setup.groups.size(); ++i) {
+    auto fan_out = std::make_unique<net::SendmmsgFanOut>(socket_);
+    fan_outs_.push_back(fan_out.get());
+    worker.fan_outs.push_back(std::move(fan_out));
+  }
+  worker.outlet = &outlet_;
+  worker.reports = &reports_;
+  worker_ = std::make_unique<Worker>(std::move(worker), now_);
+}
+
+WorkerThread::~WorkerThread() { stop(); }
+
+void WorkerThread::start() {
+  thread_ = std::thread{[this] { run(); }};
+}
+
+void WorkerThread::stop() {
+  if (!thread_.joinable()) return;
+  stop_.store(true, std::memory_order_release);
+  bell_->signal();
+  thread_.join();
+}
+
+void WorkerThread::run() {
+  pthread_setname_np(pthread_self(), "worker");
+  if (loop_.receive(socket_.fd(), *this, {.buffers = 256}) != 0 || bell_->listen(loop_, [] {}) != 0) {
+    ops::log::error("worker_failed", {{"reason", "the io_uring has no room for its socket"}});
+    return;  // the watchdog ends the process
+  }
+  while (!stop_.load(std::memory_order_acquire)) {
+    now_ = net::read_clocks().mono;
+    obey();
+    worker_->on_timer(now_);
+    loop_.turn(std::min(worker_->next_deadline(), now_ + kHeartbeat), kControlPerTurn);
+    if (worker_->take_reported()) feed_bell_->signal();
+  }
+  loop_.cancel(socket_.fd());
+  loop_.cancel(bell_->fd());
+}
+
+// Before the datagrams of the turn: a lease that was just admitted may be speaking in them.
+void WorkerThread::obey() {
+  while (auto command = commands_.pop()) worker_->on_command(*command, now_);
+}
+
+void WorkerThread::on_datagram(MutableBytes datagram, const Endpoint& from, const LocalAddress& local) {
+  now_ = net::read_clocks().mono;  // the turn may have waited
+  obey();
+  worker_->on_datagram(datagram, from, local, now_);
+}
+
+void WorkerThread::on_error(int error) {
+  if (loop_.receives(socket_.fd())) return;  // an ICMP answer to one of many
+  ops::log::error("worker_socket_failed", {{"errno", error}});
+  stop_.store(true, std::memory_order_release);
+}
+
+}  // namespace tiercast::node

@@ -1,0 +1,68 @@
+// A worker's thread: its io_uring, its socket, its ends of the rings. Carries bytes, time and commands; decides nothing.
+#pragma once
+
+#include <atomic>
+#include <thread>
+
+#include "relay/net/loop.hpp"
+#include "relay/net/sendmmsg_fan_out.hpp"
+#include "relay/net/wake.hpp"
+#include "relay/node/public_outlet.hpp"
+#include "relay/node/worker.hpp"
+
+namespace tiercast::node {
+
+class WorkerThread final : private net::DatagramHandler {
+ public:
+  struct Setup {
+    Lane lane;
+    std::uint16_t boot_tag = 0;
+    std::uint32_t max_leases = 0;
+    const crypto::MacKey* token_key = nullptr;
+    std::span<const std::unique_ptr<Group>> groups;
+    net::Wake* feed_bell = nullptr;
+  };
+  /// `socket`: bound, steered and filtered. Starts nothing yet.
+  static tl::expected<std::unique_ptr<WorkerThread>, net::Error> create(const Setup& setup, net::UdpSocket socket);
+  ~WorkerThread() override;
+
+  void start();
+  /// Ends the thread after the turn under way.
+  void stop();
+  void wake() { bell_->signal(); }
+
+  SpscRing<Command>& commands() { return commands_; }
+  SpscRing<Report>& reports() { return reports_; }
+  control::LeaseSecrets& secrets() { return secrets_; }
+
+  // Read by the feed while the thread runs.
+  std::uint64_t turns() const { return loop_.counters().turns.get(); }
+  const Worker& worker() const { return *worker_; }
+  const OutletCounters& outlet_counters() const { return outlet_.counters(); }
+  const net::LoopCounters& loop_counters() const { return loop_.counters(); }
+  const std::vector<net::SendmmsgFanOut*>& fan_outs() const { return fan_outs_; }
+  int socket_fd() const { return socket_.fd(); }
+
+ private:
+  WorkerThread(const Setup& setup, net::UdpSocket socket, net::Loop loop, std::unique_ptr<net::Wake> bell);
+  void on_datagram(MutableBytes datagram, const Endpoint& from, const LocalAddress& local) override;
+  void on_error(int error) override;
+  void run();
+  void obey();
+
+  net::UdpSocket socket_;
+  net::Loop loop_;
+  std::unique_ptr<net::Wake> bell_;
+  net::Wake* feed_bell_;
+  SpscRing<Command> commands_;
+  SpscRing<Report> reports_;
+  control::LeaseSecrets secrets_;
+  PublicOutlet outlet_;
+  std::vector<net::SendmmsgFanOut*> fan_outs_;
+  std::unique_ptr<Worker> worker_;
+  Time now_;
+  std::atomic<bool> stop_{false};
+  std::thread thread_;
+};
+
+}  // namespace tiercast::node

@@ -1,0 +1,46 @@
+// A recording's file: bytes are queued and written through the loop, in order; never waits for the disk.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <tl/expected.hpp>
+
+#include "relay/base/counter.hpp"
+#include "relay/net/descriptor.hpp"
+#include "relay/net/error.hpp"
+#include "relay/net/loop.hpp"
+#include "relay/node/recorder.hpp"
+
+namespace tiercast::store {
+
+struct RecordingCounters {
+  Counter bytes, drop_bytes, errors;
+  template <class F>
+  void each(F&& f) const {
+    f("recording_bytes", bytes);
+    f("recording_drop_bytes", drop_bytes);
+    f("recording_error", errors);
+  }
+};
+
+class Recording final : public node::RecordingFile {
+ public:
+  /// Creates DIRECTORY/GROUP-YYYYMMDDTHHMMSSZ.opus (with -2, -3, … if that exists). `loop` outlives it.
+  static tl::expected<std::unique_ptr<Recording>, net::Error> create(net::Loop& loop, const std::string& directory,
+                                                                     const std::string& group, WallTime now);
+  void append(Bytes bytes) override;
+  void close() override;
+  bool settled() const override;
+  const std::string& path() const { return path_; }
+  const RecordingCounters& counters() const { return *counters_; }
+
+ private:
+  struct Writing;
+  Recording(net::Loop& loop, std::string path, net::Descriptor file);
+  static void write_next(const std::shared_ptr<Writing>& writing);
+  std::string path_;
+  std::shared_ptr<Writing> writing_;  // outlives this while the kernel reads its buffer
+  RecordingCounters* counters_;
+};
+
+}  // namespace tiercast::store
