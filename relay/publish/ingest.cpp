@@ -1,0 +1,258 @@
+// The rules by which packets become ticks. DESIGN's "Media clock", crypto/PROTOCOL.md.
+#include "relay/publish/ingest.hpp"
+
+namespace tiercast::publish {
+
+namespace {
+
+// A gap of more than this is a pause, not a lack of packets: nobody is served by its empty ticks.
+constexpr Duration kJump = 2s;
+// A sender's burst (a full buffer at its start, a stall of the network before us) may be this long; sustained it runs
+// at most a sixteenth faster than real time, where real crystals differ by 0.02 %.
+constexpr Duration kBurst = 3s;
+// Two senders at one port must not take turns: four changes at once, then one a second.
+constexpr Duration kTakeoverCost = 1s;
+constexpr Duration kTakeoverBurst = 4s;
+// A sender that has been silent for so long may always be succeeded.
+constexpr Duration kSenderGone = 200ms;
+// The path has become slower for good, not for a moment: both must hold.
+constexpr Duration kLateForGood = 200ms;
+constexpr int kLatePackets = 5;
+constexpr Duration kLittleLate = 500ms;
+
+}  // namespace
+
+Ingest::Ingest(std::uint8_t frame_ms, Sequence continue_at, Moment start)
+    : frame_samples_(std::uint32_t{frame_ms} * 48),
+      jump_ticks_(static_cast<std::uint64_t>(kJump / std::chrono::milliseconds{frame_ms})),
+      clock_(frame_ms, continue_at, start),
+      timeline_(frame_ms),
+      pace_(kBurst, 1, start.mono),
+      takeovers_(kTakeoverBurst, 0, start.mono),
+      now_(start.mono),
+      next_(clock_.first()),
+      next_flags_(next_ == continue_at ? std::uint8_t{0} : wire::kFlagDiscontinuity) {}
+
+void Ingest::on_datagram(Bytes datagram, Moment now) {
+  begin(now, false);
+  if (ending_) return counters_.ended.add();
+  const auto packet = parse_rtp(datagram);
+  if (!packet) {
+    if (packet.error() == RtpError::rtcp) return counters_.rtcp.add();
+    if (packet.error() == RtpError::payload_type)
+      return refuse({RefusalReason::payload_type, payload_type_of(datagram)});
+    return refuse({RefusalReason::malformed, 0});
+  }
+  const auto refusal = check_payload(packet->payload);
+  if (!sender_ || sender_->ssrc() != packet->ssrc) {
+    if (refusal) return refuse(*refusal);
+    if (!may_take_over(packet->ssrc)) return counters_.other_sender.add();
+    return take_over(*packet);
+  }
+  // A packet that is refused for its payload still counts as arrived: nobody waits for it.
+  const Arrived arrived = sender_->on_packet(packet->sequence_number);
+  if (refusal) return refuse(*refusal);
+  switch (arrived.kind) {
+    case Arrival::newer: return accept_newer(*packet, arrived.number);
+    case Arrival::older: return accept_older(*packet, arrived.number);
+    case Arrival::duplicate: return counters_.duplicate.add();
+    case Arrival::jump: return counters_.jump_unconfirmed.add();
+    case Arrival::restart: return take_over(*packet);
+  }
+}
+
+void Ingest::on_timer(Moment now) { begin(now, true); }
+
+void Ingest::end(Moment now) {
+  begin(now, true);
+  ending_ = true;
+}
+
+void Ingest::begin(Moment now, bool timer) {
+  now_ = std::max(now_, now.mono);
+  timer_turn_ = timer;
+  if (ending_) return;
+  // What should have left by now. After a pause of the process that is far ahead of what has.
+  const Sequence due = clock_.due_at(now_ - patience());
+  if (due.value <= next_.value + jump_ticks_) return;
+  while (!held_.empty()) {
+    held_.take_front();
+    counters_.late.add();
+  }
+  jump_to(due);
+}
+
+Duration Ingest::patience() const {
+  // Before the first packet there is nothing to wait for. A 60 ms frame's successor would come just when 60 ms are
+  // over: half a frame more lets it come first.
+  return sender_ ? std::max<Duration>(wire::kHoleHold, clock_.frame() * 3 / 2) : Duration{0};
+}
+
+void Ingest::jump_to(Sequence sequence) {
+  next_ = sequence;
+  next_flags_ |= wire::kFlagDiscontinuity;
+  resynchronise_ = true;
+  counters_.jumps.add();
+}
+
+std::optional<Refusal> Ingest::check_payload(Bytes payload) const {
+  const auto opus = parse_opus(payload);
+  if (!opus) return Refusal{RefusalReason::not_opus, 0};
+  if (opus->samples != frame_samples_) return Refusal{RefusalReason::other_duration, opus->samples};
+  if (payload.size() > wire::kMaxOpus)
+    return Refusal{RefusalReason::too_long, static_cast<std::uint32_t>(payload.size())};
+  return std::nullopt;
+}
+
+void Ingest::refuse(Refusal refusal) {
+  counters_.of(refusal.reason).add();
+  refusals_.note(refusal);
+}
+
+bool Ingest::may_take_over(std::uint32_t ssrc) {
+  if (!sender_ || !last_packet_ || now_ - *last_packet_ >= kSenderGone) return true;
+  // The one before may have packets under way still.
+  if (previous_ssrc_ == ssrc) return false;
+  return takeovers_.take(kTakeoverCost, now_);
+}
+
+void Ingest::take_over(const RtpPacket& packet) {
+  // It continues the clock: the tick that is due, behind all that the one before has sent.
+  Sequence sequence = std::max(next_, clock_.nearest(now_));
+  if (!held_.empty()) sequence = std::max(sequence, held_.back().sequence.next());
+  if (!affordable(sequence)) return refuse({RefusalReason::too_fast, 0});
+  held_.release_all();
+  if (sender_) {
+    lost_before_ += sender_->lost();
+    if (sender_->ssrc() != packet.ssrc) previous_ssrc_ = sender_->ssrc();
+  }
+  sender_.emplace(packet.ssrc, packet.sequence_number);
+  counters_.senders.add();
+  timeline_.anchor(packet.timestamp, sequence);
+  clock_.anchor(sequence, now_);
+  expected_ = sender_->newest();
+  resynchronise_ = false;
+  late_run_ = 0;
+  newest_ = sequence;
+  hold(packet, expected_, sequence);
+}
+
+void Ingest::accept_newer(const RtpPacket& packet, std::int64_t number) {
+  // One packet is one tick at least, whatever the stamps say.
+  Sequence sequence = std::max(timeline_.sequence_of(packet.timestamp), newest_.next());
+  const bool leapt = sequence.value > clock_.nearest(now_).value + jump_ticks_;
+  const bool late = sequence < next_;
+  if (late && !late_for_good(sequence)) {
+    last_packet_ = now_;
+    return counters_.late.add();
+  }
+  // The sender's stamps have left real time, or its path has become slower: the packet takes the tick that is due.
+  if (leapt || late) sequence = std::max({next_, newest_.next(), clock_.nearest(now_)});
+  if (!affordable(sequence)) return refuse({RefusalReason::too_fast, 0});
+  if (leapt || late) {
+    timeline_.anchor(packet.timestamp, sequence);
+    counters_.reanchored.add();
+  }
+  late_run_ = 0;
+  timeline_.follow(packet.timestamp, sequence);
+  clock_.observe(sequence, now_);
+  newest_ = sequence;
+  if (resynchronise_) expected_ = number;
+  resynchronise_ = false;
+  hold(packet, number, sequence);
+}
+
+bool Ingest::late_for_good(Sequence sequence) {
+  if (late_run_++ == 0) late_since_ = now_;
+  // A little late: the clock goes along, so that jitter is averaged over all packets, not only over the early ones.
+  if (now_ - clock_.due(sequence) < kLittleLate) clock_.observe(sequence, now_);
+  return late_run_ >= kLatePackets && now_ - late_since_ >= kLateForGood;
+}
+
+void Ingest::accept_older(const RtpPacket& packet, std::int64_t number) {
+  const Sequence sequence = timeline_.sequence_of(packet.timestamp);
+  if (sequence < next_ || sequence >= newest_ || held_.contains(sequence)) return counters_.late.add();
+  counters_.reordered.add();
+  hold(packet, number, sequence);
+}
+
+bool Ingest::affordable(Sequence sequence) {
+  const std::uint64_t before = std::max(newest_.value, next_.value - (next_.value == 0 ? 0 : 1));
+  const std::uint64_t ticks = sequence.value > before ? sequence.value - before : 0;
+  return pace_.take(static_cast<std::int64_t>(ticks) * clock_.frame(), now_);
+}
+
+void Ingest::hold(const RtpPacket& packet, std::int64_t number, Sequence sequence) {
+  last_packet_ = now_;
+  if (held_.full()) {
+    // More came behind a hole than is ever held: the hole is given up.
+    held_.release_all();
+    return counters_.full.add();
+  }
+  counters_.packets.add();
+  rate_.add(packet.payload.size(), now_);
+  held_.insert({sequence, counters_.senders.get(), number, now_, false, packet.ssrc, packet.timestamp, packet.payload});
+}
+
+Time Ingest::next_deadline() const {
+  if (ending_) return finished_ ? kNever : now_;
+  if (!held_.empty()) return held_.earliest_arrival() + wire::kHoleHold;
+  return clock_.due(next_) + patience();
+}
+
+bool Ingest::may_pass(const HeldPacket& packet) const {
+  if (packet.sequence == next_ || packet.released || ending_) return true;
+  if (timer_turn_ && now_ >= held_.earliest_arrival() + wire::kHoleHold) return true;
+  return packet.sender == counters_.senders.get() && sender_->all_received(expected_, packet.number);
+}
+
+bool Ingest::next(Tick& tick) {
+  if (finished_) return false;
+  if (!held_.empty()) {
+    if (!may_pass(held_.front())) return false;
+    if (held_.front().sequence.value > next_.value + jump_ticks_) jump_to(held_.front().sequence);
+  } else if (!ending_ && !(timer_turn_ && now_ >= clock_.due(next_) + patience())) {
+    return false;
+  } else {
+    pace_.spend(clock_.frame(), now_);  // those before a held packet were paid with it
+  }
+  emit(tick);
+  return true;
+}
+
+void Ingest::emit(Tick& tick) {
+  tick = Tick{};
+  tick.sequence = next_;
+  tick.flags = next_flags_;
+  next_flags_ = 0;
+  if (ending_) {
+    tick.flags |= wire::kFlagEnd;
+    finished_ = held_.empty();
+  }
+  if (!held_.empty() && held_.front().sequence == next_) {
+    const HeldPacket packet = held_.take_front();
+    tick.opus = packet.opus;
+    tick.ssrc = packet.ssrc;
+    tick.rtp_timestamp = packet.rtp_timestamp;
+    if (packet.sender == counters_.senders.get()) expected_ = packet.number + 1;
+  } else {
+    counters_.empty_ticks.add();
+  }
+  counters_.ticks.add();
+  next_ = next_.next();
+}
+
+IngestHealth Ingest::health(Time now) const {
+  IngestHealth health;
+  if (last_packet_) health.age = now - *last_packet_;
+  health.bits_per_second = rate_.bits_per_second(now);
+  health.packets = counters_.packets.get();
+  health.lost = lost_before_ + (sender_ ? sender_->lost() : 0);
+  health.reordered = counters_.reordered.get();
+  health.duplicates = counters_.duplicate.get();
+  health.ssrc = sender_ ? sender_->ssrc() : 0;
+  health.last_refusal = refusals_.last();
+  return health;
+}
+
+}  // namespace tiercast::publish

@@ -1,0 +1,93 @@
+// RTP in, ticks of the media clock out: one for each sequence, with audio or empty, in order, none twice, none missing.
+// Must not know: sockets, keys, what becomes of a tick.
+#pragma once
+
+#include "relay/publish/credit.hpp"
+#include "relay/publish/ingest_health.hpp"
+#include "relay/publish/media_clock.hpp"
+#include "relay/publish/opus_packet.hpp"
+#include "relay/publish/reorder_buffer.hpp"
+#include "relay/publish/rtp.hpp"
+#include "relay/publish/sender_sequence.hpp"
+#include "relay/wire/packets.hpp"
+
+namespace tiercast::publish {
+
+/// One step of the media clock.
+struct Tick {
+  Sequence sequence;
+  std::uint8_t flags = 0;  // wire::kFlag…
+  Bytes opus;              // may be empty; valid until the next call of whoever made the tick
+  std::uint32_t ssrc = 0;  // with rtp_timestamp, what the tick was fed from; 0, 0 when it is empty
+  std::uint32_t rtp_timestamp = 0;
+};
+
+/// After every on_…() or end(), call next() until it is false. Give on_datagram() all that the socket has before
+/// on_timer(): only on_timer() declares something missing, so that after a hiccup of the process what waits in the
+/// socket still gets its own tick. Allocates at construction only.
+class Ingest {
+ public:
+  /// frame_ms is 10, 20, 40 or 60. The first tick is the wall clock's, but never below `continue_at`: one above the
+  /// last sequence ever sealed, or 0.
+  Ingest(std::uint8_t frame_ms, Sequence continue_at, Moment start);
+
+  void on_datagram(Bytes datagram, Moment now);
+  void on_timer(Moment now);
+  /// When on_timer() has something to do; kNever after the end.
+  Time next_deadline() const;
+  /// The next tick that is ready.
+  bool next(Tick& tick);
+  /// Ends the broadcast: what is held leaves, then an empty tick; all these carry kFlagEnd. Nothing follows.
+  void end(Moment now);
+
+  IngestHealth health(Time now) const;
+  /// A refusal that the log does not know yet; see to_text().
+  std::optional<Refusal> take_refusal(Time now) { return refusals_.take(now); }
+  const IngestCounters& counters() const { return counters_; }
+
+ private:
+  void begin(Moment now, bool timer);
+  std::optional<Refusal> check_payload(Bytes payload) const;
+  void refuse(Refusal refusal);
+  bool may_take_over(std::uint32_t ssrc);
+  void take_over(const RtpPacket& packet);
+  void accept_newer(const RtpPacket& packet, std::int64_t number);
+  void accept_older(const RtpPacket& packet, std::int64_t number);
+  bool late_for_good(Sequence sequence);
+  bool affordable(Sequence sequence);
+  void hold(const RtpPacket& packet, std::int64_t number, Sequence sequence);
+  bool may_pass(const HeldPacket& packet) const;
+  Duration patience() const;
+  void jump_to(Sequence sequence);
+  void emit(Tick& tick);
+
+  const std::uint32_t frame_samples_;
+  const std::uint64_t jump_ticks_;  // a longer gap is jumped
+  MediaClock clock_;
+  RtpTimeline timeline_;
+  std::optional<SenderSequence> sender_;
+  std::optional<std::uint32_t> previous_ssrc_;
+  ReorderBuffer held_;
+  Credit pace_;
+  Credit takeovers_;
+
+  Time now_;
+  Sequence next_;               // the next tick to leave
+  std::uint8_t next_flags_;     // kFlagDiscontinuity when it does not follow the one before
+  Sequence newest_;             // of the packets taken
+  std::int64_t expected_ = 0;   // the sender's number that follows what has left
+  bool resynchronise_ = false;  // after a jump: nothing before the next packet is waited for
+  bool timer_turn_ = false;
+  bool ending_ = false;
+  bool finished_ = false;
+  int late_run_ = 0;  // packets in a row that came in order but too late
+  Time late_since_;
+
+  std::optional<Time> last_packet_;
+  std::uint64_t lost_before_ = 0;  // by earlier senders
+  RateMeter rate_;
+  RefusalNotice refusals_;
+  IngestCounters counters_;
+};
+
+}  // namespace tiercast::publish

@@ -1,0 +1,79 @@
+// Arithmetic of the media clock. All of it is on differences to an anchor, so nothing wraps within the u48 range.
+#include "relay/publish/media_clock.hpp"
+
+#include <algorithm>
+
+namespace tiercast::publish {
+
+namespace {
+
+constexpr std::int64_t floor_divide(std::int64_t a, std::int64_t b) {
+  const std::int64_t quotient = a / b;
+  return a % b < 0 ? quotient - 1 : quotient;
+}
+
+constexpr Sequence offset(Sequence from, std::int64_t by) {
+  const std::int64_t value = static_cast<std::int64_t>(from.value) + by;
+  return Sequence{static_cast<std::uint64_t>(std::max<std::int64_t>(value, 0))};
+}
+
+constexpr std::int64_t distance(Sequence from, Sequence to) {
+  return static_cast<std::int64_t>(to.value) - static_cast<std::int64_t>(from.value);
+}
+
+}  // namespace
+
+MediaClock::MediaClock(std::uint8_t frame_ms, Sequence continue_at, Moment start)
+    : frame_(std::chrono::milliseconds{frame_ms}) {
+  const std::int64_t unix_us = std::max<std::int64_t>(start.wall.time_since_epoch().count(), 0);
+  const std::int64_t frame_us = std::int64_t{frame_ms} * 1000;
+  const Sequence of_wall{static_cast<std::uint64_t>(unix_us / frame_us)};
+  first_ = std::max(of_wall, continue_at);
+  base_ = first_;
+  // A frame that the wall is in the middle of was due when it began; one ahead of the wall is due now.
+  base_at_ = first_ == of_wall ? start.mono - std::chrono::microseconds{unix_us % frame_us} : start.mono;
+}
+
+Time MediaClock::due(Sequence sequence) const { return base_at_ + distance(base_, sequence) * frame_; }
+
+Sequence MediaClock::due_at(Time t) const {
+  return offset(base_, floor_divide((t - base_at_).count(), frame_.count()));
+}
+
+Sequence MediaClock::nearest(Time t) const { return due_at(t + frame_ / 2); }
+
+void MediaClock::anchor(Sequence sequence, Time at) {
+  base_ = sequence;
+  base_at_ = at;
+}
+
+void MediaClock::observe(Sequence sequence, Time at) { base_at_ += (at - due(sequence)) / 16; }
+
+std::int64_t RtpTimeline::extend(std::uint32_t timestamp) const {
+  return newest_ + static_cast<std::int32_t>(timestamp - static_cast<std::uint32_t>(newest_));
+}
+
+void RtpTimeline::anchor(std::uint32_t timestamp, Sequence sequence) {
+  newest_ = anchor_ = timestamp;
+  anchor_sequence_ = sequence;
+  offset_ = 0;
+  offset_run_ = 0;
+}
+
+Sequence RtpTimeline::sequence_of(std::uint32_t timestamp) const {
+  return offset(anchor_sequence_, floor_divide(extend(timestamp) - anchor_ + step_ / 2, step_));
+}
+
+void RtpTimeline::follow(std::uint32_t timestamp, Sequence sequence) {
+  newest_ = extend(timestamp);
+  const std::int64_t off = newest_ - (anchor_ + distance(anchor_sequence_, sequence) * step_);
+  const std::int64_t changed = off > offset_ ? off - offset_ : offset_ - off;
+  offset_run_ = off == 0 ? 0 : changed <= step_ / 16 ? offset_run_ + 1 : 1;
+  offset_ = off;
+  if (offset_run_ < kPersistent) return;
+  anchor_ += off;
+  offset_ = 0;
+  offset_run_ = 0;
+}
+
+}  // namespace tiercast::publish

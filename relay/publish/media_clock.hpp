@@ -1,0 +1,61 @@
+// The group's media clock: which sequence is due when, and which sequence an RTP timestamp means.
+// Must not know: packets, their order, the wall after the start.
+#pragma once
+
+#include "relay/base/types.hpp"
+
+namespace tiercast::publish {
+
+/// Sequences against monotonic time. Reads the wall once, at the start, so that a clock step later moves nothing; then
+/// it follows what arrives, so that a sender whose crystal drifts is neither early nor late for long.
+class MediaClock {
+ public:
+  /// frame_ms is 10, 20, 40 or 60. The first sequence is floor(unix ms / frame ms), but never below `continue_at`.
+  MediaClock(std::uint8_t frame_ms, Sequence continue_at, Moment start);
+
+  Duration frame() const { return frame_; }
+  Sequence first() const { return first_; }
+  Time due(Sequence sequence) const;
+  /// The newest sequence due at `t`.
+  Sequence due_at(Time t) const;
+  /// The sequence whose due time is nearest to `t`.
+  Sequence nearest(Time t) const;
+  /// `sequence` is due at `at` from here on.
+  void anchor(Sequence sequence, Time at);
+  /// `sequence` arrived at `at`: the clock moves a sixteenth of the way. Slow enough to average jitter, and 200 ppm of
+  /// drift leave it a few microseconds behind.
+  void observe(Sequence sequence, Time at);
+
+ private:
+  Duration frame_;
+  Sequence first_;
+  Sequence base_;
+  Time base_at_;
+};
+
+/// One sender's RTP timestamps (48 kHz, RFC 7587 §4.1) on the grid of sequences. Unwraps them once.
+class RtpTimeline {
+ public:
+  explicit RtpTimeline(std::uint8_t frame_ms) : step_(std::int64_t{frame_ms} * 48) {}
+
+  /// `timestamp` means `sequence`.
+  void anchor(std::uint32_t timestamp, Sequence sequence);
+  /// The nearest sequence on the grid.
+  Sequence sequence_of(std::uint32_t timestamp) const;
+  /// The newest packet's timestamp was taken as `sequence`, which may be another than sequence_of() says. Keeps the
+  /// unwrapping up to date, and moves the grid onto timestamps that stay off it in the same way (GStreamer's second
+  /// one is short by the encoder's lookahead).
+  void follow(std::uint32_t timestamp, Sequence sequence);
+
+ private:
+  static constexpr int kPersistent = 5;  // packets off the grid by the same amount
+  std::int64_t extend(std::uint32_t timestamp) const;
+  std::int64_t step_;
+  std::int64_t newest_ = 0;  // unwrapped
+  std::int64_t anchor_ = 0;  // unwrapped
+  Sequence anchor_sequence_;
+  std::int64_t offset_ = 0;
+  int offset_run_ = 0;
+};
+
+}  // namespace tiercast::publish
