@@ -17,23 +17,24 @@ Gaps::Gaps(const Config& config, Random& random)
       window_(std::clamp<std::size_t>(static_cast<std::size_t>(wire::kHistory / config.frame), 2, kMax)) {}
 
 void Gaps::start_from(Sequence first, Time) {
-  if (!started_) {
-    started_ = true;
-    floor_ = proven_ = end_ = first.value;
-    return;
-  }
+  if (!framed_) return anchor(first.value);
   forget_below(first.value);
   proven_ = std::max(proven_, first.value);
   end_ = std::max(end_, proven_);
 }
 
+/// Everything begins at `sequence`.
+void Gaps::anchor(std::uint64_t sequence) {
+  forget_below(end_);
+  started_ = true;
+  floor_ = proven_ = end_ = sequence;
+}
+
 void Gaps::on_frame(Sequence sequence, bool jumps, Time now) {
   const std::uint64_t s = sequence.value;
-  if (!started_) {
-    started_ = true;
-    floor_ = proven_ = end_ = s + 1;
-    return;
-  }
+  // A start that was said to be later than what comes was no start.
+  if (!framed_ && (!started_ || s < proven_)) anchor(s);
+  framed_ = true;
   if (is_missing(s)) {
     slot(s).sequence = Sequence{};
     --missing_count_;

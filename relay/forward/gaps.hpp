@@ -32,8 +32,9 @@ class Gaps {
   };
   Gaps(const Config& config, Random& random);
 
-  /// The first sequence wanted: a joiner's resume is a gap from here to the first frame that comes. Called again, it
-  /// only gives up what lies below.
+  /// The first sequence wanted: a joiner's resume is a gap from here to the first frame that comes. It may be a
+  /// parent's word: until a frame has come it can be called again, and a first frame below it counts for more. After
+  /// that it only gives up what lies below.
   void start_from(Sequence first, Time now);
   /// A proven frame came, fresh or repaired. `jumps`: the discontinuity flag; nothing between is missing.
   void on_frame(Sequence sequence, bool jumps, Time now);
@@ -65,6 +66,7 @@ class Gaps {
   Missing& slot(std::uint64_t sequence) { return slots_[sequence % kMax]; }
   const Missing& slot(std::uint64_t sequence) const { return slots_[sequence % kMax]; }
   bool is_missing(std::uint64_t sequence) const { return sequence != 0 && slot(sequence).sequence.value == sequence; }
+  void anchor(std::uint64_t sequence);
   void reach(std::uint64_t end);
   void miss(std::uint64_t first, std::uint64_t end, Time now);
   void forget_below(std::uint64_t sequence);
@@ -78,6 +80,7 @@ class Gaps {
       slots_{};  // by sequence % kMax; only [floor_, end_) can be missing, never over window_ wide
   std::size_t missing_count_ = 0;
   bool started_ = false;
+  bool framed_ = false;       // a frame has come
   std::uint64_t floor_ = 0;   // nothing below is missing
   std::uint64_t proven_ = 0;  // one past the highest frame that came
   std::uint64_t end_ = 0;     // one past the highest known of, >= proven_

@@ -218,6 +218,26 @@ TEST_CASE("started again further on, only what lies below is given up") {
   child.balance();
 }
 
+TEST_CASE("a start may be corrected until a frame has come, and the first frame overrules a start beyond it") {
+  Child child;
+  child.gaps.start_from(Sequence{0xffff'ffff'fff0}, child.now);
+  child.gaps.on_newest(Sequence{0xffff'ffff'fffa}, child.now);
+  child.gaps.start_from(Sequence{900}, child.now);
+  CHECK(child.gaps.missing() == 0);
+  child.frame(902);
+  CHECK(child.wait() == Set{900, 901});
+  child.balance();
+
+  Child other;
+  other.gaps.start_from(Sequence{0xffff'ffff'fff0}, other.now);
+  other.gaps.on_newest(Sequence{0xffff'ffff'fffa}, other.now);
+  other.frame(1000);
+  CHECK(other.gaps.missing() == 0);
+  other.frame(1002);
+  CHECK(other.wait() == Set{1001});
+  other.balance();
+}
+
 TEST_CASE("loss at the tail is found when something says how far the stream is") {
   Child child;
   child.frame(1000);
