@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <map>
 #include <string>
 #include <vector>
@@ -22,13 +23,13 @@ inline Packet opus(std::uint8_t frame_ms, std::uint32_t number) {
 }
 
 inline Packet rtp(std::uint16_t sequence_number, std::uint32_t timestamp, std::uint32_t ssrc, const Packet& payload) {
-  Packet packet(12);
+  Packet packet(12 + payload.size());
   packet[0] = 0x80;
   packet[1] = 97;
   store_be<2>(packet.data() + 2, sequence_number);
   store_be<4>(packet.data() + 4, timestamp);
   store_be<4>(packet.data() + 8, ssrc);
-  packet.insert(packet.end(), payload.begin(), payload.end());
+  std::copy(payload.begin(), payload.end(), packet.begin() + 12);
   return packet;
 }
 
@@ -145,5 +146,15 @@ struct RtpInput {
   publish::Ingest ingest;
   std::vector<Out> out;
 };
+
+inline constexpr std::uint8_t kLengths[] = {10, 20, 40, 60};  // ms
+
+/// `count` packets, one a frame.
+inline void talk(RtpInput& input, Encoder& encoder, int count) {
+  for (int i = 0; i < count; ++i) {
+    input.send(encoder.next());
+    input.run(input.frame);
+  }
+}
 
 }  // namespace tiercast::test
