@@ -71,7 +71,7 @@ struct Group {
   Admission admission = Admission::open;
   KeyMode keys = KeyMode::relay;
   std::uint8_t frame_ms = 20;
-  bool pinned = false;           // subscribe at once, not with the first downstream
+  bool pinned = false;                      // subscribe at once, not with the first downstream
   Duration rotate = std::chrono::hours{1};  // an origin's epoch rotation; 0: only on command
   std::optional<SourceInput> source;
   std::optional<Record> record;

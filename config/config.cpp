@@ -1,0 +1,51 @@
+#include "config/config.hpp"
+
+#include <algorithm>
+
+#include "config/document.hpp"
+#include "config/sections.hpp"
+#include "config/toml_reader.hpp"
+
+namespace tiercast::config {
+
+bool Config::is_origin() const {
+  return std::any_of(groups.begin(), groups.end(), [](const Group& group) { return group.source.has_value(); });
+}
+
+Loaded parse(const std::string& text, const std::string& file, const Machine& machine) {
+  Problems problems;
+  const auto document = parse_document(text);
+  if (!document) {
+    problems.add(document.error().at, document.error().text);
+    return {std::nullopt, problems.take(file)};
+  }
+
+  Config config;
+  Sections sections{Table{*document, "", problems}, {}, {}, {}, {}, {}};
+  Table& root = sections.root;
+  if (!root.has("node")) problems.add({}, "[node] is missing; add it with a name and a key");
+  sections.node = root.table("node", "a section, [node]");
+  sections.listen = root.table("listen", "a section, [listen]");
+  sections.upstreams = root.tables("upstream", "[[upstream]], one a parent");
+  sections.downstreams = root.tables("downstream", "[[downstream]], one a relay");
+  sections.groups = root.tables("group", "[[group]], one a broadcast");
+  auto admin = root.table("admin", "a section, [admin]");
+  auto log = root.table("log", "a section, [log]");
+  root.report_unknown();
+
+  if (sections.node) config.node = read_node(*sections.node, machine);
+  if (sections.listen) config.listen = read_listen(*sections.listen, machine);
+  for (Table& table : sections.upstreams) config.upstreams.push_back(read_upstream(table));
+  for (Table& table : sections.downstreams) config.downstreams.push_back(read_downstream(table));
+  for (Table& table : sections.groups) config.groups.push_back(read_group(table, machine));
+  if (admin) config.admin = read_admin(*admin);
+  if (log) config.log_level = read_log(*log);
+  check_together(config, sections);
+
+  Loaded out;
+  out.problems = problems.take(file);
+  if (out.problems.empty()) out.config = std::move(config);
+  return out;
+}
+
+}  // namespace tiercast::config

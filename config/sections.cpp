@@ -1,0 +1,287 @@
+// Each section's keys: their form, their bounds, their defaults. Knows one section at a time.
+#include "config/sections.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+#include "relay/wire/limits.hpp"
+
+namespace tiercast::config {
+namespace {
+
+constexpr std::int64_t kMaxWorkers = 255;            // a lane is one byte
+constexpr std::int64_t kMaxLeases = (1 << 24) - 1;   // a lease's slot is 24 bits
+constexpr std::int64_t kMaxGroupId = (1 << 24) - 1;  // 24 bits, 0 means none
+constexpr std::int64_t kMaxParents = 8;              // live at once
+constexpr std::size_t kMaxName = 64;
+constexpr std::size_t kMaxSocketPath = 107;           // sockaddr_un's sun_path and its zero
+constexpr Duration kLeastRotation = wire::kEpochAge;  // an epoch is known below for so long before its use
+constexpr Duration kMostRotation = std::chrono::hours{24};
+
+/// Names go into file names, metrics and messages: keep them plain.
+bool is_plain_name(std::string_view name) {
+  constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+  return name.size() <= kMaxName && name.find_first_not_of(kAllowed) == std::string_view::npos && name.front() != '.' &&
+         name.front() != '-';
+}
+
+std::string read_name(Table& table, std::string_view example) {
+  table.demand("name", "\"" + std::string{example} + "\"");
+  const auto name = table.text("name", example);
+  if (!name) return {};
+  if (is_plain_name(*name)) return *name;
+  table.refuse("name", "use up to 64 letters, digits and any of - _ . (not - or . first)");
+  return {};
+}
+
+crypto::PublicKey read_public_key(Table& table, std::string_view key, std::string_view command) {
+  const std::string use = "the 44 characters that `" + std::string{command} + "` prints";
+  table.demand(key, "\"…\", " + use);
+  const auto text = table.text(key, "…");
+  if (!text) return {};
+  const auto parsed = crypto::public_key_from_base64(*text);
+  if (!parsed) {
+    table.refuse(key, "not a public key; use " + use);
+    return {};
+  }
+  if (*parsed == crypto::PublicKey{}) table.refuse(key, "all zeros, a placeholder; use " + use);
+  return *parsed;
+}
+
+KeyRef read_key_ref(Table& table, std::string_view key, std::string_view example, const Machine& machine) {
+  constexpr std::string_view kCredential = "credential:";
+  table.demand(key, "\"" + std::string{example} + "\"");
+  const auto text = table.text(key, example);
+  if (!text) return {};
+  if (crypto::public_key_from_base64(*text)) {
+    table.refuse_hidden(key,
+                        "a key itself, and this file is no secret; make a new one with `tiercast keygen -o FILE` and "
+                        "write the file's name here");
+    return {};
+  }
+  if (!text->starts_with(kCredential)) return {*text, false};
+  const std::string name = text->substr(kCredential.size());
+  if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos) {
+    table.refuse(key, "use credential:NAME, NAME as in the unit's LoadCredential=NAME:FILE");
+    return {};
+  }
+  if (machine.credentials_directory.empty()) {
+    table.refuse(key, "$CREDENTIALS_DIRECTORY is not set: only a systemd unit with LoadCredential=" + name +
+                          ":FILE has it; start that, or name a file");
+    return {};
+  }
+  return {machine.credentials_directory + "/" + name, true};
+}
+
+std::optional<Endpoint> read_endpoint(Table& table, std::string_view key, std::string_view example,
+                                      std::uint16_t most) {
+  const auto text = table.text(key, example);
+  if (!text) return std::nullopt;
+  const auto endpoint = parse_endpoint(*text);
+  if (!endpoint) {
+    table.refuse(key,
+                 "not an address with a port; use numbers, as in \"" + std::string{example} + "\" or \"[::1]:4800\"");
+    return std::nullopt;
+  }
+  if (endpoint->port == 0 || endpoint->port > most) {
+    table.refuse(key, "port " + std::to_string(endpoint->port) + "; use 1 to " + std::to_string(most));
+    return std::nullopt;
+  }
+  return endpoint;
+}
+
+/// "1h", "30m", "90s".
+std::optional<Duration> parse_duration(std::string_view text) {
+  std::uint32_t number = 0;  // of hours at most: fits a Duration
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{}) return std::nullopt;
+  const std::string_view unit = text.substr(static_cast<std::size_t>(end - text.data()));
+  constexpr std::uint32_t kMost = 1'000'000;
+  number = std::min(number, kMost);  // beyond every bound here
+  if (unit == "h") return std::chrono::hours{number};
+  if (unit == "m") return std::chrono::minutes{number};
+  if (unit == "s") return std::chrono::seconds{number};
+  return std::nullopt;
+}
+
+void read_rotation(Table& table, Group& group) {
+  const Value* value = table.value("rotate");
+  if (!value) return;
+  const bool off = (value->kind == Value::Kind::text && value->text == "off") ||
+                   (value->kind == Value::Kind::integer && value->integer == 0);
+  if (off) {
+    group.rotate = Duration::zero();
+    return;
+  }
+  const auto duration = value->kind == Value::Kind::text ? parse_duration(value->text) : std::nullopt;
+  if (!duration) {
+    table.refuse("rotate", "use a time such as \"1h\", \"30m\" or \"90s\", or \"off\"");
+  } else if (*duration < kLeastRotation || *duration > kMostRotation) {
+    table.refuse("rotate", "use \"30s\" to \"24h\", or \"off\"");
+  } else {
+    group.rotate = *duration;
+  }
+}
+
+void read_sources(Table& table, Group& group) {
+  constexpr const char* kExample = "[{ id = 1, key = \"…\" }]";
+  table.demand("sources", kExample);
+  if (!table.has("sources")) return;
+  std::vector<Table> sources = table.tables("sources", kExample);
+  if (sources.size() > wire::kMaxSources) {
+    table.refuse("sources", "has " + std::to_string(sources.size()) + "; use 1 or 2, a primary and a standby");
+  }
+  for (Table& source : sources) {
+    SourceKey key;
+    source.demand("id", "1");
+    if (const auto id = source.integer("id", 1, 255)) key.id = SourceId{static_cast<std::uint8_t>(*id)};
+    key.key = read_public_key(source, "key", "tiercast pubkey --source");
+    const bool used = std::any_of(group.sources.begin(), group.sources.end(),
+                                  [&](const SourceKey& other) { return other.id == key.id; });
+    if (key.id != SourceId{} && used)
+      source.refuse("id", "used twice in this group; give each source an id of its own");
+    source.report_unknown();
+    group.sources.push_back(key);
+  }
+}
+
+void read_input(Table& table, Group& group, const Machine& machine) {
+  auto source =
+      table.table("source", R"({ rtp = "127.0.0.1:5004", id = 1, signing_key = "/etc/tiercast/source.key" })");
+  if (!source) return;
+  SourceInput& input = group.source.emplace();
+  for (const char* key : {"wav", "pcm", "bitrate", "complexity", "fec"}) {
+    source->not_available(key, "encode outside (ffmpeg -c:a libopus -f rtp) and use rtp = \"127.0.0.1:5004\"");
+  }
+  source->not_available("align", "leave it out; two origins must be fed by one encoder");
+  if (!source->has("wav") && !source->has("pcm")) source->demand("rtp", "\"127.0.0.1:5004\"");
+  // RTCP comes to the port above.
+  if (const auto rtp = read_endpoint(*source, "rtp", "127.0.0.1:5004", 65534)) input.rtp = *rtp;
+  source->demand("id", "1");
+  if (const auto id = source->integer("id", 1, 255)) {
+    input.id = SourceId{static_cast<std::uint8_t>(*id)};
+    const bool named = std::any_of(group.sources.begin(), group.sources.end(),
+                                   [&](const SourceKey& key) { return key.id == input.id; });
+    const bool all_read = std::none_of(group.sources.begin(), group.sources.end(),
+                                       [](const SourceKey& key) { return key.id == SourceId{}; });
+    if (!named && all_read && !group.sources.empty()) {
+      source->refuse("id", "not among the group's sources; add { id = " + std::to_string(*id) +
+                               ", key = \"…\" } to sources, or use an id from there");
+    }
+  }
+  input.signing_key = read_key_ref(*source, "signing_key", "/etc/tiercast/source.key", machine);
+  source->report_unknown();
+}
+
+void read_record(Table& table, Group& group) {
+  auto record = table.table("record", R"({ directory = "/var/lib/tiercast" })");
+  if (!record) return;
+  group.record.emplace();
+  record->demand("directory", "\"/var/lib/tiercast\"");
+  if (const auto directory = record->text("directory", "/var/lib/tiercast")) group.record->directory = *directory;
+  record->report_unknown();
+}
+
+}  // namespace
+
+Node read_node(Table& table, const Machine& machine) {
+  Node out;
+  out.name = read_name(table, "edge-fra-1");
+  out.key = read_key_ref(table, "key", "/etc/tiercast/node.key", machine);
+  if (const auto state = table.text("state", "/var/lib/tiercast")) out.state = *state;
+  if (const auto parents = table.integer("parents", 1, kMaxParents)) out.parents = static_cast<int>(*parents);
+  table.report_unknown();
+  return out;
+}
+
+Listen read_listen(Table& table, const Machine& machine) {
+  Listen out;
+  table.demand("address", "\"0.0.0.0:4800\"");
+  if (const auto address = read_endpoint(table, "address", "0.0.0.0:4800", 65535)) out.address = *address;
+  const std::int64_t cpus = std::clamp<std::int64_t>(machine.cpus, 1, kMaxWorkers);
+  const std::string why =
+      "this machine has " + std::to_string(machine.cpus) + (machine.cpus == 1 ? " CPU; " : " CPUs; ");
+  if (const auto workers = table.integer("workers", 1, cpus, why)) out.workers = static_cast<unsigned>(*workers);
+  static constexpr Choice<Backend> kBackends[] = {
+      {"auto", Backend::automatic}, {"sendmmsg", Backend::sendmmsg}, {"xdp", Backend::xdp, false}};
+  if (const auto backend = table.choice("backend", kBackends)) out.backend = *backend;
+  if (const auto most = table.integer("max_leases", 1, kMaxLeases)) out.max_leases = static_cast<std::uint32_t>(*most);
+  table.not_available("multicast", "leave it out; listeners are served by unicast");
+  table.report_unknown();
+  return out;
+}
+
+Upstream read_upstream(Table& table) {
+  Upstream out;
+  constexpr std::string_view kExample = "relay-1.example.net:4800";
+  constexpr std::string_view kNameCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:%";
+  table.demand("address", "\"" + std::string{kExample} + "\"");
+  if (const auto text = table.text("address", kExample)) {
+    const auto address = split_host_port(*text);
+    if (!address || address->host.find_first_not_of(kNameCharacters) != std::string::npos) {
+      table.refuse("address",
+                   "not HOST:PORT; write it as in \"" + std::string{kExample} + "\" or \"[2001:db8::1]:4800\"");
+    } else if (address->port == 0) {
+      table.refuse("address", "port 0; use 1 to 65535");
+    } else {
+      out.address = *address;
+    }
+  }
+  out.public_key = read_public_key(table, "public_key", "tiercast pubkey");
+  table.not_available("multicast", "leave it out; frames come by unicast");
+  table.report_unknown();
+  return out;
+}
+
+Downstream read_downstream(Table& table) {
+  Downstream out;
+  out.name = read_name(table, "edge-fra-2");
+  out.public_key = read_public_key(table, "public_key", "tiercast pubkey");
+  table.report_unknown();
+  return out;
+}
+
+Group read_group(Table& table, const Machine& machine) {
+  Group out;
+  out.name = read_name(table, "main");
+  if (!out.name.empty() && out.name.find_first_not_of("0123456789") == std::string::npos) {
+    table.refuse("name", "digits alone look like an id; begin it with a letter");
+  }
+  table.demand("id", "1");
+  if (const auto id = table.integer("id", 1, kMaxGroupId)) out.id = GroupId{static_cast<std::uint32_t>(*id)};
+  read_sources(table, out);
+  static constexpr Choice<Admission> kAdmissions[] = {{"open", Admission::open}, {"ticket", Admission::ticket, false}};
+  if (const auto admission = table.choice("admission", kAdmissions)) out.admission = *admission;
+  static constexpr Choice<KeyMode> kKeyModes[] = {{"relay", KeyMode::relay}, {"ticket", KeyMode::ticket, false}};
+  if (const auto keys = table.choice("keys", kKeyModes)) out.keys = *keys;
+  table.not_available("ticket_key", "leave it out, with admission = \"open\"");
+  if (const auto frame = table.one_of("frame_ms", {10, 20, 40, 60})) out.frame_ms = static_cast<std::uint8_t>(*frame);
+  if (const auto pinned = table.boolean("pinned")) out.pinned = *pinned;
+  read_rotation(table, out);
+  read_input(table, out, machine);
+  read_record(table, out);
+  table.report_unknown();
+  return out;
+}
+
+Admin read_admin(Table& table) {
+  Admin out{kDefaultAdminSocket};
+  if (const auto socket = table.text("socket", kDefaultAdminSocket)) {
+    if (socket->size() > kMaxSocketPath)
+      table.refuse("socket", "longer than a socket's path may be; use up to 107 bytes");
+    out.socket = *socket;
+  }
+  table.not_available("metrics", "leave it out and read `tiercast status --json`");
+  table.report_unknown();
+  return out;
+}
+
+LogLevel read_log(Table& table) {
+  static constexpr Choice<LogLevel> kLevels[] = {
+      {"debug", LogLevel::debug}, {"info", LogLevel::info}, {"warning", LogLevel::warning}, {"error", LogLevel::error}};
+  const auto level = table.choice("level", kLevels);
+  table.report_unknown();
+  return level.value_or(LogLevel::info);
+}
+
+}  // namespace tiercast::config

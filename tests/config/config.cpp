@@ -1,0 +1,350 @@
+// parse(): what a whole file comes to, and for each way of being wrong the exact message.
+#include "config/config.hpp"
+
+#include "tests/config/whole_file.hpp"
+
+using namespace tiercast;
+using namespace tiercast::config;
+using namespace tiercast::test;
+
+TEST_CASE("every key of a whole file arrives in its place") {
+  const Loaded loaded = parse(kWhole, "f.toml", kMachine);
+  must_be(problems_of(kWhole), {});
+  REQUIRE(loaded.config);
+  const Config& config = *loaded.config;
+  CHECK(config.node.name == "edge-1");
+  CHECK(config.node.key.path == "/k");
+  CHECK_FALSE(config.node.key.credential);
+  CHECK(config.node.state == "/s");
+  CHECK(config.node.parents == 3);
+  REQUIRE(config.listen);
+  CHECK(config.listen->address == *parse_endpoint("0.0.0.0:4800"));
+  CHECK(config.listen->workers == 2);
+  CHECK(config.listen->backend == Backend::sendmmsg);
+  CHECK(config.listen->max_leases == 100);
+  REQUIRE(config.upstreams.size() == 1);
+  CHECK(config.upstreams[0].address.host == "relay-1.example.net");
+  CHECK(config.upstreams[0].address.port == 4800);
+  CHECK(config.upstreams[0].public_key == *crypto::public_key_from_base64(kUpstreamKey));
+  REQUIRE(config.downstreams.size() == 1);
+  CHECK(config.downstreams[0].name == "edge-2");
+  CHECK(config.downstreams[0].public_key == *crypto::public_key_from_base64(kDownstreamKey));
+  REQUIRE(config.groups.size() == 1);
+  const Group& group = config.groups[0];
+  CHECK(group.name == "main");
+  CHECK(group.id == GroupId{7});
+  REQUIRE(group.sources.size() == 1);
+  CHECK(group.sources[0].id == SourceId{1});
+  CHECK(group.sources[0].key == *crypto::public_key_from_base64(kSourceKey));
+  CHECK(group.admission == Admission::open);
+  CHECK(group.keys == KeyMode::relay);
+  CHECK(group.frame_ms == 60);
+  CHECK(group.pinned);
+  CHECK(group.rotate == 30min);
+  REQUIRE(group.source);
+  CHECK(group.source->id == SourceId{1});
+  CHECK(group.source->rtp == *parse_endpoint("127.0.0.1:5004"));
+  CHECK(group.source->signing_key.path == "/s.key");
+  REQUIRE(group.record);
+  CHECK(group.record->directory == "/r");
+  CHECK(config.admin.socket == "/a.sock");
+  CHECK(config.log_level == LogLevel::warning);
+  CHECK(config.is_origin());
+}
+
+TEST_CASE("what a file leaves out has its default") {
+  const Loaded loaded = parse(R"(
+node = { name = "a", key = "k" }
+listen = { address = "[::]:1" }
+upstream = [{ address = "192.0.2.1:65535", public_key = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=" }]
+group = [{ name = "g", id = 16777215, sources = [{ id = 255, key = "AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM=" }] }]
+)",
+                              "f.toml", kMachine);
+  REQUIRE(loaded.config);
+  const Config& config = *loaded.config;
+  CHECK(config.node.state.empty());
+  CHECK(config.node.parents == 2);
+  CHECK(config.listen->workers == 1);
+  CHECK(config.listen->backend == Backend::automatic);
+  CHECK(config.listen->max_leases == 50000);
+  CHECK(config.groups[0].frame_ms == 20);
+  CHECK_FALSE(config.groups[0].pinned);
+  CHECK(config.groups[0].rotate == 1h);
+  CHECK_FALSE(config.groups[0].source);
+  CHECK_FALSE(config.groups[0].record);
+  CHECK(config.admin.socket.empty());
+  CHECK(config.log_level == LogLevel::info);
+  CHECK_FALSE(config.is_origin());
+}
+
+TEST_CASE("an [admin] without a socket has the default one") {
+  const Loaded loaded = parse(replaced(kWhole, "socket = \"/a.sock\"", ""), "f.toml", kMachine);
+  REQUIRE(loaded.config);
+  CHECK(loaded.config->admin.socket == kDefaultAdminSocket);
+}
+
+TEST_CASE("rotation takes hours, minutes and seconds between its bounds, and off") {
+  const auto rotation = [](const std::string& value) {
+    const Loaded loaded = parse(replaced(kWhole, "\"30m\"", value), "f.toml", kMachine);
+    REQUIRE(loaded.config);
+    return loaded.config->groups[0].rotate;
+  };
+  CHECK(rotation("\"1h\"") == 1h);
+  CHECK(rotation("\"24h\"") == 24h);
+  CHECK(rotation("\"90s\"") == 90s);
+  CHECK(rotation("\"30s\"") == 30s);
+  CHECK(rotation("\"off\"") == 0s);
+  CHECK(rotation("0") == 0s);
+}
+
+TEST_CASE("a credential is looked for where systemd puts it") {
+  const std::string text = replaced(kWhole, "\"/k\"", "\"credential:node\"");
+  const Loaded loaded = parse(text, "f.toml", Machine{4, "/run/credentials/tiercast@a.service"});
+  REQUIRE(loaded.config);
+  CHECK(loaded.config->node.key.path == "/run/credentials/tiercast@a.service/node");
+  CHECK(loaded.config->node.key.credential);
+  must_be(problems_of(text), {"f.toml:3:7: node.key = \"credential:node\": $CREDENTIALS_DIRECTORY is not set: only a "
+                              "systemd unit with LoadCredential=node:FILE has it; start that, or name a file"});
+  for (const char* bad : {"credential:", "credential:..", "credential:.", "credential:a/b", "credential:../x"}) {
+    must_be(problems_of(replaced(kWhole, "/k", bad), Machine{4, "/c"}),
+            {"f.toml:3:7: node.key = \"" + std::string{bad} +
+             "\": use credential:NAME, NAME as in the unit's LoadCredential=NAME:FILE"});
+  }
+}
+
+TEST_CASE("a private key in the file itself is refused without being repeated") {
+  must_be(problems_of(replaced(kWhole, "/k", kUpstreamKey)),
+          {"f.toml:3:7: node.key: a key itself, and this file is no secret; make a new one with `tiercast keygen -o "
+           "FILE` and write the file's name here"});
+}
+
+TEST_CASE("the number of workers is bounded by this machine's CPUs") {
+  const std::string text = replaced(kWhole, "workers = 2", "workers = 99");
+  must_be(problems_of(text, Machine{2, ""}), {"f.toml:8:11: listen.workers = 99: this machine has 2 CPUs; use 1 to 2"});
+  must_be(problems_of(text, Machine{1, ""}), {"f.toml:8:11: listen.workers = 99: this machine has 1 CPU; use 1"});
+  must_be(problems_of(text, Machine{99, ""}), {});
+  must_be(problems_of(replaced(kWhole, "workers = 2", "workers = 256"), Machine{512, ""}),
+          {"f.toml:8:11: listen.workers = 256: this machine has 512 CPUs; use 1 to 255"});
+}
+
+TEST_CASE("[node]: each wrong value has its message") {
+  check_cases({
+      {"name = \"edge-1\"", "", "f.toml:1:1: node.name is missing; add name = \"edge-fra-1\""},
+      {"\"edge-1\"", "7", "f.toml:2:8: node.name = 7: an integer; use text in quotes, as in name = \"edge-fra-1\""},
+      {"\"edge-1\"", "\"\"", "f.toml:2:8: node.name = \"\": empty; write it as in name = \"edge-fra-1\""},
+      {"\"edge-1\"", "\"a b\"",
+       "f.toml:2:8: node.name = \"a b\": use up to 64 letters, digits and any of - _ . (not - or . first)"},
+      {"\"edge-1\"", "\".a\"",
+       "f.toml:2:8: node.name = \".a\": use up to 64 letters, digits and any of - _ . (not - or . first)"},
+      {"key = \"/k\"", "", "f.toml:1:1: node.key is missing; add key = \"/etc/tiercast/node.key\""},
+      {"\"/k\"", "true",
+       "f.toml:3:7: node.key = true: true or false; use text in quotes, as in key = \"/etc/tiercast/node.key\""},
+      {"\"/k\"", "\"/k\\u0000\"", "f.toml:3:7: node.key = \"/k\\u0000\": has a zero byte in it; leave that out"},
+      {"parents = 3", "parents = 0", "f.toml:5:11: node.parents = 0: use 1 to 8"},
+      {"parents = 3", "parents = 9", "f.toml:5:11: node.parents = 9: use 1 to 8"},
+      {"parents = 3", "parents = 1.5",
+       "f.toml:5:11: node.parents = 1.5: a number with a fraction; use an integer, 1 to 8"},
+      {"parents = 3", "parents = 99999999999999999999", "f.toml:5:11: node.parents = 99999999999999999999: use 1 to 8"},
+      {"parents = 3", "parents = [1]", "f.toml:5:11: node.parents: a list; use an integer, 1 to 8"},
+      {"parents = 3", "parents = 1979-05-27",
+       "f.toml:5:11: node.parents = 1979-05-27: a date or time; use an integer, 1 to 8"},
+  });
+}
+
+TEST_CASE("[listen]: each wrong value has its message") {
+  check_cases({
+      {"address = \"0.0.0.0:4800\"", "", "f.toml:6:1: listen.address is missing; add address = \"0.0.0.0:4800\""},
+      {"0.0.0.0:4800", "edge.example.net:4800",
+       "f.toml:7:11: listen.address = \"edge.example.net:4800\": not an address with a port; use numbers, as in "
+       "\"0.0.0.0:4800\" or \"[::1]:4800\""},
+      {"0.0.0.0:4800", "0.0.0.0",
+       "f.toml:7:11: listen.address = \"0.0.0.0\": not an address with a port; use numbers, as in \"0.0.0.0:4800\" or "
+       "\"[::1]:4800\""},
+      {"0.0.0.0:4800", "0.0.0.0:65536",
+       "f.toml:7:11: listen.address = \"0.0.0.0:65536\": not an address with a port; use numbers, as in "
+       "\"0.0.0.0:4800\" or \"[::1]:4800\""},
+      {"0.0.0.0:4800", "0.0.0.0:0", "f.toml:7:11: listen.address = \"0.0.0.0:0\": port 0; use 1 to 65535"},
+      {"workers = 2", "workers = 0", "f.toml:8:11: listen.workers = 0: this machine has 4 CPUs; use 1 to 4"},
+      {"workers = 2", "workers = \"2\"", "f.toml:8:11: listen.workers = \"2\": text; use an integer, 1 to 4"},
+      {"\"sendmmsg\"", "\"xdp\"",
+       "f.toml:9:11: listen.backend = \"xdp\": not available in this version; use \"auto\" or \"sendmmsg\""},
+      {"\"sendmmsg\"", "\"sendto\"", "f.toml:9:11: listen.backend = \"sendto\": use \"auto\" or \"sendmmsg\""},
+      {"\"sendmmsg\"", "1", "f.toml:9:11: listen.backend = 1: an integer; use \"auto\" or \"sendmmsg\""},
+      {"max_leases = 100", "max_leases = 0", "f.toml:10:14: listen.max_leases = 0: use 1 to 16777215"},
+      {"max_leases = 100", "max_leases = 16777216", "f.toml:10:14: listen.max_leases = 16777216: use 1 to 16777215"},
+      {"max_leases = 100", "multicast = { group = \"239.10.0.1:4801\", ttl = 1 }",
+       "f.toml:10:13: listen.multicast: not available in this version; leave it out; listeners are served by unicast"},
+  });
+}
+
+TEST_CASE("[[upstream]] and [[downstream]]: each wrong value has its message") {
+  check_cases({
+      {"address = \"relay-1.example.net:4800\"", "",
+       "f.toml:11:1: upstream.address is missing; add address = \"relay-1.example.net:4800\""},
+      {"relay-1.example.net:4800", "relay-1.example.net",
+       "f.toml:12:11: upstream.address = \"relay-1.example.net\": not HOST:PORT; write it as in "
+       "\"relay-1.example.net:4800\" or \"[2001:db8::1]:4800\""},
+      {"relay-1.example.net:4800", "relay 1:4800",
+       "f.toml:12:11: upstream.address = \"relay 1:4800\": not HOST:PORT; write it as in "
+       "\"relay-1.example.net:4800\" or \"[2001:db8::1]:4800\""},
+      {"relay-1.example.net:4800", "a:0", "f.toml:12:11: upstream.address = \"a:0\": port 0; use 1 to 65535"},
+      {"public_key = \"AQE", "public_key = \"QE",
+       "f.toml:13:14: upstream.public_key = \"QEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\": not a public key; use the "
+       "44 characters that `tiercast pubkey` prints"},
+      {"public_key = \"AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=\"", "",
+       "f.toml:14:1: downstream.public_key is missing; add public_key = \"…\", the 44 characters that `tiercast "
+       "pubkey` "
+       "prints"},
+      {"AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+       "f.toml:16:14: downstream.public_key = \"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\": all zeros, a "
+       "placeholder; use the 44 characters that `tiercast pubkey` prints"},
+      // The last character has bits beyond the 32 bytes: strict base64 has one form a key.
+      {"gICAgI=\"", "gICAgJ=\"",
+       "f.toml:16:14: downstream.public_key = \"AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgJ=\": not a public key; use "
+       "the 44 characters that `tiercast pubkey` prints"},
+      {"[[upstream]]", "[[upstream]]\nmulticast = { group = \"239.10.0.1:4801\" }",
+       "f.toml:12:13: upstream.multicast: not available in this version; leave it out; frames come by unicast"},
+      {"[[downstream]]", "[downstream]", "f.toml:14:1: downstream: a table; use [[downstream]], one a relay"},
+      {"name = \"edge-2\"", "name = \"edge-2\"\naddress = \"a:1\"",
+       "f.toml:16:1: downstream.address: unknown key; known here: name or public_key"},
+  });
+}
+
+TEST_CASE("[[group]]: each wrong value has its message") {
+  check_cases({
+      {"name = \"main\"", "", "f.toml:17:1: group.name is missing; add name = \"main\""},
+      {"\"main\"", "\"12\"", "f.toml:18:8: group.name = \"12\": digits alone look like an id; begin it with a letter"},
+      {"id = 7", "", "f.toml:17:1: group.id is missing; add id = 1"},
+      {"id = 7", "id = 0", "f.toml:19:6: group.id = 0: use 1 to 16777215"},
+      {"id = 7", "id = 16777216", "f.toml:19:6: group.id = 16777216: use 1 to 16777215"},
+      {"sources = [{ id = 1, key = \"AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM=\" }]", "",
+       "f.toml:17:1: group.sources is missing; add sources = [{ id = 1, key = \"…\" }]"},
+      {"sources = [{ id = 1, key = \"AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM=\" }]", "sources = []",
+       "f.toml:20:11: group.sources: empty; use [{ id = 1, key = \"…\" }]"},
+      {"sources = [{ id = 1, key = \"AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM=\" }]", "sources = [1]",
+       "f.toml:20:12: group.sources: holds an integer; use [{ id = 1, key = \"…\" }]"},
+      {"sources = [{ id = 1,", "sources = [{ id = 256,", "f.toml:20:19: group.sources.id = 256: use 1 to 255"},
+      {"AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM=", "x",
+       "f.toml:20:28: group.sources.key = \"x\": not a public key; use the 44 characters that `tiercast pubkey "
+       "--source` prints"},
+      {"\" }]", "\" },\n{ id = 1, key = \"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\" }]",
+       "f.toml:21:8: group.sources.id = 1: used twice in this group; give each source an id of its own"},
+      {"\" }]",
+       "\" }, { id = 2, key = \"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\" }, "
+       "{ id = 3, key = \"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\" }]",
+       "f.toml:20:11: group.sources: has 3; use 1 or 2, a primary and a standby"},
+      {"\"open\"", "\"ticket\"",
+       "f.toml:21:13: group.admission = \"ticket\": not available in this version; use \"open\""},
+      {"\"open\"", "\"closed\"", "f.toml:21:13: group.admission = \"closed\": use \"open\""},
+      {"\"relay\"", "\"ticket\"", "f.toml:22:8: group.keys = \"ticket\": not available in this version; use \"relay\""},
+      {"frame_ms = 60", "frame_ms = 30", "f.toml:23:12: group.frame_ms = 30: use 10, 20, 40 or 60"},
+      {"frame_ms = 60", "frame_ms = 5", "f.toml:23:12: group.frame_ms = 5: use 10, 20, 40 or 60"},
+      {"frame_ms = 60", "frame_ms = \"20\"",
+       "f.toml:23:12: group.frame_ms = \"20\": text; use an integer, 10, 20, 40 or 60"},
+      {"pinned = true", "pinned = 1", "f.toml:24:10: group.pinned = 1: an integer; use true or false, without quotes"},
+      {"\"30m\"", "\"1d\"",
+       "f.toml:25:10: group.rotate = \"1d\": use a time such as \"1h\", \"30m\" or \"90s\", or \"off\""},
+      {"\"30m\"", "\"-1h\"",
+       "f.toml:25:10: group.rotate = \"-1h\": use a time such as \"1h\", \"30m\" or \"90s\", or \"off\""},
+      {"\"30m\"", "3600",
+       "f.toml:25:10: group.rotate = 3600: use a time such as \"1h\", \"30m\" or \"90s\", or \"off\""},
+      {"\"30m\"", "\"29s\"", "f.toml:25:10: group.rotate = \"29s\": use \"30s\" to \"24h\", or \"off\""},
+      {"\"30m\"", "\"0s\"", "f.toml:25:10: group.rotate = \"0s\": use \"30s\" to \"24h\", or \"off\""},
+      {"\"30m\"", "\"25h\"", "f.toml:25:10: group.rotate = \"25h\": use \"30s\" to \"24h\", or \"off\""},
+      {"\"30m\"", "\"4294967295h\"",
+       "f.toml:25:10: group.rotate = \"4294967295h\": use \"30s\" to \"24h\", or \"off\""},
+      {"rotate = \"30m\"", "ticket_key = \"x\"",
+       "f.toml:25:14: group.ticket_key: not available in this version; leave it out, with admission = \"open\""},
+      {"{ directory = \"/r\" }", "\"/r\"",
+       "f.toml:27:10: group.record = \"/r\": text; use { directory = \"/var/lib/tiercast\" }"},
+      {"{ directory = \"/r\" }", "{}",
+       "f.toml:27:10: group.record.directory is missing; add directory = \"/var/lib/tiercast\""},
+  });
+}
+
+TEST_CASE("an origin's input: each wrong value has its message") {
+  check_cases({
+      {"rtp = \"127.0.0.1:5004\", ", "", "f.toml:26:10: group.source.rtp is missing; add rtp = \"127.0.0.1:5004\""},
+      {"127.0.0.1:5004", "localhost:5004",
+       "f.toml:26:18: group.source.rtp = \"localhost:5004\": not an address with a port; use numbers, as in "
+       "\"127.0.0.1:5004\" or \"[::1]:4800\""},
+      {"127.0.0.1:5004", "127.0.0.1:65535",
+       "f.toml:26:18: group.source.rtp = \"127.0.0.1:65535\": port 65535; use 1 to 65534"},
+      {"rtp = \"127.0.0.1:5004\"", "wav = \"a.wav\"",
+       "f.toml:26:18: group.source.wav: not available in this version; encode outside (ffmpeg -c:a libopus -f rtp) and "
+       "use rtp = \"127.0.0.1:5004\""},
+      {"rtp = \"127.0.0.1:5004\"", "pcm = \"-\"",
+       "f.toml:26:18: group.source.pcm: not available in this version; encode outside (ffmpeg -c:a libopus -f rtp) and "
+       "use rtp = \"127.0.0.1:5004\""},
+      {"\", id = 1, signing_key", "\", id = 2, signing_key",
+       "f.toml:26:41: group.source.id = 2: not among the group's sources; add { id = 2, key = \"…\" } to sources, or "
+       "use an id from there"},
+      {", signing_key = \"/s.key\"", "",
+       "f.toml:26:10: group.source.signing_key is missing; add signing_key = \"/etc/tiercast/source.key\""},
+      {"state = \"/s\"", "",
+       "f.toml:26:10: group.source: an origin must remember which epochs it used; add state = \"/var/lib/tiercast\" to "
+       "[node]"},
+  });
+}
+
+TEST_CASE("[admin] and [log]: each wrong value has its message") {
+  const std::string longest = "/" + std::string(106, 'a');
+  must_be(problems_of(replaced(kWhole, "/a.sock", longest)), {});
+  must_be(problems_of(replaced(kWhole, "/a.sock", longest + "b")),
+          {"f.toml:29:10: admin.socket = \"/" + std::string(70, 'a') +
+           "…: longer than a socket's path may be; use up to 107 bytes"});
+  check_cases({
+      {"socket = \"/a.sock\"", "metrics = \"127.0.0.1:9480\"",
+       "f.toml:29:11: admin.metrics: not available in this version; leave it out and read `tiercast status --json`"},
+      {"\"warning\"", "\"warn\"",
+       "f.toml:31:9: log.level = \"warn\": use \"debug\", \"info\", \"warning\" or \"error\""},
+  });
+}
+
+TEST_CASE("unknown keys are errors, with the nearest known key as a hint") {
+  check_cases({
+      {"parents = 3", "parnets = 3", "f.toml:5:1: node.parnets: unknown key; did you mean parents?"},
+      {"parents = 3", "  Parents = 3", "f.toml:5:3: node.Parents: unknown key; did you mean parents?"},
+      {"parents = 3", "\"par ents\" = 3", "f.toml:5:1: node.par ents: unknown key; did you mean parents?"},
+      {"parents = 3", "colour = 3", "f.toml:5:1: node.colour: unknown key; known here: name, key, state or parents"},
+      {"parents = 3", "parents = 3\nname.first = 3",
+       "f.toml:6:14: not valid TOML: target (name) is neither table nor an array of tables: inserting this"},
+      {"{ directory = \"/r\" }", "{ directory = \"/r\", dir = \"/r\" }",
+       "f.toml:27:30: group.record.dir: unknown key; known here: directory"},
+      {"[log]\n", "[logs]\n", "f.toml:30:1: logs: unknown key; did you mean log?"},
+      {"[node]", "title = \"x\"\n[node]",
+       "f.toml:1:1: title: unknown key; known here: node, listen, upstream, downstream, group, admin or log"},
+  });
+}
+
+TEST_CASE("sections of the wrong shape are refused as a whole") {
+  check_cases({
+      {"[log]\nlevel = \"warning\"", "[[log]]\nlevel = \"warning\"", "f.toml:30:1: log: a list; use a section, [log]"},
+      {"[[upstream]]\naddress = \"relay-1.example.net:4800\"\npublic_key", "[upstream]\npublic_key",
+       "f.toml:11:1: upstream: a table; use [[upstream]], one a parent"},
+  });
+}
+
+TEST_CASE("all problems of a file are told, in the file's order") {
+  must_be(problems_of(R"([listen]
+workers = 99
+address = "x"
+[node]
+nmae = "a"
+key = 1
+[[group]]
+sources = [{ id = 1 }]
+id = 0
+)"),
+          {"f.toml:2:11: listen.workers = 99: this machine has 4 CPUs; use 1 to 4",
+           "f.toml:3:11: listen.address = \"x\": not an address with a port; use numbers, as in \"0.0.0.0:4800\" or "
+           "\"[::1]:4800\"",
+           "f.toml:4:1: node.name is missing; add name = \"edge-fra-1\"",
+           "f.toml:5:1: node.nmae: unknown key; did you mean name?",
+           "f.toml:6:7: node.key = 1: an integer; use text in quotes, as in key = \"/etc/tiercast/node.key\"",
+           "f.toml:7:1: group.name is missing; add name = \"main\"",
+           "f.toml:7:1: group.source: missing, and there is no [[upstream]] to bring the group; add either",
+           "f.toml:8:12: group.sources.key is missing; add key = \"…\", the 44 characters that `tiercast pubkey "
+           "--source` prints",
+           "f.toml:9:6: group.id = 0: use 1 to 16777215"});
+}
