@@ -1,0 +1,286 @@
+// The only translation unit that knows CLI11. It names the subcommands and their options; what a word means is
+// arguments.cpp's affair.
+#include "relay/cli/command_line.hpp"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <functional>
+#include <utility>
+
+#include "config/document.hpp"
+#include "config/toml_reader.hpp"
+#include "relay/base/exit_code.hpp"
+#include "relay/cli/arguments.hpp"
+#include "relay/wire/limits.hpp"
+
+namespace tiercast::cli {
+namespace {
+
+/// A word that cannot be used; carries the message past CLI11.
+class Refused : public std::runtime_error {
+ public:
+  explicit Refused(const std::string& text) : std::runtime_error(text) {}
+};
+
+/// The value, or Refused with the option's name before the reason.
+template <class T>
+T demand(const std::string& option, Argument<T> parsed) {
+  if (!parsed) throw Refused(option + " " + parsed.error());
+  return std::move(*parsed);
+}
+
+/// One subcommand: its CLI11 half and how its words become options once CLI11 is through.
+struct Subcommand {
+  CLI::App* app;
+  std::function<Options()> finish;
+};
+
+CLI::Option* add_socket(CLI::App* app, std::string& socket) {
+  return app->add_option("--socket", socket, "admin socket of the node")->type_name("PATH")->capture_default_str();
+}
+
+Subcommand add_run(CLI::App& root) {
+  CLI::App* app = root.add_subcommand("run", "run a node");
+  auto options = std::make_shared<RunOptions>();
+  app->add_option("-c,--config", options->config, "the node's configuration")->required()->type_name("FILE");
+  return {app, [options] { return *options; }};
+}
+
+Subcommand add_check(CLI::App& root) {
+  CLI::App* app = root.add_subcommand("check", "say what is wrong with a configuration and its key files");
+  auto options = std::make_shared<CheckOptions>();
+  app->add_option("-c,--config", options->config, "the node's configuration")->required()->type_name("FILE");
+  return {app, [options] { return *options; }};
+}
+
+Subcommand add_keygen(CLI::App& root) {
+  CLI::App* app = root.add_subcommand("keygen", "make a private key");
+  auto options = std::make_shared<KeygenOptions>();
+  auto source = std::make_shared<bool>(false);
+  app->add_flag("--source", *source, "a source's signing key (Ed25519), not a node's (X25519)");
+  app->add_option("-o,--output", options->output, "create this file, mode 0600, and print the public key")
+      ->type_name("FILE");
+  return {app, [=] {
+            options->kind = *source ? KeyKind::source : KeyKind::node;
+            return *options;
+          }};
+}
+
+Subcommand add_pubkey(CLI::App& root) {
+  CLI::App* app = root.add_subcommand("pubkey", "print the public key of a private one");
+  auto options = std::make_shared<PubkeyOptions>();
+  auto source = std::make_shared<bool>(false);
+  app->add_flag("--source", *source, "the key is a source's signing key, not a node's");
+  app->add_option("FILE", options->file, "private key; standard input unless given")->type_name("");
+  return {app, [=] {
+            options->kind = *source ? KeyKind::source : KeyKind::node;
+            return *options;
+          }};
+}
+
+struct ListenWords {
+  std::vector<std::string> parents, source_keys;
+  std::string key, group, output, rtp, sdp, seconds, playout, report, frame_log;
+  bool strict = false, quiet = false;
+};
+
+ListenOptions finish_listen(const ListenWords& words) {
+  constexpr std::size_t kMostParents = 16;
+  constexpr std::uint64_t kMostGroup = (1 << 24) - 1;
+  constexpr std::uint64_t kLeastPlayout = 20, kMostPlayout = 8000;  // a history holds ten seconds
+  ListenOptions out;
+  std::optional<crypto::PublicKey> key;
+  if (!words.key.empty()) key = demand("--key", parse_public_key(words.key, "tiercast pubkey"));
+  if (words.parents.size() > kMostParents) throw Refused("ADDR: more than 16 parents; a few are enough");
+  for (const std::string& word : words.parents) out.parents.push_back(demand("ADDR", parse_parent(word, key)));
+  out.group = GroupId{static_cast<std::uint32_t>(demand("--group", parse_number(words.group, 1, kMostGroup)))};
+  if (words.source_keys.size() > 2)
+    throw Refused("--source-key: given more than twice; a group has one or two sources");
+  for (const std::string& word : words.source_keys) {
+    const config::SourceKey source = demand("--source-key", parse_source_key(word));
+    if (!out.source_keys.empty() && out.source_keys.front().id == source.id) {
+      throw Refused("--source-key: id " + std::to_string(source.id.value) + " given twice; give each its own");
+    }
+    out.source_keys.push_back(source);
+  }
+  out.strict = words.strict;
+  out.quiet = words.quiet;
+  out.output = words.output;
+  if (out.output.ends_with(".wav")) throw Refused("--output: .wav is not available in this version; use .opus");
+  if (!out.output.empty() && out.output != "-" && !out.output.ends_with(".opus")) {
+    throw Refused("--output: use a file that ends in .opus, or - for standard output");
+  }
+  if (!words.rtp.empty()) out.rtp = demand("--rtp", parse_address(words.rtp));
+  out.sdp = words.sdp;
+  if (!out.sdp.empty() && !out.rtp) throw Refused("--sdp: describes what --rtp HOST:PORT sends; give that too");
+  if (!words.seconds.empty()) out.seconds = demand("--seconds", parse_seconds(words.seconds));
+  if (!words.playout.empty()) {
+    const std::uint64_t playout = demand("--playout", parse_number(words.playout, kLeastPlayout, kMostPlayout));
+    out.playout = std::chrono::milliseconds{playout};
+  }
+  out.report = words.report;
+  out.frame_log = words.frame_log;
+  if ((out.output == "-") + (out.report == "-") + (out.frame_log == "-") + (out.sdp == "-") > 1) {
+    throw Refused("only one of --output, --report, --frame-log and --sdp can be -, standard output");
+  }
+  return out;
+}
+
+Subcommand add_listen(CLI::App& root) {
+  CLI::App* app = root.add_subcommand("listen", "receive a group as a listener");
+  auto words = std::make_shared<ListenWords>();
+  app->add_option("ADDR", words->parents, "edges to receive from, all at once: HOST:PORT or HOST:PORT,KEY")
+      ->required()
+      ->type_name("");
+  const auto add = [&](const char* name, std::string& to, const char* type, const char* description) {
+    return app->add_option(name, to, description)->type_name(type);
+  };
+  add("--key", words->key, "KEY", "public key of the edges given without one");
+  add("--group", words->group, "ID", "the group's id")->required();
+  app->add_option("--source-key", words->source_keys, "a source's id and public key; may be given twice")
+      ->required()
+      ->allow_extra_args(false)
+      ->type_name("ID:KEY");
+  app->add_flag("--strict", words->strict, "play only what the source has attested");
+  add("-o,--output", words->output, "FILE", "write Ogg Opus to FILE.opus, or to standard output (-)");
+  add("--rtp", words->rtp, "HOST:PORT", "send the frames there as RTP");
+  add("--sdp", words->sdp, "FILE", "write the RTP session's description");
+  add("--seconds", words->seconds, "N", "stop after N seconds");
+  add("--playout", words->playout, "MS", "playout delay, 20 to 8000");
+  add("--report", words->report, "FILE", "write statistics as JSON at the end");
+  add("--frame-log", words->frame_log, "FILE", "write a line per played frame");
+  app->add_flag("--quiet", words->quiet, "log errors only");
+  return {app, [words] { return finish_listen(*words); }};
+}
+
+Subcommand add_status(CLI::App& root) {
+  CLI::App* app = root.add_subcommand("status", "show what a running node sees");
+  auto options = std::make_shared<StatusOptions>();
+  add_socket(app, options->socket);
+  app->add_flag("--json", options->json, "as JSON");
+  return {app, [options] { return *options; }};
+}
+
+template <class GroupOptions>
+Subcommand add_group_request(CLI::App& root, const char* name, const char* description) {
+  CLI::App* app = root.add_subcommand(name, description);
+  auto options = std::make_shared<GroupOptions>();
+  app->add_option("GROUP", options->group, "the group's name or id")->required()->type_name("");
+  add_socket(app, options->socket);
+  return {app, [options] {
+            if (options->group.empty()) throw Refused("GROUP: empty; give the group's name or id");
+            return *options;
+          }};
+}
+
+struct BenchWords {
+  std::string destinations, frames, payload, backends, to, rounds;
+};
+
+Subcommand add_bench_fanout(CLI::App& bench) {
+  constexpr std::uint64_t kMostDestinations = 1'000'000, kMostFrames = 1'000'000, kMostRounds = 1000;
+  CLI::App* app = bench.add_subcommand("fanout", "the cost of one datagram to one destination");
+  auto options = std::make_shared<BenchFanoutOptions>();
+  auto words = std::make_shared<BenchWords>();
+  const auto add = [&](const char* name, std::string& to, const char* type, const std::string& description) {
+    app->add_option(name, to, description)->type_name(type);
+  };
+  add("--destinations", words->destinations, "N", "default " + std::to_string(options->destinations));
+  add("--frames", words->frames, "F", "frames a round; default " + std::to_string(options->frames));
+  add("--payload", words->payload, "BYTES", "of a datagram; default " + std::to_string(options->payload));
+  add("--backend", words->backends, "LIST", "of sendto, floor, sendmmsg; default floor,sendmmsg");
+  add("--to", words->to, "ADDR/PREFIX", "spread the destinations over these addresses; default loopback");
+  add("--interface", options->interface, "IF", "send through this interface");
+  add("--rounds", words->rounds, "R", "of each backend, interleaved; default " + std::to_string(options->rounds));
+  app->add_flag("--json", options->json, "one JSON object per backend");
+  return {app, [=] {
+            const auto number = [](const char* name, const std::string& word, std::uint32_t& to, std::uint64_t most) {
+              if (!word.empty()) to = static_cast<std::uint32_t>(demand(name, parse_number(word, 1, most)));
+            };
+            number("--destinations", words->destinations, options->destinations, kMostDestinations);
+            number("--frames", words->frames, options->frames, kMostFrames);
+            number("--payload", words->payload, options->payload, wire::kMaxDatagram);
+            number("--rounds", words->rounds, options->rounds, kMostRounds);
+            if (!words->backends.empty()) options->backends = demand("--backend", parse_backends(words->backends));
+            if (!words->to.empty()) options->to = demand("--to", parse_address_range(words->to));
+            return *options;
+          }};
+}
+
+std::string full_name(const CLI::App& app) {
+  std::string name = app.get_name();
+  for (const CLI::App* parent = app.get_parent(); parent; parent = parent->get_parent()) {
+    name.insert(0, parent->get_name() + " ");
+  }
+  return name;
+}
+
+/// The subcommand the words led to, or the root.
+const CLI::App& deepest(const CLI::App& root) {
+  const CLI::App* app = &root;
+  while (!app->get_subcommands().empty()) app = app->get_subcommands().back();
+  return *app;
+}
+
+/// Why `app` found none of its subcommands in the words.
+std::string no_command(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    names.push_back(command->get_name());
+  }
+  const std::vector<std::string> words = app.remaining();
+  std::string out = words.empty() ? "no command" : "no such command: " + config::printable(words.front());
+  if (const auto hint = words.empty() ? std::nullopt : config::nearest(words.front(), names)) {
+    return out + "; did you mean " + *hint + "?";
+  }
+  return out + "; use " + config::join_alternatives(std::vector<std::string_view>{names.begin(), names.end()});
+}
+
+Stop refuse(const CLI::App& root, const std::string& text) {
+  const std::string name = full_name(deepest(root));
+  return {ExitCode::usage, name + ": " + text + "\nSee: " + name + " --help\n"};
+}
+
+}  // namespace
+
+tl::expected<Options, Stop> parse_command_line(std::span<const char* const> arguments) {
+  CLI::App root{"tiercast: one live talk, millions of listeners, on time", "tiercast"};
+  root.set_version_flag("--version", "tiercast " TIERCAST_VERSION, "print the version");
+  root.require_subcommand(1);
+  std::vector<Subcommand> commands;
+  commands.push_back(add_run(root));
+  commands.push_back(add_check(root));
+  commands.push_back(add_keygen(root));
+  commands.push_back(add_pubkey(root));
+  commands.push_back(add_listen(root));
+  commands.push_back(add_status(root));
+  commands.push_back(add_group_request<EndOptions>(root, "end", "end a group's broadcast"));
+  commands.push_back(add_group_request<RotateOptions>(root, "rotate", "change a group's key now"));
+  CLI::App* bench = root.add_subcommand("bench", "measure this machine")->require_subcommand(1);
+  commands.push_back(add_bench_fanout(*bench));
+
+  // CLI11 takes the words last one first.
+  std::vector<std::string> words{arguments.begin(), arguments.end()};
+  std::reverse(words.begin(), words.end());
+  try {
+    root.parse(words);
+    const CLI::App* app = &deepest(root);
+    const auto chosen =
+        std::find_if(commands.begin(), commands.end(), [&](const Subcommand& command) { return command.app == app; });
+    return chosen->finish();
+  } catch (const CLI::Success& wanted) {  // help or version
+    std::ostringstream out, err;
+    root.exit(wanted, out, err);
+    return tl::unexpected(Stop{ExitCode::ok, out.str()});
+  } catch (const CLI::RequiredError& error) {
+    const CLI::App& app = deepest(root);
+    const bool lacks_command = app.get_require_subcommand_min() > 0;
+    return tl::unexpected(refuse(root, lacks_command ? no_command(app) : error.what()));
+  } catch (const CLI::ParseError& error) {
+    return tl::unexpected(refuse(root, error.what()));
+  } catch (const Refused& error) {
+    return tl::unexpected(refuse(root, error.what()));
+  }
+}
+
+}  // namespace tiercast::cli

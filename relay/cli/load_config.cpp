@@ -1,0 +1,122 @@
+#include "relay/cli/load_config.hpp"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "relay/base/exit_code.hpp"
+#include "relay/store/key_file.hpp"
+
+namespace tiercast::cli {
+namespace {
+
+constexpr std::size_t kMostRead = (std::size_t{1} << 20) + 1;  // one more than parse() takes: it says what is wrong
+
+tl::expected<std::string, int> read_file(const std::string& path) {
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY);
+  if (file < 0) return tl::unexpected(errno);
+  std::string text;
+  std::array<char, 16384> buffer;
+  int error = 0;
+  while (text.size() < kMostRead) {
+    const ssize_t got = ::read(file, buffer.data(), std::min(buffer.size(), kMostRead - text.size()));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) error = errno;
+    if (got <= 0) break;
+    text.append(buffer.data(), static_cast<std::size_t>(got));
+  }
+  ::close(file);
+  if (error != 0) return tl::unexpected(error);
+  return text;
+}
+
+/// Collects why keys cannot be used.
+class KeyProblems {
+ public:
+  void add(std::string text, int exit_code) {
+    exit_code_ = texts_.empty() ? exit_code : static_cast<int>(ExitCode::config);
+    texts_.push_back(std::move(text));
+  }
+  bool empty() const { return texts_.empty(); }
+  LoadFailure take() { return {exit_code_, std::move(texts_)}; }
+
+ private:
+  int exit_code_ = 0;
+  std::vector<std::string> texts_;
+};
+
+void check_neighbours(const config::Config& config, const crypto::PublicKey& own, KeyProblems& problems) {
+  const std::string whose = ": public_key is this node's own (of " + config.node.key.path + "); use the other's";
+  for (const config::Upstream& upstream : config.upstreams) {
+    if (upstream.public_key == own) problems.add("upstream " + upstream.address.host + whose, ExitCode::config);
+  }
+  for (const config::Downstream& downstream : config.downstreams) {
+    if (downstream.public_key == own) problems.add("downstream " + downstream.name + whose, ExitCode::config);
+  }
+}
+
+void check_signing_key(const config::Group& group, const crypto::PrivateKey& key, KeyProblems& problems) {
+  const auto named = std::find_if(group.sources.begin(), group.sources.end(),
+                                  [&](const config::SourceKey& source) { return source.id == group.source->id; });
+  const crypto::PublicKey own = crypto::signing_public_key(key);
+  if (named != group.sources.end() && named->key == own) return;
+  problems.add(group.source->signing_key.path + ": not the key of source " + std::to_string(group.source->id.value) +
+                   " of group \"" + group.name + "\", whose listeners would refuse every frame; its public key is " +
+                   crypto::to_base64(own),
+               ExitCode::config);
+}
+
+}  // namespace
+
+config::Machine this_machine() {
+  config::Machine machine;
+  cpu_set_t usable;
+  CPU_ZERO(&usable);
+  if (::sched_getaffinity(0, sizeof usable, &usable) == 0) machine.cpus = static_cast<unsigned>(CPU_COUNT(&usable));
+  if (const char* directory = std::getenv("CREDENTIALS_DIRECTORY")) machine.credentials_directory = directory;
+  return machine;
+}
+
+tl::expected<config::Config, LoadFailure> load_config(const std::string& file) {
+  const auto text = read_file(file);
+  if (!text) {
+    const std::string reason = std::strerror(text.error());
+    return tl::unexpected(LoadFailure{ExitCode::no_input, {file + ": cannot read the configuration: " + reason}});
+  }
+  config::Loaded loaded = config::parse(*text, file, this_machine());
+  if (loaded.config) return std::move(*loaded.config);
+  LoadFailure failure{ExitCode::config, {}};
+  for (config::Problem& problem : loaded.problems) failure.problems.push_back(std::move(problem.text));
+  return tl::unexpected(std::move(failure));
+}
+
+tl::expected<Keys, LoadFailure> load_keys(const config::Config& config) {
+  KeyProblems problems;
+  Keys keys;
+  if (auto node = store::read_private_key(config.node.key)) {
+    keys.node = std::move(*node);
+    check_neighbours(config, crypto::node_public_key(keys.node), problems);
+  } else {
+    problems.add(node.error().text, node.error().exit_code);
+  }
+  for (const config::Group& group : config.groups) {
+    auto& slot = keys.signing.emplace_back();
+    if (!group.source) continue;
+    if (auto signing = store::read_private_key(group.source->signing_key)) {
+      check_signing_key(group, *signing, problems);
+      slot = std::move(*signing);
+    } else {
+      problems.add(signing.error().text, signing.error().exit_code);
+    }
+  }
+  if (!problems.empty()) return tl::unexpected(problems.take());
+  return keys;
+}
+
+}  // namespace tiercast::cli

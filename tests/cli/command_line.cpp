@@ -1,0 +1,249 @@
+#include "relay/cli/command_line.hpp"
+
+#include <doctest/doctest.h>
+
+#include "relay/base/exit_code.hpp"
+
+using namespace tiercast;
+using namespace tiercast::cli;
+
+namespace {
+
+const std::string kKey = "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=";
+const std::string kOtherKey = "AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=";
+
+tl::expected<Options, Stop> parse(const std::vector<std::string>& words) {
+  std::vector<const char*> pointers;
+  for (const std::string& word : words) pointers.push_back(word.c_str());
+  return parse_command_line(pointers);
+}
+
+template <class T>
+T parsed(const std::vector<std::string>& words) {
+  auto options = parse(words);
+  if (!options) FAIL(options.error().text);
+  REQUIRE(std::holds_alternative<T>(*options));
+  return std::get<T>(*options);
+}
+
+/// The first line of what a wrong command line is answered with.
+std::string refusal(const std::vector<std::string>& words) {
+  const auto options = parse(words);
+  REQUIRE_FALSE(options);
+  CHECK(options.error().exit_code == ExitCode::usage);
+  CHECK(options.error().text.ends_with(" --help\n"));
+  return options.error().text.substr(0, options.error().text.find('\n'));
+}
+
+std::vector<std::string> listen(std::vector<std::string> more, const std::vector<std::string>& without = {}) {
+  std::vector<std::string> words{"listen", "edge:4800"};
+  for (const auto& pair :
+       std::vector<std::vector<std::string>>{{"--key", kKey}, {"--group", "1"}, {"--source-key", "1:" + kKey}}) {
+    if (std::find(without.begin(), without.end(), pair[0]) == without.end()) {
+      words.insert(words.end(), pair.begin(), pair.end());
+    }
+  }
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
+const std::vector<std::vector<std::string>> kCommands{{},         {"run"},    {"check"},          {"keygen"},
+                                                      {"pubkey"}, {"listen"}, {"status"},         {"end"},
+                                                      {"rotate"}, {"bench"},  {"bench", "fanout"}};
+
+}  // namespace
+
+TEST_CASE("every command answers --help, on stdout and with success") {
+  for (auto words : kCommands) {
+    const std::string name = words.empty() ? "" : words.back();
+    for (const char* flag : {"--help", "-h"}) {
+      words.push_back(flag);
+      const auto options = parse(words);
+      words.pop_back();
+      REQUIRE_FALSE(options);
+      CHECK(options.error().exit_code == ExitCode::ok);
+      CHECK(options.error().text.find("Usage: tiercast") != std::string::npos);
+      CHECK(options.error().text.find(name) != std::string::npos);
+    }
+  }
+}
+
+TEST_CASE("--version") {
+  const auto options = parse({"--version"});
+  REQUIRE_FALSE(options);
+  CHECK(options.error().exit_code == ExitCode::ok);
+  CHECK(options.error().text == "tiercast " TIERCAST_VERSION "\n");
+}
+
+TEST_CASE("run and check take a configuration") {
+  CHECK(parsed<RunOptions>({"run", "-c", "a.toml"}).config == "a.toml");
+  CHECK(parsed<RunOptions>({"run", "--config=a.toml"}).config == "a.toml");
+  CHECK(parsed<CheckOptions>({"check", "--config", "b.toml"}).config == "b.toml");
+  CHECK(refusal({"run"}) == "tiercast run: --config is required");
+  CHECK(refusal({"check", "a.toml"}) == "tiercast check: --config is required");
+}
+
+TEST_CASE("keygen and pubkey make either kind of key") {
+  CHECK(parsed<KeygenOptions>({"keygen"}).kind == KeyKind::node);
+  CHECK(parsed<KeygenOptions>({"keygen"}).output.empty());
+  CHECK(parsed<KeygenOptions>({"keygen", "--source", "-o", "k"}).kind == KeyKind::source);
+  CHECK(parsed<KeygenOptions>({"keygen", "--source", "-o", "k"}).output == "k");
+  CHECK(parsed<PubkeyOptions>({"pubkey"}).file.empty());
+  CHECK(parsed<PubkeyOptions>({"pubkey", "k", "--source"}).file == "k");
+  CHECK(parsed<PubkeyOptions>({"pubkey", "k", "--source"}).kind == KeyKind::source);
+  CHECK(refusal({"pubkey", "a", "b"}) == "tiercast pubkey: The following argument was not expected: b");
+}
+
+TEST_CASE("listen takes its least and leaves the rest at defaults") {
+  const auto options = parsed<ListenOptions>(listen({}));
+  REQUIRE(options.parents.size() == 1);
+  CHECK(options.parents[0].address.host == "edge");
+  CHECK(options.parents[0].address.port == 4800);
+  CHECK(options.parents[0].public_key == *crypto::public_key_from_base64(kKey));
+  CHECK(options.group == GroupId{1});
+  REQUIRE(options.source_keys.size() == 1);
+  CHECK(options.source_keys[0].id == SourceId{1});
+  CHECK_FALSE(options.strict);
+  CHECK_FALSE(options.quiet);
+  CHECK(options.output.empty());
+  CHECK_FALSE(options.rtp);
+  CHECK_FALSE(options.seconds);
+  CHECK_FALSE(options.playout);
+}
+
+TEST_CASE("listen takes everything at once") {
+  const auto options = parsed<ListenOptions>({"listen",
+                                              "--source-key",
+                                              "1:" + kKey,
+                                              "a:1",
+                                              "b:2," + kOtherKey,
+                                              "--source-key",
+                                              "2:" + kOtherKey,
+                                              "--group",
+                                              "16777215",
+                                              "--key",
+                                              kKey,
+                                              "--strict",
+                                              "-o",
+                                              "x.opus",
+                                              "--rtp",
+                                              "player:5004",
+                                              "--sdp",
+                                              "x.sdp",
+                                              "--seconds",
+                                              "1.5",
+                                              "--playout",
+                                              "800",
+                                              "--report",
+                                              "r.json",
+                                              "--frame-log",
+                                              "-",
+                                              "--quiet"});
+  REQUIRE(options.parents.size() == 2);
+  CHECK(options.parents[0].public_key == *crypto::public_key_from_base64(kKey));
+  CHECK(options.parents[1].public_key == *crypto::public_key_from_base64(kOtherKey));
+  REQUIRE(options.source_keys.size() == 2);
+  CHECK(options.source_keys[1].id == SourceId{2});
+  CHECK(options.source_keys[1].key == *crypto::public_key_from_base64(kOtherKey));
+  CHECK(options.group == GroupId{16777215});
+  CHECK(options.strict);
+  CHECK(options.quiet);
+  CHECK(options.output == "x.opus");
+  REQUIRE(options.rtp);
+  CHECK(options.rtp->host == "player");
+  CHECK(options.sdp == "x.sdp");
+  CHECK(options.seconds == Duration{1500ms});
+  CHECK(options.playout == Duration{800ms});
+  CHECK(options.report == "r.json");
+  CHECK(options.frame_log == "-");
+}
+
+TEST_CASE("listen says what is missing or wrong") {
+  const std::string who = "tiercast listen: ";
+  CHECK(refusal({"listen"}) == who + "ADDR is required");
+  CHECK(refusal(listen({}, {"--group"})) == who + "--group is required");
+  CHECK(refusal(listen({}, {"--source-key"})) == who + "--source-key is required");
+  CHECK(refusal(listen({}, {"--key"})) ==
+        who + "ADDR \"edge:4800\": whose key? Give the edge's public key with --key KEY, or write HOST:PORT,KEY");
+  CHECK(refusal(listen({"nowhere"})) ==
+        who + "ADDR \"nowhere\": use HOST:PORT, as in edge-1.example.net:4800 or [2001:db8::1]:4800");
+  CHECK(refusal(listen({"--key", "x"}, {"--key"})) ==
+        who + "--key \"x\": not a public key; use the 44 characters that `tiercast pubkey` prints");
+  CHECK(refusal(listen({"--group", "0"}, {"--group"})) == who + "--group \"0\": use a whole number, 1 to 16777215");
+  CHECK(refusal(listen({"--source-key", "1:" + kOtherKey})) ==
+        who + "--source-key: id 1 given twice; give each its own");
+  CHECK(refusal(listen({"--source-key", "2:" + kKey, "--source-key", "3:" + kKey})) ==
+        who + "--source-key: given more than twice; a group has one or two sources");
+  CHECK(refusal(listen({"-o", "x.wav"})) == who + "--output: .wav is not available in this version; use .opus");
+  CHECK(refusal(listen({"-o", "x.mp3"})) == who + "--output: use a file that ends in .opus, or - for standard output");
+  CHECK(refusal(listen({"--sdp", "x"})) == who + "--sdp: describes what --rtp HOST:PORT sends; give that too");
+  CHECK(refusal(listen({"--seconds", "soon"})) == who + "--seconds \"soon\": use seconds, 0.001 to 604800");
+  CHECK(refusal(listen({"--playout", "19"})) == who + "--playout \"19\": use a whole number, 20 to 8000");
+  CHECK(refusal(listen({"-o", "-", "--report", "-"})) ==
+        who + "only one of --output, --report, --frame-log and --sdp can be -, standard output");
+  CHECK(refusal(listen(std::vector<std::string>(16, "edge:1"))) ==
+        who + "ADDR: more than 16 parents; a few are enough");
+  CHECK(parsed<ListenOptions>(listen(std::vector<std::string>(15, "edge:1"))).parents.size() == 16);
+  CHECK(refusal(listen({"--quite"})) == who + "The following argument was not expected: --quite");
+}
+
+TEST_CASE("status, end and rotate go to the default socket or another") {
+  CHECK(parsed<StatusOptions>({"status"}).socket == "/run/tiercast/admin.sock");
+  CHECK_FALSE(parsed<StatusOptions>({"status"}).json);
+  CHECK(parsed<StatusOptions>({"status", "--json", "--socket", "/s"}).json);
+  CHECK(parsed<StatusOptions>({"status", "--json", "--socket", "/s"}).socket == "/s");
+  CHECK(parsed<EndOptions>({"end", "main"}).group == "main");
+  CHECK(parsed<EndOptions>({"end", "main"}).socket == "/run/tiercast/admin.sock");
+  CHECK(parsed<EndOptions>({"end", "--socket", "/s", "7"}).socket == "/s");
+  CHECK(parsed<RotateOptions>({"rotate", "7"}).group == "7");
+  CHECK(refusal({"end"}) == "tiercast end: GROUP is required");
+  CHECK(refusal({"rotate"}) == "tiercast rotate: GROUP is required");
+  CHECK(refusal({"end", ""}) == "tiercast end: GROUP: empty; give the group's name or id");
+  CHECK(refusal({"rotate", "a", "b"}) == "tiercast rotate: The following argument was not expected: b");
+}
+
+TEST_CASE("bench fanout takes its measures") {
+  const auto defaults = parsed<BenchFanoutOptions>({"bench", "fanout"});
+  CHECK(defaults.destinations == 10000);
+  CHECK(defaults.frames == 100);
+  CHECK(defaults.payload == 180);
+  CHECK(defaults.backends == std::vector<std::string>{"floor", "sendmmsg"});
+  CHECK(defaults.rounds == 5);
+  CHECK_FALSE(defaults.to);
+  CHECK_FALSE(defaults.json);
+  const auto options = parsed<BenchFanoutOptions>({"bench", "fanout", "--destinations", "1000000", "--frames", "7",
+                                                   "--payload", "1232", "--backend", "sendto,floor", "--to",
+                                                   "10.9.8.7/16", "--interface", "veth0", "--rounds", "3", "--json"});
+  CHECK(options.destinations == 1'000'000);
+  CHECK(options.frames == 7);
+  CHECK(options.payload == 1232);
+  CHECK(options.backends == std::vector<std::string>{"sendto", "floor"});
+  REQUIRE(options.to);
+  CHECK(to_string(options.to->first) == "10.9.0.0:0");
+  CHECK(options.to->prefix == 16);
+  CHECK(options.interface == "veth0");
+  CHECK(options.rounds == 3);
+  CHECK(options.json);
+  const std::string who = "tiercast bench fanout: ";
+  CHECK(refusal({"bench", "fanout", "--payload", "1233"}) == who + "--payload \"1233\": use a whole number, 1 to 1232");
+  CHECK(refusal({"bench", "fanout", "--rounds", "0"}) == who + "--rounds \"0\": use a whole number, 1 to 1000");
+  CHECK(refusal({"bench", "fanout", "--backend", "xdp"}) ==
+        who + "--backend \"xdp\": not available in this version; use sendto, floor or sendmmsg");
+  CHECK(refusal({"bench", "fanout", "--to", "10.0.0.0"}) ==
+        who + "--to \"10.0.0.0\": use ADDRESS/PREFIX in numbers, as in 10.1.0.0/16 or fd00::/64");
+}
+
+TEST_CASE("no command or a wrong one names those there are") {
+  CHECK(refusal({}) == "tiercast: no command; use run, check, keygen, pubkey, listen, status, end, rotate or bench");
+  CHECK(refusal({"frobnicate"}) ==
+        "tiercast: no such command: frobnicate; use run, check, keygen, pubkey, listen, status, end, rotate or bench");
+  CHECK(refusal({"lisetn"}) == "tiercast: no such command: lisetn; did you mean listen?");
+  CHECK(refusal({"bench"}) == "tiercast bench: no command; use fanout");
+  CHECK(refusal({"bench", "fanuot"}) == "tiercast bench: no such command: fanuot; did you mean fanout?");
+}
+
+TEST_CASE("a refusal points at the help of the command it is about") {
+  const auto options = parse({"bench", "fanout", "--rounds", "0"});
+  REQUIRE_FALSE(options);
+  CHECK(options.error().text.ends_with("\nSee: tiercast bench fanout --help\n"));
+}
