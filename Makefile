@@ -45,6 +45,9 @@ $(PROGRAM): $(BUILD)/relay/main.o $(OBJECTS)
 $(UNIT): $(TEST_OBJECTS) $(OBJECTS)
 	$(CXX) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(TEST_LIBS)
 
+# opusfile.h, which only tests include, finds its neighbours by bare names.
+$(BUILD)/tests/%.o: CPPFLAGS += -isystem /usr/include/opus
+
 $(BUILD)/%.o: %.cpp Makefile
 	@mkdir -p $(@D)
 	$(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -c -o $@ $<

@@ -11,6 +11,7 @@ constexpr Duration kProbeFloor = 100ms;
 constexpr Duration kQuietUnanswered = 2s;
 // A denied child asks again, but not in step with the others.
 constexpr Duration kDeniedRetry = 5s;
+constexpr Duration kBusyRetry = 1s;  // full, draining: that may pass soon
 constexpr double kSpread = 0.5;
 
 }  // namespace
@@ -53,7 +54,9 @@ Parent::Input Parent::on_datagram(Bytes datagram, MutableBytes records, Time now
     denial_ = joining_->denial();
     denial_->where_else = {};  // a view that ends with the initiator; edge lists are not used yet
     joining_.reset();
-    const Duration wait = std::max<Duration>(kDeniedRetry, std::chrono::seconds{denial_->retry_after_s});
+    const bool passing = denial_->reason == wire::DenyReason::full || denial_->reason == wire::DenyReason::draining;
+    const Duration wait =
+        std::max<Duration>(passing ? kBusyRetry : kDeniedRetry, std::chrono::seconds{denial_->retry_after_s});
     seek(now + random_->jitter(wait, kSpread));
   }
   return {};

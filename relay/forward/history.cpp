@@ -14,6 +14,14 @@ std::optional<std::uint64_t> History::add_attestation(Bytes datagram) {
   return number;
 }
 
+std::optional<std::uint64_t> History::add_opaque(Bytes datagram) {
+  const auto slot = opaque_.claim(opaques_ + 1);
+  if (!slot || datagram.size() > slot->size()) return std::nullopt;
+  std::copy(datagram.begin(), datagram.end(), slot->begin());
+  opaque_.publish(++opaques_, datagram.size(), 0);
+  return opaques_;
+}
+
 SlotRing::Pin History::attestation_covering(Sequence s) const {
   const std::uint64_t newest = attested_.load(std::memory_order_acquire);
   const std::uint64_t oldest = newest > attestations_.size() ? newest - attestations_.size() : 0;

@@ -10,7 +10,7 @@ namespace tiercast::forward {
 class History {
  public:
   /// Room for `frames` frames (kHistory / frame length). Attestations: one every 500 ms and some spare.
-  explicit History(std::size_t frames) : frames_(frames), attestations_(kAttestations) {}
+  explicit History(std::size_t frames) : frames_(frames), attestations_(kSpare), opaque_(kSpare) {}
 
   // --- the feed's ---
   std::optional<MutableBytes> claim_frame(Sequence s) { return frames_.claim(s.value); }
@@ -21,10 +21,14 @@ class History {
   /// Keeps an ATTEST; its number, or nullopt: the slot is held by a reader.
   std::optional<std::uint64_t> add_attestation(Bytes datagram);
 
+  /// Keeps a datagram of a type that is only passed on, for as long as workers need to send it.
+  std::optional<std::uint64_t> add_opaque(Bytes datagram);
+
   // --- anybody's ---
   SlotRing::Pin frame(Sequence s) const { return frames_.pin(s.value); }
   bool has(Sequence s) const { return frames_.has(s.value); }
   SlotRing::Pin attestation(std::uint64_t number) const { return attestations_.pin(number); }
+  SlotRing::Pin opaque(std::uint64_t number) const { return opaque_.pin(number); }
   /// The newest attestation that covers a sequence.
   SlotRing::Pin attestation_covering(Sequence s) const;
   /// 0: nothing yet.
@@ -35,14 +39,16 @@ class History {
     const std::uint64_t newest = newest_.load(std::memory_order_acquire);
     return Sequence{newest >= frames_.size() ? newest - frames_.size() + 1 : 0};
   }
-  std::size_t bytes_reserved() const { return frames_.bytes_reserved() + attestations_.bytes_reserved(); }
+  std::size_t bytes_reserved() const { return frames_.bytes_reserved() + attestations_.bytes_reserved() + opaque_.bytes_reserved(); }
 
  private:
-  static constexpr std::size_t kAttestations = 64;
+  static constexpr std::size_t kSpare = 64;
   SlotRing frames_;
   SlotRing attestations_;
+  SlotRing opaque_;
   std::atomic<std::uint64_t> newest_{0};
   std::atomic<std::uint64_t> attested_{0};
+  std::uint64_t opaques_ = 0;
 };
 
 }  // namespace tiercast::forward

@@ -17,7 +17,8 @@ class SlotRing {
 
  public:
   /// A sealed FRAME and its source's signature behind it; also holds an ATTEST.
-  static constexpr std::size_t kSlotBytes = wire::kMaxSealed + wire::kSignature;
+  static constexpr std::size_t kSlotBytes = wire::kMaxDatagram - wire::kLinkMac;
+  static_assert(kSlotBytes >= wire::kMaxSealed + wire::kSignature);
   static_assert(kSlotBytes >= wire::kMaxAttest);
 
  private:

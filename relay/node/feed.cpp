@@ -93,6 +93,7 @@ wire::Tally Feed::tally(GroupIndex index) const {
 
 void Feed::on_join(Bytes datagram, const Endpoint& from, const LocalAddress& local, Moment now) {
   moment_ = now;
+  if (stopping_) return;  // silence sends a joiner to the next process here sooner than a refusal
   std::array<std::uint8_t, wire::kMaxDatagram> reply;
   const Bytes answer = responder_.on_datagram(datagram, from, local, now.mono, *this, reply);
   wake_workers();  // before the answer: who has it may send CONTROL at once
@@ -100,7 +101,6 @@ void Feed::on_join(Bytes datagram, const Endpoint& from, const LocalAddress& loc
 }
 
 std::optional<wire::DenyReason> Feed::refuse(const control::Joiner& joiner) const {
-  if (stopping_) return wire::DenyReason::draining;
   const GroupId wanted = joiner.request.group;
   const bool known = std::any_of(setup_.groups.begin(), setup_.groups.end(),
                                  [&](const auto& group) { return group->id == wanted; });

@@ -209,7 +209,7 @@ void FeedThread::watch_inputs(Moment now) {
       ops::log::warning("input_silent", {{"group", group.group.name},
                                          {"seconds", 3},
                                          {"hint", watch.ever ? "the sender stopped" : "no RTP has come yet: is it sent to the group's rtp address?"}});
-    } else if (!silent && (watch.silent || !watch.ever)) {
+    } else if (!silent && health.age && (watch.silent || !watch.ever)) {
       ops::log::info("input_alive", {{"group", group.group.name}, {"ssrc", health.ssrc}, {"kbit_s", static_cast<double>(health.bits_per_second) / 1000}});
     }
     watch.silent = silent;

@@ -46,6 +46,7 @@ void Worker::unsubscribe(control::Lease& lease, GroupIndex group, Time now) {
   if (*link == kNone) return;
   const std::uint32_t at = *link;
   *link = memberships_[at].next;
+  if (memberships_[at].relay) tally_.child_left(lease.id, groups_[group.value].group->id);
   drop_membership(at, now);
 }
 

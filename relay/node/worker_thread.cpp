@@ -80,8 +80,8 @@ void WorkerThread::run() {
     now_ = net::read_clocks().mono;
     obey();
     worker_->on_timer(now_);
+    if (worker_->take_reported()) feed_bell_->signal();  // of this turn and the last one's datagrams
     loop_.turn(std::min(worker_->next_deadline(), now_ + kHeartbeat), kControlPerTurn);
-    if (worker_->take_reported()) feed_bell_->signal();
   }
   loop_.cancel(socket_.fd());
   loop_.cancel(bell_->fd());

@@ -47,7 +47,7 @@ enum class DenyReason : std::uint8_t {
 const char* to_text(DenyReason reason);
 enum class LeaveReason : std::uint8_t { stop = 1, drain = 2, loss = 3, idle = 4 };
 
-/// down→up, every 5 s. 15 B.
+/// down→up, every 5 s. 19 B.
 struct Keepalive {
   std::uint32_t number = 0;  // echoed by the acknowledgement: round trips are told from it
   Token token{};             // the newest received
@@ -130,7 +130,8 @@ struct GoAway {
   std::uint16_t retry_after_s = 0;
   Bytes where_else;  // 2 B each
 };
-/// down→up. group u24, listeners u32, relays u32: the subtree below the sender, itself not included.
+/// down→up. group u24, listeners u32, relays u32: the subtree of the sender, a relay itself included; to every parent but
+/// the one that counts it, zeros. A listener is counted until it says 0.
 struct Tally {
   GroupId group;
   std::uint32_t listeners = 0;

@@ -115,3 +115,16 @@ TEST_CASE("an attestation in use is not overwritten, and what took no place has 
   pin = {};
   CHECK(history.add_attestation(test::view(source.attest(500, 1))) == last + 1);
 }
+
+TEST_CASE("what is only passed on is numbered apart from attestations, and may be the largest that a link carries") {
+  History history{10};
+  const test::Datagram largest(wire::kMaxDatagram - wire::kLinkMac, 0x30);
+  CHECK(history.add_opaque(test::view(largest)) == 1);
+  CHECK(history.add_opaque(test::view(test::Datagram(20, 0x31))) == 2);
+  CHECK_FALSE(history.attestation(1));
+  REQUIRE(history.opaque(1));
+  CHECK(history.opaque(1).datagram().size() == largest.size());
+  CHECK(history.opaque(2).datagram()[0] == 0x31);
+  CHECK_FALSE(history.opaque(3));
+  CHECK_FALSE(history.add_opaque(test::view(test::Datagram(wire::kMaxDatagram, 0x30))));
+}

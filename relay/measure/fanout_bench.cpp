@@ -1,0 +1,248 @@
+#include "relay/measure/fanout_bench.hpp"
+
+#include <fmt/format.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <ctime>
+#include <functional>
+#include <memory>
+
+#include "relay/base/bytes.hpp"
+#include "relay/net/address.hpp"
+#include "relay/net/sendmmsg_fan_out.hpp"
+#include "relay/net/steering.hpp"
+#include "relay/net/udp_socket.hpp"
+#include "relay/wire/limits.hpp"
+
+namespace tiercast::measure {
+namespace {
+
+using forward::FanOutResult;
+using Send = std::function<FanOutResult(Bytes)>;
+
+/// What the two plain loops share: every destination's address as the kernel wants it.
+struct PlainTable {
+  std::vector<sockaddr_storage> addresses;
+  socklen_t size = 0;
+  PlainTable(const std::vector<Endpoint>& to, int family) : addresses(to.size()) {
+    for (std::size_t i = 0; i < to.size(); ++i) size = net::to_sockaddr(to[i], family, addresses[i]);
+  }
+};
+
+Send plain_sendto(int fd, const std::vector<Endpoint>& to, int family) {
+  return [fd, table = std::make_shared<PlainTable>(to, family)](Bytes datagram) {
+    FanOutResult result;
+    for (const sockaddr_storage& address : table->addresses) {
+      const ssize_t sent = ::sendto(fd, datagram.data(), datagram.size(), MSG_DONTWAIT,
+                                    reinterpret_cast<const sockaddr*>(&address), table->size);
+      ++(sent >= 0 ? result.sent : result.failed);
+    }
+    return result;
+  };
+}
+
+Send plain_sendmmsg(int fd, const std::vector<Endpoint>& to, int family) {
+  struct Table : PlainTable {
+    using PlainTable::PlainTable;
+    iovec part{};
+    std::vector<mmsghdr> headers;
+  };
+  auto table = std::make_shared<Table>(to, family);
+  table->headers.resize(to.size());
+  for (std::size_t i = 0; i < to.size(); ++i) {
+    msghdr& header = table->headers[i].msg_hdr;
+    header.msg_name = &table->addresses[i];
+    header.msg_namelen = table->size;
+    header.msg_iov = &table->part;
+    header.msg_iovlen = 1;
+  }
+  return [fd, table](Bytes datagram) {
+    table->part = {const_cast<std::uint8_t*>(datagram.data()), datagram.size()};
+    FanOutResult result;
+    for (std::size_t next = 0; next < table->headers.size();) {
+      const std::size_t batch = std::min<std::size_t>(1024, table->headers.size() - next);
+      const int sent = ::sendmmsg(fd, &table->headers[next], static_cast<unsigned>(batch), MSG_DONTWAIT);
+      if (sent > 0) result.sent += static_cast<std::uint32_t>(sent);
+      if (sent <= 0) ++result.failed;
+      next += sent > 0 ? static_cast<std::size_t>(sent) : 1;
+    }
+    return result;
+  };
+}
+
+/// The relay's own backend, as a worker has it.
+Send relay_sendmmsg(const net::UdpSocket& socket, const std::vector<Endpoint>& to, const LocalAddress& from) {
+  auto fan_out = std::make_shared<net::SendmmsgFanOut>(socket);
+  for (const Endpoint& destination : to) fan_out->set(fan_out->size(), destination, from);
+  return [fan_out](Bytes datagram) { return fan_out->send(datagram); };
+}
+
+/// The address that routing leaves from towards `to`: what a relay there would listen on. Zeros: no route.
+LocalAddress address_towards(const Endpoint& to, const net::SocketOptions& options) {
+  const auto probe = net::UdpSocket::connect(to, options);
+  return probe ? LocalAddress{probe->local().ip, 0} : LocalAddress{};
+}
+
+std::int64_t clock_ns(clockid_t clock) {
+  timespec now{};
+  clock_gettime(clock, &now);
+  return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+struct Contender {
+  std::string name;
+  std::unique_ptr<net::UdpSocket> socket;
+  Send send;
+  std::vector<double> cpu;
+  std::vector<double> wall;
+  std::uint64_t sent = 0;
+  std::uint64_t failed = 0;
+
+  void run(Bytes datagram, std::uint32_t frames) {
+    send(datagram);  // routes and neighbours known, table in the cache as after the frame before
+    std::uint64_t round = 0;
+    const std::int64_t cpu_before = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    const std::int64_t wall_before = clock_ns(CLOCK_MONOTONIC);
+    for (std::uint32_t i = 0; i < frames; ++i) {
+      const FanOutResult result = send(datagram);
+      round += result.sent + result.failed;
+      sent += result.sent;
+      failed += result.failed;
+    }
+    const double datagrams = static_cast<double>(std::max<std::uint64_t>(round, 1));
+    wall.push_back(static_cast<double>(clock_ns(CLOCK_MONOTONIC) - wall_before) / datagrams);
+    cpu.push_back(static_cast<double>(clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_before) / datagrams);
+  }
+};
+
+/// 0.0.0.0 or [::], whichever is of the range's family; any port.
+Endpoint unspecified(const Endpoint& like) {
+  Endpoint out = like;
+  std::fill(out.ip.begin() + (like.is_v4() ? 12 : 0), out.ip.end(), std::uint8_t{0});
+  out.port = 0;
+  return out;
+}
+
+net::Error wrong(std::string text) { return {std::move(text), 64}; }
+
+tl::expected<Contender, net::Error> contender(const std::string& name, const FanOutBench& bench,
+                                              const std::vector<Endpoint>& to) {
+  const net::SocketOptions options{.send_buffer = 8 << 20, .interface = bench.interface};
+  const LocalAddress local = address_towards(to.front(), options);
+  const bool wildcard = name == "sendmmsg-wildcard";
+  auto socket = net::UdpSocket::bind(wildcard ? unspecified(bench.first) : Endpoint{local.ip, 0, 0}, options);
+  if (!socket) return tl::unexpected(socket.error());
+  Contender out;
+  out.name = name;
+  out.socket = std::make_unique<net::UdpSocket>(std::move(*socket));
+  if (name == "sendto") {
+    out.send = plain_sendto(out.socket->fd(), to, out.socket->family());
+  } else if (name == "floor") {
+    out.send = plain_sendmmsg(out.socket->fd(), to, out.socket->family());
+  } else if (name == "sendmmsg" || wildcard) {
+    out.send = relay_sendmmsg(*out.socket, to, local);
+  } else if (name == "xdp") {
+    return tl::unexpected(wrong("backend xdp: not available in this version; use sendmmsg"));
+  } else {
+    return tl::unexpected(wrong("backend " + name + ": unknown; use sendto, floor or sendmmsg"));
+  }
+  return out;
+}
+
+}  // namespace
+
+Spread spread(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const std::size_t middle = values.size() / 2;
+  const double median = values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+  return {median, values.front(), values.back()};
+}
+
+std::optional<Endpoint> nth_address(const Endpoint& first, unsigned prefix, std::uint32_t index) {
+  const unsigned host_bits = (first.is_v4() ? 32U : 128U) - prefix;
+  const std::uint64_t hosts = host_bits >= 33 ? std::uint64_t{1} << 33 : std::uint64_t{1} << host_bits;
+  // A lone address is itself; else the first names the network and the last is its broadcast address.
+  const std::uint64_t offset = hosts == 1 ? index : std::uint64_t{index} + 1;
+  if (offset >= (hosts == 1 ? 1 : hosts - 1)) return std::nullopt;
+  Endpoint out = first;
+  std::uint8_t* low = out.ip.data() + 8;
+  store_be<8>(low, load_be<8>(low) + offset);
+  return out;
+}
+
+tl::expected<std::vector<FanOutMeasurement>, net::Error> measure_fan_out(const FanOutBench& bench) {
+  if (bench.destinations == 0 || bench.frames == 0 || bench.rounds == 0 || bench.backends.empty())
+    return tl::unexpected(wrong("destinations, frames, rounds and backends must be at least 1"));
+  if (bench.payload == 0 || bench.payload > wire::kMaxDatagram)
+    return tl::unexpected(wrong(fmt::format("payload = {}: use 1 to {}", bench.payload, wire::kMaxDatagram)));
+
+  auto sink = net::UdpSocket::bind(unspecified(bench.first), {});
+  if (!sink) return tl::unexpected(sink.error());
+  if (net::attach_drop_filter(sink->fd()) != 0)
+    return tl::unexpected(net::Error{"the kernel refuses a socket filter", 71});
+
+  std::vector<Endpoint> to;
+  to.reserve(bench.destinations);
+  for (std::uint32_t i = 0; i < bench.destinations; ++i) {
+    auto address = nth_address(bench.first, bench.prefix, i);
+    if (!address)
+      return tl::unexpected(
+          wrong(fmt::format("a /{} range has no {} addresses; use a wider one", bench.prefix, bench.destinations)));
+    address->port = sink->local().port;
+    to.push_back(*address);
+  }
+
+  std::vector<Contender> contenders;
+  for (const std::string& name : bench.backends) {
+    auto made = contender(name, bench, to);
+    if (!made) return tl::unexpected(made.error());
+    contenders.push_back(std::move(*made));
+  }
+  const std::vector<std::uint8_t> datagram(bench.payload, std::uint8_t{0x20});
+  for (std::uint32_t round = 0; round < bench.rounds; ++round)
+    for (std::size_t i = 0; i < contenders.size(); ++i)  // whoever goes first changes from round to round
+      contenders[(i + round) % contenders.size()].run(datagram, bench.frames);
+
+  const auto floor =
+      std::find_if(contenders.begin(), contenders.end(), [](const auto& c) { return c.name == "floor"; });
+  std::vector<FanOutMeasurement> out;
+  for (const Contender& c : contenders) {
+    FanOutMeasurement m{c.name, bench.destinations, c.sent, c.failed, spread(c.cpu), spread(c.wall), std::nullopt};
+    if (floor != contenders.end()) {
+      std::vector<double> ratios;
+      for (std::size_t i = 0; i < c.cpu.size(); ++i) ratios.push_back(c.cpu[i] / floor->cpu[i]);
+      m.ratio_to_floor = spread(ratios).median;
+    }
+    out.push_back(m);
+  }
+  return out;
+}
+
+std::string to_json(const FanOutMeasurement& m) {
+  std::string out = fmt::format(R"({{"backend":"{}","destinations":{},"datagrams":{},"errors":{})", m.backend,
+                                m.destinations, m.datagrams, m.errors);
+  const auto add = [&out](const char* name, const Spread& s) {
+    out += fmt::format(R"(,"{0}":{1:.1f},"{0}_min":{2:.1f},"{0}_max":{3:.1f})", name, s.median, s.min, s.max);
+  };
+  add("cpu_ns_per_datagram", m.cpu_ns_per_datagram);
+  add("wall_ns_per_datagram", m.wall_ns_per_datagram);
+  if (m.ratio_to_floor) out += fmt::format(R"(,"ratio_to_floor":{:.4f})", *m.ratio_to_floor);
+  return out + "}";
+}
+
+std::string to_text(const std::vector<FanOutMeasurement>& measurements) {
+  std::string out = fmt::format("{:<18} {:>12} {:>12} {:>8} {:>10} {:>17} {:>10} {:>8}\n", "backend", "destinations",
+                                "datagrams", "errors", "CPU ns", "min .. max", "wall ns", "of floor");
+  for (const FanOutMeasurement& m : measurements) {
+    const Spread& cpu = m.cpu_ns_per_datagram;
+    out += fmt::format("{:<18} {:>12} {:>12} {:>8} {:>10.1f} {:>17} {:>10.1f} {:>8}\n", m.backend, m.destinations,
+                       m.datagrams, m.errors, cpu.median, fmt::format("{:.1f} .. {:.1f}", cpu.min, cpu.max),
+                       m.wall_ns_per_datagram.median,
+                       m.ratio_to_floor ? fmt::format("{:.3f}", *m.ratio_to_floor) : std::string{"-"});
+  }
+  return out;
+}
+
+}  // namespace tiercast::measure

@@ -1,0 +1,40 @@
+#include "relay/receive/attestations.hpp"
+
+#include <algorithm>
+
+namespace tiercast::receive {
+
+bool absent(Bytes hash) {
+  return std::all_of(hash.begin(), hash.end(), [](std::uint8_t b) { return b == 0; });
+}
+
+bool Attestations::learns(std::size_t source, const wire::Attest& attest) const {
+  for (std::size_t i = 0; i < attest.count; ++i) {
+    if (absent(attest.hash(i))) continue;
+    const Sequence sequence = attest.header.sequence.plus(i);
+    const Hash& here = hashes_[index(source, sequence)];
+    if (!here.known || here.sequence < sequence) return true;
+  }
+  return false;
+}
+
+void Attestations::store(std::size_t source, const wire::Attest& attest) {
+  for (std::size_t i = 0; i < attest.count; ++i) {
+    const Bytes hash = attest.hash(i);
+    if (absent(hash)) continue;
+    const Sequence sequence = attest.header.sequence.plus(i);
+    if (!newest_ || *newest_ < sequence) newest_ = sequence;
+    Hash& here = hashes_[index(source, sequence)];
+    if (here.known && here.sequence >= sequence) continue;
+    here.sequence = sequence;
+    here.known = true;
+    std::copy(hash.begin(), hash.end(), here.hash.begin());
+  }
+}
+
+const crypto::AttestHash* Attestations::find(std::size_t source, Sequence sequence) const {
+  const Hash& here = hashes_[index(source, sequence)];
+  return here.known && here.sequence == sequence ? &here.hash : nullptr;
+}
+
+}  // namespace tiercast::receive

@@ -1,0 +1,66 @@
+// When a sequence should arrive: earliest arrivals tell, as only the network's delay varies. Knows no frame's bytes.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+#include "relay/base/types.hpp"
+
+namespace tiercast::receive {
+
+/// The anchor is the least of (arrival - sequence × frame) over the last 5 to 10 s. Anyone who holds the group's key
+/// can make a frame from the future, which would move the anchor and thereby hurry every deadline; so from the first
+/// attested frame on only attested ones count, and until then the median of the last few does.
+class PlayoutClock {
+ public:
+  explicit PlayoutClock(Duration frame) : frame_(frame) {}
+
+  /// The sequences start anew around `at`: forgets everything.
+  void restart(Sequence at) {
+    *this = PlayoutClock{frame_};
+    reference_ = at;
+  }
+  void sample(Sequence sequence, Time arrived, bool attested) {
+    const Time start = arrived - span_to(sequence);
+    if (!attested) return guess(start);
+    if (!bucket_began_) {
+      current_ = start;
+      bucket_began_ = arrived;
+    } else if (arrived - *bucket_began_ >= kBucket) {
+      previous_ = current_;
+      current_ = start;
+      bucket_began_ = arrived;
+    }
+    current_ = std::min(current_, start);
+    anchor_ = previous_ ? std::min(*previous_, current_) : current_;
+  }
+  /// kNever before the first sample.
+  Time expected(Sequence sequence) const { return anchor_ ? *anchor_ + span_to(sequence) : kNever; }
+
+ private:
+  static constexpr Duration kBucket = 5s;
+  static constexpr std::size_t kGuesses = 9;
+  void guess(Time start) {
+    if (bucket_began_) return;
+    guesses_[guess_count_++ % kGuesses] = start;
+    auto sorted = guesses_;
+    const auto end = sorted.begin() + static_cast<std::ptrdiff_t>(std::min(guess_count_, kGuesses));
+    std::sort(sorted.begin(), end);
+    anchor_ = sorted[static_cast<std::size_t>(end - sorted.begin()) / 2];  // of two the later: rather wait
+  }
+  /// From the reference; the caller keeps sequences near it (seconds; a year is still far from overflow).
+  Duration span_to(Sequence sequence) const {
+    return frame_ * static_cast<Duration::rep>(sequence.value - reference_.value);
+  }
+  Duration frame_;
+  Sequence reference_;
+  std::optional<Time> anchor_;
+  std::array<Time, kGuesses> guesses_{};
+  std::size_t guess_count_ = 0;
+  Time current_;
+  std::optional<Time> previous_;
+  std::optional<Time> bucket_began_;  // set by the first attested sample
+};
+
+}  // namespace tiercast::receive

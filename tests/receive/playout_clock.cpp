@@ -1,0 +1,65 @@
+#include "relay/receive/playout_clock.hpp"
+
+#include <doctest/doctest.h>
+
+using namespace tiercast;
+using receive::PlayoutClock;
+
+namespace {
+constexpr Duration kFrame = 20ms;
+Time at(Duration d) { return Time{} + 1000s + d; }
+}  // namespace
+
+TEST_CASE("playout clock: knows nothing before the first sample, and after a restart") {
+  PlayoutClock clock{kFrame};
+  clock.restart(Sequence{100});
+  CHECK(clock.expected(Sequence{100}) == kNever);
+  clock.sample(Sequence{100}, at(0ms), true);
+  CHECK(clock.expected(Sequence{103}) == at(60ms));
+  CHECK(clock.expected(Sequence{98}) == at(-40ms));
+  clock.restart(Sequence{100});
+  CHECK(clock.expected(Sequence{100}) == kNever);
+}
+
+TEST_CASE("playout clock: the earliest attested arrival is the anchor") {
+  PlayoutClock clock{kFrame};
+  clock.restart(Sequence{100});
+  clock.sample(Sequence{100}, at(30ms), true);
+  clock.sample(Sequence{101}, at(25ms), true);
+  clock.sample(Sequence{102}, at(90ms), true);
+  CHECK(clock.expected(Sequence{102}) == at(45ms));
+}
+
+TEST_CASE("playout clock: a path that becomes slower is believed after 5 to 10 s") {
+  PlayoutClock clock{kFrame};
+  clock.restart(Sequence{0});
+  auto expected_after = [&](int ticks, Duration extra) {
+    static int tick = 0;
+    for (int i = 0; i < ticks; ++i, ++tick)
+      clock.sample(Sequence{static_cast<std::uint64_t>(tick)}, at(tick * kFrame + extra), true);
+    return clock.expected(Sequence{0});
+  };
+  CHECK(expected_after(500, 0ms) == at(0ms));
+  CHECK(expected_after(250, 50ms) == at(0ms));
+  CHECK(expected_after(510, 50ms) == at(50ms));
+}
+
+TEST_CASE("playout clock: a minority of unattested frames from the future moves nothing, also when first") {
+  PlayoutClock clock{kFrame};
+  clock.restart(Sequence{0});
+  clock.sample(Sequence{400}, at(0ms), false);
+  for (std::uint64_t s = 0; s < 5; ++s) clock.sample(Sequence{s}, at(kFrame * static_cast<int>(s)), false);
+  clock.sample(Sequence{300}, at(100ms), false);
+  clock.sample(Sequence{301}, at(100ms), false);
+  CHECK(clock.expected(Sequence{5}) == at(100ms));
+}
+
+TEST_CASE("playout clock: from the first attested frame on, unattested ones count for nothing") {
+  PlayoutClock clock{kFrame};
+  clock.restart(Sequence{0});
+  for (std::uint64_t s = 400; s < 420; ++s) clock.sample(Sequence{s}, at(0ms), false);
+  clock.sample(Sequence{1}, at(20ms), true);
+  CHECK(clock.expected(Sequence{5}) == at(100ms));
+  for (std::uint64_t s = 400; s < 420; ++s) clock.sample(Sequence{s}, at(0ms), false);
+  CHECK(clock.expected(Sequence{5}) == at(100ms));
+}
