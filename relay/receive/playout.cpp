@@ -297,8 +297,7 @@ void Playout::follow(Sequence first, Sequence last) {
   if (first >= next_.plus(window_)) {
     jump_to_ = first;
     place_attested_ = true;
-  } else if (last.value + window_ < next_.value) {
-    if (place_attested_) return;
+  } else if (!place_attested_ && last.value + window_ < next_.value) {
     restart_at(first);
     discontinuity_ = true;
     counters_.discontinuities.add();
@@ -384,7 +383,6 @@ void Playout::restart_at(Sequence sequence) {
   clock_.restart(sequence);
   skip_to_.reset();
   jump_to_.reset();
-  ended_ = false;
   admit_held();
 }
 
@@ -465,7 +463,6 @@ void Playout::give_up(Played& out) {
   out.arrived = now_;
   counters_.lost.add();
   if (any_version(next_)) counters_.lost_unattested.add();
-  for (Version& v : versions(next_)) v.present = false;
   advance_to(next_.next());
 }
 

@@ -70,6 +70,20 @@ TEST_CASE("epoch keys: no number of announcements pushes out a key in use, and t
   CHECK(keys.held().epochs.size() <= EpochKeys::kPlaces);
 }
 
+TEST_CASE("epoch keys: of the used ones the one longest unused makes room") {
+  const TestSource source{SourceId{1}};
+  EpochKeys keys{kGroup, {SourceId{1}}, {}};
+  auto use = [&](std::uint32_t e) { return opens(keys, source.seal(Epoch{e}, Sequence{1}, payload(Sequence{1}))); };
+  for (std::uint32_t e = 1; e <= EpochKeys::kPlaces; ++e) {
+    keys.add(source.record(Epoch{e}));
+    CHECK(use(e));
+  }
+  CHECK(use(1));
+  keys.add(source.record(Epoch{100}));
+  CHECK(keys.has(SourceId{1}, Epoch{1}));
+  CHECK_FALSE(keys.has(SourceId{1}, Epoch{2}));
+}
+
 TEST_CASE("epoch keys: a wrong value from one parent does not keep out the right one from another") {
   const TestSource source{SourceId{1}};
   const Datagram frame = source.seal(Epoch{5}, Sequence{1}, payload(Sequence{1}));

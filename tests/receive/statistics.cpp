@@ -91,6 +91,20 @@ TEST_CASE("statistics: latency is from the origin's sealing to the arrival, when
   }
 }
 
+TEST_CASE("statistics: quantiles hold on both sides of the first latency") {
+  Statistics statistics{kFrame};
+  statistics.on_group_info(stamp(0));
+  std::uint64_t s = 0;
+  for (const auto network : {50ms, 10ms, 20ms, 30ms}) {
+    const Duration arrived = kFrame * static_cast<int>(s) + network;
+    statistics.on_played(tick(s++, PlayedKind::frame, arrived), now(arrived));
+  }
+  const auto summary = statistics.summary({});
+  CHECK(summary.latency_lowest == 10ms);
+  CHECK(std::abs((summary.latency_median - 20ms).count()) <= 40'000 / 64);  // the histogram's precision
+  CHECK(std::abs((summary.latency_p99 - 50ms).count()) <= 40'000 / 64);
+}
+
 TEST_CASE("statistics: group info without a statement, or with an absurd one, gives no latency") {
   Statistics statistics{kFrame};
   wire::GroupInfo info = stamp(0);
