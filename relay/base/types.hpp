@@ -19,7 +19,7 @@ struct Strong {
   Rep value{};
   constexpr Strong() = default;
   constexpr explicit Strong(Rep v) : value(v) {}
-  constexpr auto operator<=>(const Strong&) const = default;
+  constexpr auto operator<=>(const Strong&) const = default;  // NOLINT(modernize-use-nullptr): clang-tidy 14 errs here
 };
 
 /// One broadcast (a stage, a language). u24 on the wire; 0 means "no group".

@@ -196,6 +196,9 @@ void Feed::run_origins(Moment now) {
 
 void Feed::on_frame_stored(FeedGroup& group, Sequence sequence) {
   command_all(FrameReady{group.group.index, sequence});
+  group.last_frame = moment_.mono;
+  // Also at an origin: where input stops, the first empty tick comes later than children wait.
+  group.next_idle = moment_.mono + wire::kIdleIntervals * group.group.frame;
   if (group.recorder) {
     if (const auto pin = group.group.history.frame(sequence)) group.recorder->on_frame(pin.datagram(), moment_);
   }
@@ -229,6 +232,7 @@ bool Feed::end_group(GroupIndex group, Moment now) {
   of.origin->end(now);
   of.origin->run(of, *this, now);
   of.info = of.origin->statement();
+  of.next_idle = kNever;
   publish_info(of, now);
   wake_workers();
   return true;

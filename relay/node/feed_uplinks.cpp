@@ -66,12 +66,15 @@ void Feed::on_stream(std::size_t p, Bytes datagram, Time now) {
     if (const auto number = group->group.history.add_opaque(result.opaque)) on_opaque_stored(*group, *number);
     return;
   }
-  parent.on_stream(Stream::frame, now);
+  if (h.type != wire::Type::frame) return;  // a copy of something else: no sign that frames flow
+  // An old frame again is none either: a parent may repeat what it has without having anything new.
+  const Sequence newest = group->group.history.newest();
+  const auto recent = static_cast<std::uint64_t>(wire::kPlayout / group->group.frame);
+  if (result.taken == Taken::fresh || h.sequence.value + recent >= newest.value) parent.on_stream(Stream::frame, now);
   if (result.taken != Taken::fresh) return;
   on_frame_stored(*group, h.sequence);  // first of all
-  group->last_frame = now;
   group->ended = h.ends();
-  group->next_idle = group->ended ? kNever : now + wire::kIdleIntervals * group->group.frame;
+  if (group->ended) group->next_idle = kNever;
   group->gaps.on_frame(h.sequence, h.jumps(), now);
   group->attestation_gaps.on_frame(h.sequence, h.jumps(), now);
   if (!group->epochs.knows(h.source, h.epoch) && now >= group->next_epoch_question) {

@@ -71,8 +71,9 @@ void Origin::run(FeedGroup& group, FrameSink& sink, Moment now) {
 }
 
 Time Origin::next_deadline() const {
-  return std::min({ingest_.next_deadline(), epochs_.next_deadline(), publisher_.next_deadline(),
-                   saving_ ? kNever : next_sequence_save_});
+  // While a save is under way nothing about saving can be done.
+  const Time of_saving = saving_ ? kNever : std::min(epochs_.next_deadline(), next_sequence_save_);
+  return std::min({ingest_.next_deadline(), publisher_.next_deadline(), of_saving});
 }
 
 std::optional<Origin::SaveJob> Origin::take_save(Time now) {

@@ -15,10 +15,6 @@ constexpr Duration kTakeoverCost = 1s;
 constexpr Duration kTakeoverBurst = 4s;
 // A sender that has been silent for so long may always be succeeded.
 constexpr Duration kSenderGone = 200ms;
-// The path has become slower for good, not for a moment: both must hold.
-constexpr Duration kLateForGood = 200ms;
-constexpr int kLatePackets = 5;
-constexpr Duration kLittleLate = 500ms;
 
 }  // namespace
 
@@ -132,7 +128,6 @@ void Ingest::take_over(const RtpPacket& packet) {
   clock_.anchor(sequence, now_);
   expected_ = sender_->newest();
   resynchronise_ = false;
-  late_run_ = 0;
   newest_ = sequence;
   hold(packet, expected_, sequence);
 }
@@ -141,32 +136,23 @@ void Ingest::accept_newer(const RtpPacket& packet, std::int64_t number) {
   // One packet is one tick at least, whatever the stamps say.
   Sequence sequence = std::max(timeline_.sequence_of(packet.timestamp), newest_.next());
   const bool leapt = sequence.value > clock_.nearest(now_).value + jump_ticks_;
+  // Its tick has left empty already. It is the newest all the same, and real audio: it takes the tick that is due, and the
+  // sender's time line moves with it. ffmpeg sends in bursts of 128 ms, and its first one is no measure of the next.
   const bool late = sequence < next_;
-  if (late && !late_for_good(sequence)) {
-    last_packet_ = now_;
-    return counters_.late.add();
-  }
-  // The sender's stamps have left real time, or its path has become slower: the packet takes the tick that is due.
+  // Or the sender's stamps have left real time.
   if (leapt || late) sequence = std::max({next_, newest_.next(), clock_.nearest(now_)});
   if (!affordable(sequence)) return refuse({RefusalReason::too_fast, 0});
   if (leapt || late) {
     timeline_.anchor(packet.timestamp, sequence);
+    clock_.anchor(sequence, now_);
     counters_.reanchored.add();
   }
-  late_run_ = 0;
   timeline_.follow(packet.timestamp, sequence);
   clock_.observe(sequence, now_);
   newest_ = sequence;
   if (resynchronise_) expected_ = number;
   resynchronise_ = false;
   hold(packet, number, sequence);
-}
-
-bool Ingest::late_for_good(Sequence sequence) {
-  if (late_run_++ == 0) late_since_ = now_;
-  // A little late: the clock goes along, so that jitter is averaged over all packets, not only over the early ones.
-  if (now_ - clock_.due(sequence) < kLittleLate) clock_.observe(sequence, now_);
-  return late_run_ >= kLatePackets && now_ - late_since_ >= kLateForGood;
 }
 
 void Ingest::accept_older(const RtpPacket& packet, std::int64_t number) {

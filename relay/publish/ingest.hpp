@@ -53,7 +53,6 @@ class Ingest {
   void take_over(const RtpPacket& packet);
   void accept_newer(const RtpPacket& packet, std::int64_t number);
   void accept_older(const RtpPacket& packet, std::int64_t number);
-  bool late_for_good(Sequence sequence);
   bool affordable(Sequence sequence);
   void hold(const RtpPacket& packet, std::int64_t number, Sequence sequence);
   bool may_pass(const HeldPacket& packet) const;
@@ -80,8 +79,6 @@ class Ingest {
   bool timer_turn_ = false;
   bool ending_ = false;
   bool finished_ = false;
-  int late_run_ = 0;  // packets in a row that came in order but too late
-  Time late_since_;
 
   std::optional<Time> last_packet_;
   std::uint64_t lost_before_ = 0;  // by earlier senders

@@ -7,6 +7,11 @@ namespace tiercast::publish {
 
 namespace {
 
+// A frame earlier than thought moves the clock by no more: at 50 frames a second this still follows 1,000 ppm of drift.
+constexpr Duration kForwardStep = 20us;
+// Later than this is a stall, not a sender's burst: no measure of the next.
+constexpr Duration kJitter = 250ms;
+
 constexpr std::int64_t floor_divide(std::int64_t a, std::int64_t b) {
   const std::int64_t quotient = a / b;
   return a % b < 0 ? quotient - 1 : quotient;
@@ -47,7 +52,11 @@ void MediaClock::anchor(Sequence sequence, Time at) {
   base_at_ = at;
 }
 
-void MediaClock::observe(Sequence sequence, Time at) { base_at_ += (at - due(sequence)) / 16; }
+void MediaClock::observe(Sequence sequence, Time at) {
+  const Duration off = at - due(sequence);
+  const bool jitter = off > Duration{0} && off <= kJitter;
+  base_at_ += jitter ? off : std::max(off / 16, -kForwardStep);
+}
 
 std::int64_t RtpTimeline::extend(std::uint32_t timestamp) const {
   return newest_ + static_cast<std::int32_t>(timestamp - static_cast<std::uint32_t>(newest_));

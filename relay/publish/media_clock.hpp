@@ -22,8 +22,10 @@ class MediaClock {
   Sequence nearest(Time t) const;
   /// `sequence` is due at `at` from here on.
   void anchor(Sequence sequence, Time at);
-  /// `sequence` arrived at `at`: the clock moves a sixteenth of the way. Slow enough to average jitter, and 200 ppm of
-  /// drift leave it a few microseconds behind.
+  /// `sequence` arrived at `at`. A late one moves the clock all the way (after a stall: a
+  /// sixteenth of it), an early one hardly: due times follow the
+  /// latest arrivals, since a sender's bursts (ffmpeg's come every 128 ms) must not look like holes. Nothing that came
+  /// waits for its due time, so this costs no latency; and drift of the sender's crystal is followed both ways.
   void observe(Sequence sequence, Time at);
 
  private:

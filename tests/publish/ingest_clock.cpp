@@ -135,10 +135,10 @@ TEST_CASE("a slower path with jitter is followed as well: the clock goes by all 
     input.send(encoder.next());
   }
   CHECK(input.counter("ingest_drop_late") < 20);
-  CHECK(input.counter("ingest_reanchored") == 0);
+  CHECK(input.counter("ingest_reanchored") <= 1);
 }
 
-TEST_CASE("short stalls now and then do not move the clock") {
+TEST_CASE("short stalls now and then lose nothing") {
   RtpInput input;
   Encoder encoder;
   for (int i = 0; i < 20; ++i) {
@@ -146,11 +146,11 @@ TEST_CASE("short stalls now and then do not move the clock") {
     input.run(120ms);  // a stall; then all at once
     for (int k = 0; k < 6; ++k) input.send(encoder.next());
   }
-  CHECK(input.counter("ingest_drop_late") > 20);
-  CHECK(input.counter("ingest_reanchored") == 0);
+  CHECK(input.counter("ingest_drop_late") == 0);
+  CHECK(input.counter("ingest_reanchored") >= 1);
 }
 
-TEST_CASE("a few late packets far apart do not move the clock") {
+TEST_CASE("late packets far apart are taken: real audio is never dropped for its time") {
   RtpInput input;
   Encoder encoder;
   talk(input, encoder, 20);
@@ -159,23 +159,36 @@ TEST_CASE("a few late packets far apart do not move the clock") {
     input.run(i == 0 ? 500ms : 420ms);
     input.send(encoder.next());
   }
-  CHECK(input.counter("ingest_drop_late") == 3);
-  CHECK(input.counter("ingest_reanchored") == 0);
+  CHECK(input.counter("ingest_drop_late") == 0);
+  CHECK(input.of(22).number == 22);
+  CHECK(input.counter("ingest_reanchored") >= 1);
   CHECK(input.ingest.health(input.now).age == Duration{0});  // late, but there
 }
 
-TEST_CASE("a burst after a stall loses what is too late, and moves nothing") {
+TEST_CASE("a burst after a stall loses nothing: it takes the ticks that are due") {
   RtpInput input;
   Encoder encoder;
   talk(input, encoder, 50);
   input.run(500ms);
   for (int i = 0; i < 25; ++i) input.send(encoder.next());
   talk(input, encoder, 25);
-  CHECK(input.counter("ingest_reanchored") == 0);
-  CHECK(input.of(99).sequence == input.of(49).sequence.plus(50));
-  const std::uint64_t late = input.counter("ingest_drop_late");
-  CHECK(late > 15);
-  CHECK(late <= 24);
+  CHECK(input.counter("ingest_reanchored") == 1);
+  CHECK(input.counter("ingest_drop_late") == 0);
+  for (int number = 50; number < 99; ++number)
+    CHECK(input.of(number + 1).sequence == input.of(number).sequence.next());
+  CHECK(input.of(50).sequence > input.of(49).sequence.plus(20));  // the empty ticks of the stall lie between
+}
+
+TEST_CASE("stalls of the same length do not add up: the clock remembers the first") {
+  RtpInput input;
+  Encoder encoder;
+  talk(input, encoder, 50);
+  for (int stall = 0; stall < 50; ++stall) {
+    input.run(120ms);
+    for (int i = 0; i < 6; ++i) input.send(encoder.next());
+  }
+  CHECK(input.counter("ingest_drop_late") == 0);
+  CHECK(input.counter("ingest_reanchored") <= 2);
 }
 
 TEST_CASE("after a hiccup of the process, what waits in the socket still gets its own tick") {
@@ -218,12 +231,12 @@ TEST_CASE("after a long pause the clock jumps, flagged, and the talk goes on at 
   talk(input, encoder, 50);
   REQUIRE(input.mark() > mark);
   CHECK(input.out[mark].flags == wire::kFlagDiscontinuity);
-  CHECK(input.mark() - mark < 60);
-  CHECK(input.of(1550).sequence == before.plus(1501));
+  CHECK(input.mark() - mark < 160);  // those, and the talk
+  CHECK(input.of(1550).sequence >= before.plus(1501));
   CHECK(input.of(1550).at == input.now - 1s);
   for (std::size_t i = mark + 1; i < input.mark(); ++i) CHECK(input.out[i].flags == 0);
   CHECK(input.counter("ingest_jump") == 1);
-  CHECK(input.counter("ingest_drop_late") == 100);
+  CHECK(input.counter("ingest_drop_late") == 0);
 }
 
 TEST_CASE("a pause without input jumps too, before and after the first packet") {

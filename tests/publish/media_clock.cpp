@@ -34,12 +34,16 @@ TEST_CASE("before its anchor the clock counts down, never below zero") {
   CHECK(clock.due_at(at(-10s)) == Sequence{0});
 }
 
-TEST_CASE("the clock moves a sixteenth towards each arrival") {
+TEST_CASE("the clock follows a late arrival at once, an early one slowly, a stall by a sixteenth") {
   MediaClock clock{20, Sequence{5}, start(0)};
   clock.observe(Sequence{6}, at(36ms));
-  CHECK(clock.due(Sequence{6}) == at(21ms));
-  clock.observe(Sequence{7}, at(25ms));
-  CHECK(clock.due(Sequence{7}) == at(40ms));
+  CHECK(clock.due(Sequence{6}) == at(36ms));
+  clock.observe(Sequence{7}, at(46ms));
+  CHECK(clock.due(Sequence{7}) == at(56ms - 20us));
+  clock.observe(Sequence{8}, at(76ms - 36us));  // a sixteenth of 16 us
+  CHECK(clock.due(Sequence{8}) == at(76ms - 21us));
+  clock.observe(Sequence{9}, at(96ms - 21us + 1600ms));
+  CHECK(clock.due(Sequence{9}) == at(96ms - 21us + 100ms));
 }
 
 TEST_CASE("timestamps are unwrapped, forwards and backwards") {
