@@ -8,24 +8,13 @@
 #include "relay/node/group.hpp"
 #include "relay/receive/ogg_opus.hpp"
 #include "relay/receive/playout.hpp"
+#include "relay/receive/recording_file.hpp"
 
 namespace tiercast::node {
 
-/// Where the recorder's bytes go.
-class RecordingFile {
- public:
-  virtual ~RecordingFile() = default;
-  /// Takes a copy; never blocks. What the disk refuses is reported there.
-  virtual void append(Bytes bytes) = 0;
-  /// No more follows.
-  virtual void close() = 0;
-  /// Nothing waits to be written.
-  virtual bool settled() const = 0;
-};
-
 class Recorder {
  public:
-  Recorder(const Group& group, std::unique_ptr<RecordingFile> file, std::uint32_t serial);
+  Recorder(const Group& group, std::unique_ptr<receive::RecordingFile> file, std::uint32_t serial);
   void on_epoch(const wire::EpochRecord& epoch) { playout_.on_epoch(epoch); }
   void on_frame(Bytes datagram, Moment now);
   void on_attest(Bytes datagram, Moment now);
@@ -43,7 +32,7 @@ class Recorder {
   const std::chrono::milliseconds frame_;
   const std::uint32_t serial_;
   receive::Playout playout_;
-  std::unique_ptr<RecordingFile> file_;
+  std::unique_ptr<receive::RecordingFile> file_;
   std::optional<receive::OggOpusWriter> writer_;
   std::uint64_t ticks_ = 0;
   bool finished_ = false;

@@ -9,7 +9,7 @@
 #include "relay/net/descriptor.hpp"
 #include "relay/net/error.hpp"
 #include "relay/net/loop.hpp"
-#include "relay/node/recorder.hpp"
+#include "relay/receive/recording_file.hpp"
 
 namespace tiercast::store {
 
@@ -23,7 +23,7 @@ struct RecordingCounters {
   }
 };
 
-class Recording final : public node::RecordingFile {
+class Recording final : public receive::RecordingFile {
  public:
   /// Creates DIRECTORY/GROUP-YYYYMMDDTHHMMSSZ.opus (with -2, -3, … if that exists). `loop` outlives it.
   static tl::expected<std::unique_ptr<Recording>, net::Error> create(net::Loop& loop, const std::string& directory,
