@@ -1,7 +1,6 @@
 // RFC 6716 §3.1 (TOC), §3.2 (packing), §3.4 (what a receiver must check).
 #include "relay/publish/opus_packet.hpp"
 
-#include <cassert>
 #include <optional>
 
 namespace tiercast::publish {
@@ -105,14 +104,6 @@ tl::expected<OpusPacket, OpusError> parse_opus(Bytes bytes) {
       if (const auto error = check_code_3(rest, packet)) return tl::unexpected(*error);
   }
   return packet;
-}
-
-std::array<std::uint8_t, 1> concealment_packet(std::uint8_t frame_ms, std::uint8_t channels) {
-  assert(frame_ms == 10 || frame_ms == 20 || frame_ms == 40 || frame_ms == 60);
-  assert(channels == 1 || channels == 2);
-  // SILK wideband is configuration 8 to 11: the only mode that has all four lengths in one frame.
-  const unsigned length = frame_ms == 10 ? 0u : frame_ms == 20 ? 1u : frame_ms == 40 ? 2u : 3u;
-  return {static_cast<std::uint8_t>((8u + length) << 3 | (channels == 2 ? 4u : 0u))};
 }
 
 }  // namespace tiercast::publish

@@ -2,7 +2,6 @@
 // Must not know: the codec, RTP, the group's frame length.
 #pragma once
 
-#include <array>
 #include <tl/expected.hpp>
 
 #include "relay/base/types.hpp"
@@ -28,9 +27,5 @@ struct OpusPacket {
 };
 
 tl::expected<OpusPacket, OpusError> parse_opus(Bytes packet);
-
-/// A packet of one TOC byte and an empty frame: a decoder conceals for its length (RFC 6716 §3.2.1: a frame of no
-/// bytes is DTX or loss). frame_ms is 10, 20, 40 or 60, channels 1 or 2.
-std::array<std::uint8_t, 1> concealment_packet(std::uint8_t frame_ms, std::uint8_t channels);
 
 }  // namespace tiercast::publish

@@ -96,23 +96,5 @@ TEST_CASE("on random bytes the verdict is libopus's") {
   CHECK(valid > 10'000);
 }
 
-TEST_CASE("a concealment packet is decoded to its length, in its channels") {
-  for (const std::uint8_t channels : std::array<std::uint8_t, 2>{1, 2}) {
-    for (const std::uint8_t frame_ms : std::array<std::uint8_t, 4>{10, 20, 40, 60}) {
-      const auto bytes = concealment_packet(frame_ms, channels);
-      const auto parsed = parse_opus(bytes);
-      REQUIRE(parsed);
-      CHECK(parsed->duration() == std::chrono::milliseconds{frame_ms});
-      CHECK(parsed->channels == channels);
-      int status = 0;
-      OpusDecoder* decoder = opus_decoder_create(48000, channels, &status);
-      REQUIRE(status == OPUS_OK);
-      std::vector<opus_int16> pcm(std::size_t{5760} * channels);
-      CHECK(opus_decode(decoder, bytes.data(), 1, pcm.data(), 5760, 0) == frame_ms * 48);
-      opus_decoder_destroy(decoder);
-    }
-  }
-}
-
 }  // namespace
 }  // namespace tiercast::publish

@@ -17,7 +17,9 @@ using Packet = std::vector<std::uint8_t>;
 /// A valid Opus packet of one frame that carries `number`, so that each can be told from the others.
 inline Packet opus(std::uint8_t frame_ms, std::uint32_t number) {
   Packet packet(5);
-  packet[0] = publish::concealment_packet(frame_ms, 1)[0];
+  // SILK wideband, mono, one frame: RFC 6716 §3.1's configurations 8 to 11 are 10, 20, 40 and 60 ms.
+  const unsigned length = frame_ms == 10 ? 0u : frame_ms == 20 ? 1u : frame_ms == 40 ? 2u : 3u;
+  packet[0] = static_cast<std::uint8_t>((8u + length) << 3);
   store_be<4>(packet.data() + 1, number);
   return packet;
 }
