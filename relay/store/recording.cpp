@@ -1,6 +1,7 @@
 #include "relay/store/recording.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -36,6 +37,10 @@ tl::expected<std::unique_ptr<Recording>, net::Error> Recording::create(net::Loop
   gmtime_r(&seconds, &utc);
   std::array<char, 32> stamp{};
   std::strftime(stamp.data(), stamp.size(), "%Y%m%dT%H%M%SZ", &utc);
+  // The last folder only, as for the origin's state: a mistyped path is not built up.
+  if (::mkdir(directory.c_str(), 0750) != 0 && errno != EEXIST)
+    return tl::unexpected{net::Error{"cannot make the record directory " + directory + ": " + std::strerror(errno),
+                                     ExitCode::cannot_create}};
   const std::string base = directory + "/" + group + "-" + stamp.data();
   for (int n = 1; n < 100; ++n) {
     const std::string path = base + (n == 1 ? "" : "-" + std::to_string(n)) + ".opus";
@@ -43,7 +48,7 @@ tl::expected<std::unique_ptr<Recording>, net::Error> Recording::create(net::Loop
     if (file) return std::unique_ptr<Recording>{new Recording{loop, path, std::move(file)}};
     if (errno != EEXIST)
       return tl::unexpected{net::Error{"cannot record to " + path + ": " + std::strerror(errno) +
-                                           "; the group's record directory must exist and be writable",
+                                           "; the group's record directory must be writable",
                                        ExitCode::cannot_create}};
   }
   return tl::unexpected{net::Error{"cannot record to " + base + ".opus: a hundred such files exist", ExitCode::cannot_create}};

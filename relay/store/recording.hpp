@@ -25,7 +25,8 @@ struct RecordingCounters {
 
 class Recording final : public receive::RecordingFile {
  public:
-  /// Creates DIRECTORY/GROUP-YYYYMMDDTHHMMSSZ.opus (with -2, -3, … if that exists). `loop` outlives it.
+  /// Creates DIRECTORY/GROUP-YYYYMMDDTHHMMSSZ.opus (with -2, -3, … if that exists), and DIRECTORY, mode
+  /// 0750, if its parent is there. `loop` outlives it.
   static tl::expected<std::unique_ptr<Recording>, net::Error> create(net::Loop& loop, const std::string& directory,
                                                                      const std::string& group, WallTime now);
   void append(Bytes bytes) override;
