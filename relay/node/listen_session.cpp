@@ -155,6 +155,7 @@ std::string ListenSession::report() const {
   out["longest_gap_ms"] = ms(s.longest_gap);
   out["jitter_ms"] = ms(s.jitter);
   if (s.latency_samples > 0) {
+    out["latency_samples"] = s.latency_samples;
     out["latency_lowest_ms"] = static_cast<double>(s.latency_lowest.count()) / 1000;
     out["latency_median_ms"] = static_cast<double>(s.latency_median.count()) / 1000;
     out["latency_p99_ms"] = static_cast<double>(s.latency_p99.count()) / 1000;

@@ -13,7 +13,9 @@ std::int64_t to_us(Duration d) { return std::chrono::duration_cast<std::chrono::
 
 void Statistics::on_group_info(const wire::GroupInfo& info) {
   if ((info.flags & wire::kInfoStamped) == 0 || info.stamped_unix_us >> 62 != 0) return;
+  if (info.stamped == last_matched_) return;  // another parent's copy
   stamp_ = Stamp{info.stamped, static_cast<std::int64_t>(info.stamped_unix_us)};
+  match();
 }
 
 void Statistics::on_played(const Played& played, Moment now) {
@@ -38,12 +40,20 @@ void Statistics::on_played(const Played& played, Moment now) {
 bool Statistics::far(std::int64_t ticks) const { return ticks > kFar / frame_ || ticks < -(kFar / frame_); }
 
 void Statistics::latency_of(const Played& played, Moment now) {
-  if (!stamp_) return;
-  const auto ticks = static_cast<std::int64_t>(played.sequence.value - stamp_->sequence.value);
-  if (far(ticks)) return;
-  const std::int64_t frame_us = to_us(frame_);
   const std::int64_t arrived_us = now.wall.time_since_epoch().count() - to_us(now.mono - played.arrived);
-  const std::int64_t latency_us = arrived_us - (stamp_->sealed_us + ticks * frame_us);
+  arrivals_[played.sequence.value % arrivals_.size()] = {played.sequence, arrived_us};
+  match();
+}
+
+// Only the very frame that the origin has stamped tells how long it took: its neighbours were sealed when their audio
+// came, and a sender's bursts are no part of the way.
+void Statistics::match() {
+  if (!stamp_) return;
+  const Arrived& arrival = arrivals_[stamp_->sequence.value % arrivals_.size()];
+  if (arrival.sequence != stamp_->sequence || arrival.unix_us == 0) return;
+  const std::int64_t latency_us = arrival.unix_us - stamp_->sealed_us;
+  last_matched_ = stamp_->sequence;
+  stamp_.reset();
   if (sums_.latency_samples++ == 0) first_latency_us_ = latency_us;
   const std::int64_t difference = latency_us - first_latency_us_;
   if (difference >= 0)

@@ -37,6 +37,7 @@ class Statistics {
  private:
   bool far(std::int64_t ticks) const;
   void latency_of(const Played& played, Moment now);
+  void match();
   void jitter_of(const Played& played);
 
   std::int64_t latency_quantile_us(double q) const;
@@ -53,7 +54,13 @@ class Statistics {
   Summary sums_;
   std::uint64_t lost_run_ = 0;
   std::uint64_t longest_lost_run_ = 0;
-  std::optional<Stamp> stamp_;
+  struct Arrived {
+    Sequence sequence;
+    std::int64_t unix_us = 0;
+  };
+  std::optional<Stamp> stamp_;         // of a frame that has not been seen here yet
+  std::optional<Sequence> last_matched_;
+  std::array<Arrived, 1024> arrivals_{};  // of the last frames, by sequence: 10 s at least
   std::optional<Arrival> last_;
   double jitter_ns_ = 0;
   // Latencies as differences to the first one: precise whatever the clocks say.

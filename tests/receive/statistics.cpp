@@ -78,7 +78,7 @@ TEST_CASE("statistics: latency is from the origin's sealing to the arrival, when
   for (const auto offset : {0us, -3'600'000'000us, 250us}) {
     Statistics statistics{kFrame};
     for (std::uint64_t s = 0; s < 1000; ++s) {
-      if (s % 50 == 0) statistics.on_group_info(stamp(s));
+      statistics.on_group_info(stamp(s));
       const Duration network = s % 100 == 99 ? Duration{80ms} : s % 10 == 0 ? Duration{12ms} : Duration{10ms};
       const Duration arrived = kFrame * static_cast<int>(s) + network;
       statistics.on_played(tick(s, PlayedKind::frame, arrived), now(arrived + 30ms, offset));
@@ -93,9 +93,9 @@ TEST_CASE("statistics: latency is from the origin's sealing to the arrival, when
 
 TEST_CASE("statistics: quantiles hold on both sides of the first latency") {
   Statistics statistics{kFrame};
-  statistics.on_group_info(stamp(0));
   std::uint64_t s = 0;
   for (const auto network : {50ms, 10ms, 20ms, 30ms}) {
+    statistics.on_group_info(stamp(s));
     const Duration arrived = kFrame * static_cast<int>(s) + network;
     statistics.on_played(tick(s++, PlayedKind::frame, arrived), now(arrived));
   }
@@ -103,6 +103,18 @@ TEST_CASE("statistics: quantiles hold on both sides of the first latency") {
   CHECK(summary.latency_lowest == 10ms);
   CHECK(std::abs((summary.latency_median - 20ms).count()) <= 40'000 / 64);  // the histogram's precision
   CHECK(std::abs((summary.latency_p99 - 50ms).count()) <= 40'000 / 64);
+}
+
+TEST_CASE("statistics: a statement that comes behind its frame tells as much, and a copy of it no more") {
+  Statistics statistics{kFrame};
+  for (std::uint64_t s = 0; s < 100; ++s) {
+    const Duration arrived = kFrame * static_cast<int>(s) + 7ms;
+    statistics.on_played(tick(s, PlayedKind::frame, arrived), now(arrived));
+  }
+  for (int parent = 0; parent < 2; ++parent) statistics.on_group_info(stamp(60));
+  statistics.on_played(tick(100, PlayedKind::frame, kFrame * 100 + 1s), now(kFrame * 100 + 1s));  // its neighbours say nothing
+  CHECK(statistics.summary({}).latency_samples == 1);
+  CHECK(statistics.summary({}).latency_median == 7ms);
 }
 
 TEST_CASE("statistics: group info without a statement, or with an absurd one, gives no latency") {
@@ -115,7 +127,7 @@ TEST_CASE("statistics: group info without a statement, or with an absurd one, gi
   info.stamped_unix_us = ~0ull;
   statistics.on_group_info(info);
   statistics.on_played(tick(0, PlayedKind::frame, 0ms), now(0ms));
-  statistics.on_group_info(stamp(0));
+  statistics.on_group_info(stamp(5));
   statistics.on_played(tick(std::uint64_t{1} << 47, PlayedKind::frame, 0ms), now(0ms));
   CHECK(statistics.summary({}).latency_samples == 0);
 }
