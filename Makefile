@@ -24,6 +24,7 @@ TESTS     = $(wildcard tests/support/*.cpp) $(foreach d,$(FOLDERS),$(wildcard te
 TEST_OBJECTS = $(TESTS:%.cpp=$(BUILD)/%.o)
 PROGRAM   = $(BUILD)/tiercast
 UNIT      = $(BUILD)/unit
+SWARM     = $(BUILD)/swarm
 
 .PHONY: all unit test asan ubsan tsan lint format bench install clean help
 .DELETE_ON_ERROR:
@@ -51,6 +52,10 @@ $(BUILD)/tests/%.o: CPPFLAGS += -isystem /usr/include/opus
 $(BUILD)/%.o: %.cpp Makefile
 	@mkdir -p $(@D)
 	$(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -c -o $@ $<
+
+# A thousand listeners in one process, for tests/system.
+$(SWARM): $(BUILD)/tests/system/swarm.o $(OBJECTS)
+	$(CXX) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 unit: $(UNIT)
 	$(UNIT) $(ARGS)
