@@ -280,6 +280,15 @@ std::uint32_t LeaseTable::active() const { return state_->active; }
 LeaseCounters& LeaseTable::counters() { return state_->counters; }
 std::uint64_t LeaseTable::wheel_steps() const { return state_->wheel.steps(); }
 
+LeaseSlot LeaseTable::next_active(LeaseSlot from) const {
+  const State& s = *state_;
+  for (std::uint32_t slot = from.value; slot < s.max_leases; ++slot) {
+    const auto& block = s.blocks[slot / kBlock];
+    if (block && block[slot % kBlock].id != LeaseId{}) return LeaseSlot{slot};
+  }
+  return kNoSlot;
+}
+
 void LeaseTable::derive_link_key(LeaseSlot slot, std::span<std::uint8_t, 32> out) const {
   crypto::derive_link_key(state_->secrets.seals(slot), out);
 }

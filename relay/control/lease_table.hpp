@@ -141,6 +141,8 @@ class LeaseTable {
   /// A link MAC key for a relay lease: derived from the upstream direction's key.
   void derive_link_key(LeaseSlot slot, std::span<std::uint8_t, 32> out) const;
   std::uint32_t active() const;
+  /// The first slot at or above `from` that has a lease; kNoSlot: none. To tell all of them something.
+  LeaseSlot next_active(LeaseSlot from) const;
   std::size_t bytes_reserved() const;
   LeaseCounters& counters();
   /// List operations of the timer wheel so far: what O(1) is tested by.

@@ -1,6 +1,7 @@
 #include "relay/control/parent.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace tiercast::control {
 namespace {
@@ -12,14 +13,31 @@ constexpr Duration kQuietUnanswered = 2s;
 // A denied child asks again, but not in step with the others.
 constexpr Duration kDeniedRetry = 5s;
 constexpr Duration kBusyRetry = 1s;  // full, draining: that may pass soon
+// Who lost its parent together with a thousand others does not join together with them.
+constexpr Duration kRejoinSpread = 100ms;
 constexpr double kSpread = 0.5;
 
 }  // namespace
 
-Parent::Parent(const ParentConfig& config, Random& random, Time now) : config_(config), random_(&random) { seek(now); }
+Parent::Parent(const ParentConfig& config, Random& random, Time now)
+    : config_(config), random_(&random), idle_patience_(random.jitter(wire::kIdleDelaysFailover * 3 / 4, 1.0 / 3)) {
+  seek(now);
+}
 
 void Parent::seek(Time at) {
-  if (!joining_) seek_at_ = std::min(seek_at_, at);
+  if (!under_way()) seek_at_ = std::min(seek_at_, std::max(at, not_before_));
+}
+
+// A handshake that has failed for good (version, puzzle) is kept to tell why, until the next one.
+bool Parent::under_way() const { return joining_ && joining_->state() <= JoinState::join_sent; }
+
+/// When what is due from it is overdue, as far as is known now.
+Time Parent::silent_from() const {
+  if (!lease_ || !expects_stream_) return kNever;
+  const Time since = stream_expected_since_;
+  const Time anything = std::max(last_stream_.value_or(since), since) + config_.silence;
+  if (lease_->seeking()) return anything;
+  return std::min(anything, std::max(last_input_.value_or(since), since) + std::max(idle_patience_, config_.silence));
 }
 
 Parent::Input Parent::on_datagram(Bytes datagram, MutableBytes records, Time now) {
@@ -28,11 +46,17 @@ Parent::Input Parent::on_datagram(Bytes datagram, MutableBytes records, Time now
     if (!lease_) return {};
     const auto opened = lease_->on_control(datagram, records, now);
     if (!opened) return {};
-    if (!lease_->unanswered_since()) probing_ = false;
+    if (!lease_->unanswered_since()) unreachable_ = false;
     return {Came::records, *opened};
   }
   if (!joining_ || (type != wire::Type::retry && type != wire::Type::accept)) return {};
+  if (!under_way()) return {};
   joining_->on_datagram(datagram, now);
+  if (joining_->state() == JoinState::version || joining_->state() == JoinState::refused) {
+    not_before_ = now + random_->jitter(kDeniedRetry, kSpread);  // it may be another program by then
+    seek(now);
+    return {};
+  }
   if (joining_->state() == JoinState::accepted) {
     (lease_ ? counters_.rejoins : counters_.joins).add();
     grant_ = joining_->take_grant();
@@ -40,9 +64,11 @@ Parent::Input Parent::on_datagram(Bytes datagram, MutableBytes records, Time now
     if (lease_) leaving_.emplace(std::move(*lease_));
     lease_.emplace(*grant_, *random_, now);
     denial_.reset();
-    probing_ = false;
+    silent_ = unreachable_ = false;
     seek_at_ = kNever;
     last_stream_.reset();
+    last_input_.reset();
+    last_frame_.reset();
     unattested_since_.reset();
     frames_ = 0;
     loss_since_ = now;
@@ -57,7 +83,8 @@ Parent::Input Parent::on_datagram(Bytes datagram, MutableBytes records, Time now
     const bool passing = denial_->reason == wire::DenyReason::full || denial_->reason == wire::DenyReason::draining;
     const Duration wait =
         std::max<Duration>(passing ? kBusyRetry : kDeniedRetry, std::chrono::seconds{denial_->retry_after_s});
-    seek(now + random_->jitter(wait, kSpread));
+    not_before_ = now + random_->jitter(wait, kSpread);
+    seek(now);
   }
   return {};
 }
@@ -70,22 +97,29 @@ JoinGrant Parent::take_grant() {
 
 void Parent::on_stream(Stream kind, Time now) {
   last_stream_ = now;
+  if (kind != Stream::idle) last_input_ = now;
   if (kind == Stream::attestation) unattested_since_.reset();
-  if (kind == Stream::frame) ++frames_;
-  if (kind == Stream::frame && !unattested_since_) unattested_since_ = now;
-  if (kind == Stream::frame && now >= *unattested_since_ + wire::kUnattested) {
-    // Frames that nobody vouches for: as good as dead. Found anew, it may do better; others are asked meanwhile.
-    counters_.unattested.add();
-    unattested_since_.reset();
-    seek(now);
-    return;
+  if (kind == Stream::frame) {
+    ++frames_;
+    // After a pause the clock starts anew: frames from before it that nobody attested are the source's affair.
+    const bool paused = last_frame_ && now - *last_frame_ >= wire::kAttestEvery;
+    if (!unattested_since_ || paused) unattested_since_ = now;
+    last_frame_ = now;
+    if (now >= *unattested_since_ + wire::kUnattested) {
+      // Frames that nobody vouches for: as good as dead. Found anew, it may do better; others are asked meanwhile.
+      counters_.unattested.add();
+      unattested_since_.reset();
+      seek(now);
+      return;
+    }
   }
+  if (now >= silent_from()) return;  // IDLE, and nothing else for too long
   // It speaks again by the old lease: no need of another one, unless that is old.
-  if (probing_ && lease_ && !lease_->handshake_old(now) && !lease_->expired(now)) {
+  if ((silent_ || unreachable_) && lease_ && !lease_->handshake_old(now) && !lease_->expired(now)) {
     joining_.reset();
     seek_at_ = kNever;
   }
-  probing_ = false;
+  silent_ = unreachable_ = false;
 }
 
 std::uint16_t Parent::take_loss(Duration frame, Time now) {
@@ -99,7 +133,7 @@ std::uint16_t Parent::take_loss(Duration frame, Time now) {
 void Parent::on_unreachable(Time now) {
   if (!lease_) return;  // the initiator's resends go on
   counters_.unreachable.add();
-  probing_ = true;
+  if (std::exchange(unreachable_, true)) return;  // every datagram gets such an answer: one is enough
   seek(now + random_->jitter(kProbeFloor, kSpread));
 }
 
@@ -113,29 +147,29 @@ void Parent::expect_stream(bool expected, Time now) {
   expects_stream_ = expected;
 }
 
+Duration Parent::patience() const {
+  return silent_ || unreachable_ ? std::max<Duration>(2 * lease_->round_trip(), kProbeFloor)
+                                 : Duration{kQuietUnanswered};
+}
+
 void Parent::on_timer(Time now) {
   if (joining_) joining_->on_timer(now);
   if (lease_) {
-    if (expects_stream_ && !probing_ && now >= std::max(last_stream_.value_or(stream_expected_since_), stream_expected_since_) + config_.silence) {
-      const bool first = !last_stream_ || *last_stream_ + config_.silence + kProbeFloor > now;
-      if (first) {
-        counters_.silences.add();
-        lease_->hasten(now);
-      }
-      probing_ = true;
+    if (!silent_ && now >= silent_from()) {
+      silent_ = true;
+      counters_.silences.add();
+      lease_->hasten(now);
     }
-    if (const auto since = lease_->unanswered_since()) {
-      const Duration patience =
-          probing_ ? std::max<Duration>(2 * lease_->round_trip(), kProbeFloor) : Duration{kQuietUnanswered};
-      if (now >= *since + patience) seek(now);
-    }
+    if (const auto since = lease_->unanswered_since(); since && seek_at_ == kNever && now >= *since + patience())
+      seek(now +
+           Duration{static_cast<Duration::rep>(random_->below(static_cast<std::uint64_t>(kRejoinSpread.count())))});
     if (lease_->handshake_old(now)) seek(now);
     if (lease_->expired(now)) {
       lease_.reset();
       seek(now);
     }
   }
-  if (!joining_ && now >= seek_at_) {
+  if (now >= seek_at_ && !under_way()) {
     seek_at_ = kNever;
     joining_.emplace(config_.own_key, config_.key, config_.request, config_.ticket, *random_, now);
   }
@@ -146,11 +180,9 @@ Time Parent::next_deadline() const {
   if (joining_) next = std::min(next, joining_->next_deadline());
   if (lease_) {
     next = std::min(next, lease_->next_deadline());
-    if (expects_stream_ && !probing_)
-      next = std::min(next, std::max(last_stream_.value_or(stream_expected_since_), stream_expected_since_) + config_.silence);
-    if (const auto since = lease_->unanswered_since(); since && !joining_ && seek_at_ == kNever)
-      next = std::min(next, *since + (probing_ ? std::max<Duration>(2 * lease_->round_trip(), kProbeFloor)
-                                               : Duration{kQuietUnanswered}));
+    if (!silent_) next = std::min(next, silent_from());
+    if (const auto since = lease_->unanswered_since(); since && !under_way() && seek_at_ == kNever)
+      next = std::min(next, *since + patience());
   }
   return next;
 }
@@ -174,7 +206,7 @@ Bytes Parent::take_datagram(const KeepaliveContents& contents, MutableBytes out,
 bool Parent::live(Time now) const {
   if (!lease_) return false;
   if (!expects_stream_) return !lease_->unanswered_since() || now < *lease_->unanswered_since() + kQuietUnanswered;
-  return last_stream_ && now < *last_stream_ + config_.silence;
+  return last_stream_ && now < silent_from();
 }
 
 std::optional<std::size_t> parent_to_ask(std::span<const Parent> parents, std::size_t& next, Time now) {

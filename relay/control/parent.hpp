@@ -13,7 +13,7 @@ struct ParentConfig {
   const crypto::PrivateKey* own_key = nullptr;  // a relay's; null: a listener
   wire::JoinRequest request;
   Bytes ticket;
-  Duration silence = wire::kSilenceFloor;  // max(3 intervals, 60 ms)
+  Duration silence = wire::kSilenceFloor;  // max(3 intervals, 60 ms); see set_silence()
 };
 
 struct ParentCounters {
@@ -62,12 +62,15 @@ class Parent {
   }
   /// Frames are expected from it (subscribed, delivery unicast): their absence is silence.
   void expect_stream(bool expected, Time now);
+  /// Who learns the frame length from its parent only.
+  void set_silence(Duration silence) { config_.silence = silence; }
 
   /// Share (of 65535) of the frames due since the last call that it did not bring, at `frame` a frame.
   std::uint16_t take_loss(Duration frame, Time now);
 
   bool leased() const { return lease_.has_value(); }
-  /// Leased, and heard within the silence limit: good for asking.
+  /// Leased, and heard within the silence limit: good for asking. IDLE alone counts for a while (kIdleDelaysFailover),
+  /// and for as long as it says that it seeks.
   bool live(Time now) const;
   const UplinkLease* lease() const { return lease_ ? &*lease_ : nullptr; }
   const JoinInitiator* joining() const { return joining_ ? &*joining_ : nullptr; }
@@ -79,6 +82,9 @@ class Parent {
 
  private:
   void seek(Time at);
+  bool under_way() const;
+  Time silent_from() const;
+  Duration patience() const;
   ParentConfig config_;
   Random* random_;
   std::optional<UplinkLease> lease_;
@@ -86,14 +92,17 @@ class Parent {
   std::optional<JoinInitiator> joining_;
   std::optional<JoinGrant> grant_;
   std::optional<wire::Denied> denial_;
-  std::optional<Time> last_stream_;
+  std::optional<Time> last_stream_, last_input_, last_frame_;  // anything; all but IDLE; FRAME
   std::optional<Time> unattested_since_;  // frames have come from it since then, but no attestation
   bool expects_stream_ = false;
   Time stream_expected_since_;
   std::uint32_t frames_ = 0;  // since loss_since_
   Time loss_since_;
-  bool probing_ = false;   // silent: a keepalive asks whether it lives
-  Time seek_at_ = kNever;  // when to start joining anew
+  bool silent_ = false;       // what was due has not come: noted once, until it speaks again
+  bool unreachable_ = false;  // ICMP said so, and no acknowledgement otherwise
+  Duration idle_patience_;    // how long IDLE alone is good enough; not the same for all children
+  Time seek_at_ = kNever;     // when to start joining anew
+  Time not_before_{};         // it said no: whatever happens, it is not asked before
   ParentCounters counters_;
 };
 

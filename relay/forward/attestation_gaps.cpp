@@ -11,7 +11,7 @@ AttestationGaps::AttestationGaps(std::chrono::milliseconds frame, Duration grace
     : patience_(std::max<Duration>(wire::kAttestEvery, static_cast<int>(wire::kAttestFrames) * frame) + grace) {}
 
 void AttestationGaps::on_frame(Sequence sequence, bool jumps, Time now) {
-  if (!attested_below_ || jumps) {
+  if (!attested_below_ || (jumps && sequence > *attested_below_)) {  // a jump that was repaired comes late
     attested_below_ = sequence;  // what was before is nobody's business: a joiner has no use for it
     waiting_ = false;
   }

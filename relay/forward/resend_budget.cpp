@@ -57,11 +57,15 @@ void NodeResendBudget::on_fan_out(std::uint64_t datagrams, Time now) {
   measure(now);
 }
 
-bool NodeResendBudget::take(Time now) {
+bool NodeResendBudget::available(Time now) {
   measure(now);
   const double rate = std::max(wire::kNodeResendShare * fan_out_rate_, double{wire::kNodeResendPerRelay} * relays_);
   tokens_ = std::min(std::max<double>(wire::kResendBurst, rate), tokens_ + rate * elapsed(refilled_, now));
-  if (tokens_ < 1.0) return false;
+  return tokens_ >= 1.0;
+}
+
+bool NodeResendBudget::take(Time now) {
+  if (!available(now)) return false;
   tokens_ -= 1.0;
   return true;
 }

@@ -35,6 +35,8 @@ class NodeResendBudget {
   void on_fan_out(std::uint64_t datagrams, Time now);
   void set_relays(std::uint32_t relays) { relays_ = relays; }
   bool take(Time now);
+  /// Would take() be true? A refusal by the node must not use up what a lease may have.
+  bool available(Time now);
 
  private:
   void measure(Time now);

@@ -6,6 +6,10 @@
 namespace tiercast::node {
 namespace {
 constexpr Duration kInfoEvery = 1s;
+constexpr Duration kResyncAfter = 100ms;  // a stalled worker is not talked to all the time
+
+// What children report is their word: absurd numbers must not become small ones.
+std::uint32_t saturated(std::uint32_t a, std::uint32_t b) { return a + b < a ? 0xffffffff : a + b; }
 }
 
 Feed::Feed(Setup setup, Moment now)
@@ -16,7 +20,9 @@ Feed::Feed(Setup setup, Moment now)
       next_tally_up_(now.mono),
       next_info_(now.mono) {
   standing_.path.push_back(id_);
+  next_listed_.resize(setup_.parents.size());
   for (auto& group : setup_.feed_groups) {
+    group->subscriptions.resize(setup_.parents.size());
     if (group->origin) {
       for (const auto& epoch : group->origin->announced()) learn_epoch(*group, epoch);
     }
@@ -49,8 +55,9 @@ bool Feed::command(std::size_t worker, Command&& command) {
 
 void Feed::command_all(const Command& command) {
   for (std::size_t w = 0; w < setup_.workers.size(); ++w) {
-    // A frame that a stalled worker misses is gone for it; what it must know is told again (resync_).
-    if (!this->command(w, Command{command}) && !std::holds_alternative<FrameReady>(command)) resync_ = true;
+    // A frame that a stalled worker misses is gone for it; what it must know is told again (resync_at_).
+    if (!this->command(w, Command{command}) && !std::holds_alternative<FrameReady>(command))
+      resync_at_ = std::min(resync_at_, moment_.mono + kResyncAfter);
   }
 }
 
@@ -83,8 +90,8 @@ wire::Tally Feed::tally(GroupIndex index) const {
   const FeedGroup& group = *setup_.feed_groups[index.value];
   wire::Tally sum{group.group.id, 0, 0};
   for (const auto& below : group.below) {
-    sum.listeners += below.listeners;
-    sum.relays += below.relays;
+    sum.listeners = saturated(sum.listeners, below.listeners);
+    sum.relays = saturated(sum.relays, below.relays);
   }
   return sum;
 }
@@ -142,7 +149,9 @@ std::optional<LeaseId> Feed::admit(const control::Joiner& joiner, Writer& record
     info.group = group->group.id;
     info.frame_ms = static_cast<std::uint8_t>(group->group.frame.count());
     info.newest = group->group.history.newest();
-    if (info.newest.value != 0) info.flags |= wire::kInfoAnchored;
+    info.flags &= static_cast<std::uint8_t>(~wire::kInfoAnchored);  // the parent's anchor is not this node's
+    if (info.newest.value != 0 && group->last_frame && now - *group->last_frame < kAnchorLife)
+      info.flags |= wire::kInfoAnchored;
     wire::write_record(records, info);
     for (const auto& epoch : group->epochs.all()) wire::write_record(records, epoch);
   }
@@ -155,8 +164,9 @@ void Feed::seat(LeaseId lease, const control::Joiner& joiner, const crypto::Tran
     WorkerLink& link = setup_.workers[w];
     if (link.boot_tag != control::boot_tag_of(lease)) continue;
     link.secrets->store(control::slot_of(lease), keys);
-    command(w, Install{lease, joiner.from, joiner.local, joiner.request.role, joiner.request.delivery,
-                       group ? group->group.index : kNoGroup});
+    const bool told = command(w, Install{lease, joiner.from, joiner.local, joiner.request.role, joiner.request.delivery,
+                                         group ? group->group.index : kNoGroup});
+    if (!told) return withdraw(lease);  // not while admit() takes no worker whose ring is nearly full
     if (group) {
       group->wanted_by[w] = true;  // the worker says so too, a moment later
       update_wanted(*group, now);
@@ -252,21 +262,24 @@ void Feed::on_timer(Moment now) {
     parents_[p].on_timer(now.mono);
     pump(p, now.mono);
   }
+  subscribe_again(now.mono);
   ask_for_missing(now.mono);
   for (auto& group : setup_.feed_groups) {
     if (now.mono >= group->next_idle) {
-      const Sequence newest = group->group.history.newest();
+      // What is left from before nobody wanted the group is not where the stream is.
+      const Sequence newest = group->last_frame ? group->group.history.newest() : Sequence{0};
       wire::Header header{wire::Type::idle, 0, group->intake.active().current().value_or(SourceId{0}),
                           group->group.id, Epoch{0}, newest};
       command_all(SendIdle{group->group.index, header});
       group->next_idle = now.mono + wire::kIdleIntervals * group->group.frame;
     }
     if (group->recorder) group->recorder->on_timer(now);
-    if (group->unwanted_since && now.mono >= *group->unwanted_since + kLinger) unsubscribe_up(*group);
+    if (group->unwanted_since && now.mono >= *group->unwanted_since + kLinger) unsubscribe_up(*group, now.mono);
   }
   report_tallies_up(now.mono);
   update_standing(now.mono);
-  if (std::exchange(resync_, false)) {
+  if (now.mono >= resync_at_) {
+    resync_at_ = kNever;
     command_all(standing_);
     for (auto& group : setup_.feed_groups)
       for (const auto& epoch : group->epochs.all()) command_all(EpochKnown{group->group.index, epoch});
@@ -275,7 +288,7 @@ void Feed::on_timer(Moment now) {
 }
 
 Time Feed::next_deadline() const {
-  Time next = std::min(next_info_, resync_ ? Time{} : kNever);
+  Time next = std::min(next_info_, resync_at_);
   if (!parents_.empty()) next = std::min(next, next_tally_up_);
   for (const auto& parent : parents_) next = std::min(next, parent.next_deadline());
   const bool can_ask = std::any_of(parents_.begin(), parents_.end(), [](const auto& p) { return p.leased(); });
@@ -285,6 +298,10 @@ Time Feed::next_deadline() const {
     if (can_ask && group->subscribed) next = std::min({next, group->gaps.next_deadline(), group->attestation_gaps.next_deadline()});
     next = std::min(next, group->next_idle);
     if (group->unwanted_since) next = std::min(next, *group->unwanted_since + kLinger);
+    if (!group->subscribed) continue;
+    for (std::size_t p = 0; p < parents_.size(); ++p)
+      if (parents_[p].leased() && !group->subscriptions[p].confirmed)
+        next = std::min(next, group->subscriptions[p].ask_at);
   }
   return next;
 }

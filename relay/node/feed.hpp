@@ -16,8 +16,8 @@
 namespace tiercast::node {
 
 struct FeedCounters {
-  Counter drop_worker_ring_full, drop_parent_malformed, drop_parent_unleased, drop_not_wanted,
-      drop_frame_length, subscription_denied;
+  Counter drop_worker_ring_full, drop_parent_malformed, drop_parent_unleased, drop_not_wanted, drop_frame_length,
+      drop_statement, subscription_denied;
   template <class F>
   void each(F&& f) const {
     f("feed_drop_worker_ring_full", drop_worker_ring_full);
@@ -25,6 +25,7 @@ struct FeedCounters {
     f("feed_drop_parent_unleased", drop_parent_unleased);
     f("feed_drop_not_wanted", drop_not_wanted);
     f("feed_drop_frame_length", drop_frame_length);
+    f("feed_drop_statement", drop_statement);
     f("feed_subscription_denied", subscription_denied);
   }
 };
@@ -92,8 +93,14 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   void on_parent_joined(std::size_t parent, Time now);
   void on_info(const wire::GroupInfo& info, Time now);
   void on_parent_records(std::size_t parent, Bytes records, Time now);
-  void subscribe_up(FeedGroup& group, std::size_t parent);
-  void unsubscribe_up(FeedGroup& group);
+  void on_subscribed(std::size_t parent, const wire::Subscribed& answer, Time now);
+  void begin_subscription(FeedGroup& group, Time now);
+  void subscribe_up(FeedGroup& group, std::size_t parent, Time now);
+  void subscribe_again(Time now);
+  void unsubscribe_up(FeedGroup& group, Time now);
+  void unsubscribe_at(FeedGroup& group, std::size_t parent);
+  void list_epochs(std::size_t parent, wire::EpochsHeld& held);
+  bool loops(std::size_t parent) const;
   Duration frame_interval() const;
   void send_up(std::size_t parent, Bytes records);
   void pump(std::size_t parent, Time now);
@@ -120,7 +127,8 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   std::size_t next_asked_ = 0;
   Time next_tally_up_, next_info_;
   bool stopping_ = false;
-  bool resync_ = false;  // a worker's ring was full: what it must know is told again
+  Time resync_at_ = kNever;               // a worker's ring was full: what it must know is told again
+  std::vector<std::size_t> next_listed_;  // one a parent: the group whose epochs its next keepalive lists first
   FeedCounters counters_;
 };
 

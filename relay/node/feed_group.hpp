@@ -38,6 +38,15 @@ struct FeedGroup {
   Time next_epoch_question;
   bool ended = false;
 
+  // Asked for at each parent until it says that it heard.
+  struct Subscription {
+    bool confirmed = false;
+    Time ask_at;
+  };
+  std::vector<Subscription> subscriptions;  // one a parent
+  Time next_unsubscribe;                    // a parent that did not hear that is told again
+  bool starts_anew = false;                 // nobody wanted it for a while: what was missed then is not missing
+
   std::vector<bool> wanted_by;             // workers
   std::optional<Time> unwanted_since;      // subscribed, but nobody asks any more
   bool subscribed = false;

@@ -10,6 +10,9 @@ namespace {
 
 constexpr Duration kTallyEvery = 1s;
 constexpr Duration kTallyRepeat = 5s;
+constexpr Duration kSubscribeAgain = 500ms;
+constexpr Duration kDeniedAgain = 5s;
+constexpr Duration kUnsubscribeAgain = 1s;
 
 bool is_stream(Bytes datagram) { return wire::type_of(datagram) >= 0x20; }
 
@@ -46,13 +49,20 @@ void Feed::on_stream(std::size_t p, Bytes datagram, Time now) {
   FeedGroup* group = header ? group_by_id(header->group) : nullptr;
   if (group == nullptr) return counters_.drop_parent_malformed.add();
   if (group->origin) return counters_.drop_not_wanted.add();
+  if (!group->subscribed) {
+    if (now >= group->next_unsubscribe) {
+      group->next_unsubscribe = now + kUnsubscribeAgain;
+      unsubscribe_at(*group, p);
+    }
+    return counters_.drop_not_wanted.add();
+  }
 
   const forward::IntakeResult result = group->intake.on_datagram(datagram, parent.lease()->link_key(), now);
   const wire::Header& h = result.header;
   if (result.taken == Taken::dropped) return;
   if (result.taken == Taken::idle) {
     parent.on_stream(Stream::idle, now);
-    group->gaps.on_newest(h.sequence, now);
+    if (!group->starts_anew) group->gaps.on_newest(h.sequence, now);
     return;
   }
   if (h.type == wire::Type::attest) {
@@ -73,12 +83,19 @@ void Feed::on_stream(std::size_t p, Bytes datagram, Time now) {
   if (result.taken == Taken::fresh || h.sequence.value + recent >= newest.value) parent.on_stream(Stream::frame, now);
   if (result.taken != Taken::fresh) return;
   on_frame_stored(*group, h.sequence);  // first of all
-  group->ended = h.ends();
+  // The newest frame tells whether it has ended, not one that was repaired after it.
+  const bool newest_of_all = h.sequence >= newest;
+  if (newest_of_all && group->ended != h.ends()) {
+    group->ended = h.ends();
+    update_expectations(now);
+  }
   if (group->ended) group->next_idle = kNever;
-  group->gaps.on_frame(h.sequence, h.jumps(), now);
-  group->attestation_gaps.on_frame(h.sequence, h.jumps(), now);
+  const bool jumps = h.jumps() || std::exchange(group->starts_anew, false);
+  group->gaps.on_frame(h.sequence, jumps, now);
+  group->attestation_gaps.on_frame(h.sequence, jumps, now);
   if (!group->epochs.knows(h.source, h.epoch) && now >= group->next_epoch_question) {
     group->next_epoch_question = now + wire::kEpochAskEvery;
+    next_listed_[p] = group->group.index.value;
     parent.hasten(now);
   }
 }
@@ -89,9 +106,15 @@ void Feed::on_parent_joined(std::size_t p, Time now) {
     if (FeedGroup* group = group_by_id(epoch.group)) learn_epoch(*group, epoch);
   if (grant.group_info) on_info(*grant.group_info, now);
   for (auto& group : setup_.feed_groups) {
+    group->subscriptions[p] = {};
+    group->next_tally_repeat = now;  // the new lease has not heard it
     if (group->origin || !group->wanted()) continue;
-    group->subscribed = true;
-    if (group->group.id != parents_[p].config().request.group) subscribe_up(*group, p);
+    begin_subscription(*group, now);
+    if (grant.group_info && grant.group_info->group == group->group.id) {
+      group->subscriptions[p].confirmed = true;
+    } else {
+      subscribe_up(*group, p, now);
+    }
   }
   update_expectations(now);
 }
@@ -103,17 +126,20 @@ void Feed::on_info(const wire::GroupInfo& info, Time now) {
     counters_.drop_frame_length.add();
     return;
   }
-  // Of several parents' copies the newest statement counts.
-  if (!group->info || info.stamped >= group->info->stamped || (info.flags & wire::kInfoStamped) == 0) {
+  // Of several parents' copies the newest statement counts; one from a far future is nobody's.
+  const Sequence here = group->group.history.newest();
+  if (here.value != 0 && info.stamped.value > here.value + group->group.history.frames()) {
+    counters_.drop_statement.add();
+  } else if (!group->info || info.stamped >= group->info->stamped || (info.flags & wire::kInfoStamped) == 0) {
     if ((info.flags & wire::kInfoStamped) != 0) {
       group->info = info;
       command_all(GroupInfoKnown{group->group.index, info});
     }
   }
   if ((info.flags & wire::kInfoAnchored) == 0) return;
-  if (group->group.history.newest().value == 0) {
+  if (here.value == 0 || group->starts_anew) {
     group->gaps.start_from(info.newest, now);
-  } else if (info.newest.value < group->group.history.newest().value + group->group.history.frames()) {
+  } else if (info.newest.value < here.value + group->group.history.frames()) {
     group->gaps.on_newest(info.newest, now);
   }
 }
@@ -125,12 +151,13 @@ void Feed::on_parent_records(std::size_t p, Bytes records, Time now) {
                    [&](const wire::EpochRecord& r) {
                      if (FeedGroup* group = group_by_id(r.group)) learn_epoch(*group, r);
                    },
-                   [&](const wire::GroupInfo& r) { on_info(r, now); },
+                   [&](const wire::GroupInfo& r) {
+                     on_info(r, now);
+                     on_subscribed(p, wire::Subscribed{r.group, 0}, now);  // it tells of what is subscribed only
+                   },
                    [&](const wire::GoAway& r) { parents_[p].on_go_away(r.retry_after_s, now); },
                    [&](const wire::Leave&) { parents_[p].on_go_away(0, now); },
-                   [&](const wire::Subscribed& r) {
-                     if (r.denied != 0) counters_.subscription_denied.add();
-                   },
+                   [&](const wire::Subscribed& r) { on_subscribed(p, r, now); },
                    [](const auto&) {},
                },
                *record);
@@ -139,14 +166,25 @@ void Feed::on_parent_records(std::size_t p, Bytes records, Time now) {
 
 // --- subscriptions ---
 
+void Feed::on_subscribed(std::size_t p, const wire::Subscribed& answer, Time now) {
+  FeedGroup* group = group_by_id(answer.group);
+  if (group == nullptr) return;
+  if (answer.denied != 0) {
+    counters_.subscription_denied.add();
+    group->subscriptions[p] = {false, now + kDeniedAgain};
+  } else {
+    group->subscriptions[p].confirmed = group->subscribed;
+  }
+}
+
 void Feed::update_wanted(FeedGroup& group, Time now) {
   if (group.origin) return;
   if (group.wanted()) {
     group.unwanted_since.reset();
     if (group.subscribed) return;
-    group.subscribed = true;
+    begin_subscription(group, now);
     for (std::size_t p = 0; p < parents_.size(); ++p) {
-      if (parents_[p].leased()) subscribe_up(group, p);
+      if (parents_[p].leased()) subscribe_up(group, p, now);
       pump(p, now);
     }
     update_expectations(now);
@@ -155,22 +193,48 @@ void Feed::update_wanted(FeedGroup& group, Time now) {
   }
 }
 
-void Feed::subscribe_up(FeedGroup& group, std::size_t p) {
+void Feed::begin_subscription(FeedGroup& group, Time now) {
+  if (std::exchange(group.subscribed, true)) return;
+  // Until the first frame comes: who waits below is told that somebody is here.
+  if (!group.ended) group.next_idle = now + wire::kIdleIntervals * group.group.frame;
+}
+
+void Feed::subscribe_up(FeedGroup& group, std::size_t p, Time now) {
+  group.subscriptions[p] = {false, now + kSubscribeAgain};
   std::array<std::uint8_t, 16> buffer;
   Writer records{buffer};
   wire::write_record(records, wire::Subscribe{group.group.id, {}});
   send_up(p, records.written());
 }
 
-void Feed::unsubscribe_up(FeedGroup& group) {
+void Feed::subscribe_again(Time now) {
+  for (auto& group : setup_.feed_groups) {
+    if (!group->subscribed) continue;
+    for (std::size_t p = 0; p < parents_.size(); ++p)
+      if (parents_[p].leased() && !group->subscriptions[p].confirmed && now >= group->subscriptions[p].ask_at)
+        subscribe_up(*group, p, now);
+  }
+}
+
+void Feed::unsubscribe_up(FeedGroup& group, Time now) {
   group.unwanted_since.reset();
   group.subscribed = false;
   group.next_idle = kNever;
+  group.last_frame.reset();
+  group.starts_anew = true;
+  group.next_unsubscribe = now + kUnsubscribeAgain;
+  for (std::size_t p = 0; p < parents_.size(); ++p) {
+    group.subscriptions[p] = {};
+    if (parents_[p].leased()) unsubscribe_at(group, p);
+  }
+  update_expectations(now);
+}
+
+void Feed::unsubscribe_at(FeedGroup& group, std::size_t p) {
   std::array<std::uint8_t, 16> buffer;
   Writer records{buffer};
   wire::write_record(records, wire::Unsubscribe{group.group.id});
-  for (std::size_t p = 0; p < parents_.size(); ++p)
-    if (parents_[p].leased()) send_up(p, records.written());
+  send_up(p, records.written());
 }
 
 // A parent's silence means something only while a group is subscribed that has not ended.
@@ -200,14 +264,30 @@ void Feed::pump(std::size_t p, Time now) {
   std::array<std::uint8_t, wire::kMaxDatagram> buffer;
   control::KeepaliveContents contents;
   if (parents_[p].leased() && parents_[p].lease()->keepalive_due(now)) {
-    for (const auto& group : setup_.feed_groups)
-      if (!group->origin && group->subscribed) group->epochs.list(contents.held);
+    list_epochs(p, contents.held);
     contents.loss = parents_[p].take_loss(frame_interval(), now);
   }
   while (true) {
     const Bytes datagram = parents_[p].take_datagram(contents, buffer, now);
     if (datagram.empty()) return;
     setup_.uplinks->send_up(p, datagram);
+  }
+}
+
+// Whole groups, as many as there is room for; the next keepalive goes on with the others.
+void Feed::list_epochs(std::size_t p, wire::EpochsHeld& held) {
+  const std::size_t groups = setup_.feed_groups.size();
+  for (std::size_t i = 0, g = next_listed_[p]; i < groups; ++i, g = (g + 1) % groups) {
+    const FeedGroup& group = *setup_.feed_groups[g];
+    if (group.origin || !group.subscribed) continue;
+    const std::size_t known = group.epochs.all().size();
+    if (held.epochs.size() + std::max<std::size_t>(known, 1) > wire::kMaxHeldEpochs) {
+      next_listed_[p] = g;
+      return;
+    }
+    if (known == 0)
+      held.epochs.push_back({group.group.id, SourceId{0}, Epoch{0}});  // names it: of this one all is missing
+    group.epochs.list(held);
   }
 }
 
@@ -229,14 +309,25 @@ void Feed::ask_for_missing(Time now) {
   }
 }
 
-// The subtree is counted at one parent, so that the sums above are right; the others hear 0.
+// The subtree is counted at one parent, so that the sums above are right; the others hear 0. The best is one that lives
+// and has input, then one that lives. Never one that is below this node: it would count itself.
 std::optional<std::size_t> Feed::primary(Time now) const {
-  std::optional<std::size_t> leased;
+  std::optional<std::size_t> best;
+  int best_rank = 0;
   for (std::size_t p = 0; p < parents_.size(); ++p) {
-    if (parents_[p].live(now)) return p;
-    if (parents_[p].leased() && !leased) leased = p;
+    if (!parents_[p].leased() || loops(p)) continue;
+    const int rank = !parents_[p].live(now) ? 1 : parents_[p].lease()->seeking() ? 2 : 3;
+    if (rank > best_rank) {
+      best = p;
+      best_rank = rank;
+    }
   }
-  return leased;
+  return best;
+}
+
+bool Feed::loops(std::size_t p) const {
+  const auto& path = parents_[p].lease()->path();
+  return std::find(path.begin(), path.end(), id_) != path.end();
 }
 
 void Feed::report_tallies_up(Time now) {
@@ -269,7 +360,7 @@ void Feed::update_standing(Time now) {
   Standing standing;
   standing.path.push_back(id_);
   const auto at = primary(now);
-  standing.seeking = !at || !parents_[*at].live(now);
+  standing.seeking = !at || !parents_[*at].live(now) || parents_[*at].lease()->seeking();
   if (at) {
     for (NodeId id : parents_[*at].lease()->path()) standing.path.push_back(id);
   }

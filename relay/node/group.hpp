@@ -10,6 +10,10 @@
 
 namespace tiercast::node {
 
+/// A newest frame older than this tells nobody where a stream is: it has ended, its origin is dead, or nobody wanted
+/// the group meanwhile.
+inline constexpr Duration kAnchorLife = 1s;
+
 struct Group {
   Group(GroupIndex i, GroupId g, std::string n, std::chrono::milliseconds f, std::vector<forward::Source> s)
       : index(i), id(g), name(std::move(n)), frame(f), sources(std::move(s)),
@@ -28,7 +32,11 @@ struct Group {
 
 /// Epochs' values that a node knows of a group: the newest few of each source. Fixed size.
 class KnownEpochs {
+  // The current one, the one before, two announced; and two more, for a start that discards.
+  static constexpr std::size_t kPerSource = 6;
+
  public:
+  static constexpr std::size_t kMost = kPerSource * wire::kMaxSources;
   /// False: known already, or older than all that is kept.
   bool learn(const wire::EpochRecord& epoch);
   bool knows(SourceId source, Epoch epoch) const;
@@ -37,9 +45,7 @@ class KnownEpochs {
   void list(wire::EpochsHeld& held) const;
 
  private:
-  // The current one, the one before, two announced; and two more, for a start that discards.
-  static constexpr std::size_t kPerSource = 6;
-  InlineVector<wire::EpochRecord, kPerSource * wire::kMaxSources> epochs_;
+  InlineVector<wire::EpochRecord, kMost> epochs_;
 };
 
 }  // namespace tiercast::node

@@ -1,6 +1,7 @@
 #include "relay/node/listener.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "relay/base/overloaded.hpp"
 
@@ -10,6 +11,20 @@ namespace tiercast::node {
 namespace {
 
 constexpr Duration kCountEvery = 1s;
+constexpr Duration kCountRepeat = 5s;
+// A frame further ahead of the last one than this is taken for a hole's end only when attested: whoever holds the
+// group's key could make it.
+constexpr std::uint64_t kLeap = 64;
+
+// What was certainly no frame or attestation of a source.
+std::uint64_t junk(const receive::PlayoutCounters& c) {
+  return c.drop_malformed.get() + c.drop_other_group.get() + c.drop_unknown_source.get() + c.drop_forged.get() +
+         c.drop_not_as_attested.get();
+}
+std::uint64_t attestation_junk(const receive::PlayoutCounters& c) {
+  return c.attest_drop_malformed.get() + c.attest_drop_other_group.get() + c.attest_drop_unknown_source.get() +
+         c.attest_drop_old.get() + c.attest_drop_forged.get();
+}
 
 receive::PlayoutConfig playout_config(const Listener::Setup& setup, std::chrono::milliseconds frame) {
   receive::PlayoutConfig config;
@@ -72,8 +87,11 @@ void Listener::on_joined(std::size_t p, Time now) {
       if ((grant.group_info->flags & wire::kInfoAnchored) != 0) {
         stream_->playout.start_from(grant.group_info->newest);
         stream_->gaps.start_from(grant.group_info->newest, now);
+        stream_->attestation_gaps.on_frame(grant.group_info->newest, false, now);
+        stream_->noted = grant.group_info->newest;
       }
     }
+    parents_[p].set_silence(std::max<Duration>(wire::kSilenceIntervals * stream_->frame, wire::kSilenceFloor));
     on_info(*grant.group_info, now);
   }
   if (stream_) {
@@ -119,25 +137,23 @@ void Listener::on_stream(std::size_t p, Bytes datagram, Time now) {
   receive::Playout& playout = stream_->playout;
   switch (header->type) {
     case wire::Type::frame: {
-      const std::uint64_t forged = playout.counters().drop_forged.get();
+      const std::uint64_t before = junk(playout.counters());
       playout.on_frame(datagram, now);
-      if (playout.counters().drop_forged.get() != forged) return;  // nobody's sign of life
+      if (junk(playout.counters()) != before) return;  // nobody's sign of life
       parent.on_stream(Kind::frame, now);
-      if (playout.has(header->sequence)) {
-        stream_->gaps.on_frame(header->sequence, header->jumps(), now);
-        stream_->attestation_gaps.on_frame(header->sequence, header->jumps(), now);
-      }
+      note_frame(header->sequence, header->jumps(), now);
       if (playout.wants_epochs(now)) parent.hasten(now);
       return;
     }
     case wire::Type::attest: {
-      const auto& counters = playout.counters();
-      const std::uint64_t good = counters.attests.get() + counters.attest_drop_duplicate.get();
+      const std::uint64_t before = attestation_junk(playout.counters());
       playout.on_attest(datagram, now);
-      if (counters.attests.get() + counters.attest_drop_duplicate.get() == good) return;
+      if (attestation_junk(playout.counters()) != before) return;
       parent.on_stream(Kind::attestation, now);
-      if (const auto attest = wire::parse_attest(datagram))
+      if (const auto attest = wire::parse_attest(datagram)) {
         stream_->attestation_gaps.on_attestation(attest->header.sequence, attest->count);
+        note_frame(attest->header.sequence.plus(attest->count - 1U), false, now);
+      }
       return;
     }
     case wire::Type::idle: {
@@ -150,6 +166,30 @@ void Listener::on_stream(std::size_t p, Bytes datagram, Time now) {
     }
     default: counters_.drop_other.add();
   }
+}
+
+// Gaps hear of a frame that is where it belongs. One that leaps says nothing until an attestation reaches so far.
+void Listener::note_frame(Sequence sequence, bool jumps, Time now) {
+  Stream& s = *stream_;
+  if (!s.playout.has(sequence)) return;
+  const auto note = [&](Sequence which, bool skips) {
+    s.noted = std::max(s.noted, which);
+    s.gaps.on_frame(which, skips, now);
+    s.attestation_gaps.on_frame(which, skips, now);
+  };
+  if (s.noted.value == 0 || sequence.value <= s.noted.value + kLeap) return note(sequence, jumps);
+  if (!s.playout.attested(sequence)) {
+    if (jumps) s.jump = sequence;
+    return;
+  }
+  // What is attested beyond it vouches for a jump between; what came after that has not been told of yet.
+  const auto jump = std::exchange(s.jump, std::nullopt);
+  if (jump && *jump > s.noted && *jump < sequence) note(*jump, true);
+  const auto horizon = static_cast<std::uint64_t>(wire::kHistory / s.frame);
+  for (Sequence q = std::max(s.noted.next(), Sequence{sequence.value - std::min(sequence.value, horizon)});
+       q < sequence; q = q.next())
+    if (s.playout.has(q)) note(q, false);
+  note(sequence, jumps);
 }
 
 bool Listener::next(receive::Played& played, Moment now) {
@@ -220,12 +260,15 @@ void Listener::ask_for_missing(Time now) {
 void Listener::count_at_one_parent(Time now) {
   if (now < next_count_) return;
   next_count_ = now + kCountEvery;
+  if (parents_.size() == 1) return;               // it counts who has a lease
+  const bool repeat = now >= next_count_repeat_;  // it may have been lost
+  if (repeat) next_count_repeat_ = now + kCountRepeat;
   bool counted = false;
   for (std::size_t p = 0; p < parents_.size(); ++p) {
     if (!parents_[p].leased()) continue;
-    const bool here = !counted && (parents_[p].live(now) || parents_.size() == 1);
+    const bool here = !counted && parents_[p].live(now);
     counted = counted || here;
-    if (here == told_counted_[p]) continue;
+    if (here == told_counted_[p] && !repeat) continue;
     told_counted_[p] = here;
     std::array<std::uint8_t, 32> buffer;
     Writer records{buffer};

@@ -84,6 +84,8 @@ class Listener {
     forward::Gaps gaps;
     forward::AttestationGaps attestation_gaps;
     receive::Statistics statistics;
+    Sequence noted;                // the highest frame that gaps know of
+    std::optional<Sequence> jump;  // a frame far ahead that says so, until it is attested
   };
   void on_joined(std::size_t parent, Time now);
   void on_records(std::size_t parent, Bytes records, Time now);
@@ -93,10 +95,12 @@ class Listener {
   void pump(std::size_t parent, Time now);
   void ask_for_missing(Time now);
   void count_at_one_parent(Time now);
+  void note_frame(Sequence sequence, bool jumps, Time now);
 
   Setup setup_;
   std::vector<control::Parent> parents_;
   std::vector<bool> told_counted_;
+  Time next_count_repeat_;
   std::unique_ptr<Stream> stream_;
   std::size_t next_asked_ = 0;
   std::optional<Time> joined_at_, first_frame_at_;

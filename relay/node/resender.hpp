@@ -1,6 +1,7 @@
 // Answering NACKs: what a worker sends again, to whom and when, within the budgets.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <unordered_map>
 #include <vector>
@@ -14,8 +15,8 @@
 namespace tiercast::node {
 
 struct ResendCounters {
-  Counter nacks, asked, resent, attestations, not_here;
-  Counter drop_lease_budget, drop_node_budget, drop_queue_full, drop_lease_gone;
+  Counter nacks, asked, resent, attestations, not_here, on_its_way;
+  Counter drop_lease_budget, drop_node_budget, drop_queue_full, drop_lease_gone, drop_frame_gone, drop_too_much;
   template <class F>
   void each(F&& f) const {
     f("resend_nack", nacks);
@@ -23,11 +24,41 @@ struct ResendCounters {
     f("resend_frame", resent);
     f("resend_attestation", attestations);
     f("resend_not_here", not_here);
+    f("resend_on_its_way", on_its_way);  // it went to everybody after the NACK had left
     f("resend_drop_lease_budget", drop_lease_budget);
     f("resend_drop_node_budget", drop_node_budget);
     f("resend_drop_queue_full", drop_queue_full);
     f("resend_drop_lease_gone", drop_lease_gone);
+    f("resend_drop_frame_gone", drop_frame_gone);  // overwritten while it waited its turn
+    f("resend_drop_too_much", drop_too_much);      // more than one NACK may ask for
   }
+};
+
+/// The frames that came late (resent from above) and when they went to everybody below. Who asked for one meanwhile
+/// must not get it twice: all that are below have asked.
+class LateFrames {
+ public:
+  void sent(Sequence sequence, Time now) {
+    if (sequence > newest_) {
+      newest_ = sequence;
+      return;
+    }
+    sent_[next_++ % sent_.size()] = {sequence, now};
+  }
+  bool sent_since(Sequence sequence, Time since) const {
+    for (const Sent& s : sent_)
+      if (s.sequence == sequence && s.at > since) return true;
+    return false;
+  }
+
+ private:
+  struct Sent {
+    Sequence sequence;
+    Time at;
+  };
+  std::array<Sent, 64> sent_{};
+  std::size_t next_ = 0;
+  Sequence newest_;
 };
 
 class Resender {
@@ -43,7 +74,8 @@ class Resender {
   /// Queues what the budgets allow of a NACK. A relay's first NACK after it joined or moved is its resume: exempt from
   /// the lease's budget.
   void on_nack(LeaseId lease, bool resume, GroupIndex group, std::chrono::milliseconds frame,
-               const forward::History& history, const wire::Nack& nack, Time now);
+               const forward::History& history, const LateFrames& late, Duration round_trip, const wire::Nack& nack,
+               Time now);
   /// The next one whose time has come.
   bool next(Due& due, Time now);
   Time next_deadline() const { return queue_.empty() ? kNever : queue_.front().at; }
@@ -53,12 +85,18 @@ class Resender {
 
  private:
   static constexpr std::size_t kQueue = 8192;
+  // A NACK asks for one attestation as a rule, and looking for one is a walk through those kept.
+  static constexpr std::uint64_t kAttestationsPerNack = 8;
   struct Queued {
     Time at;
     Due due;
-    bool operator<(const Queued& other) const { return at > other.at; }  // a heap: earliest first
+    bool operator<(const Queued& other) const {  // a heap: earliest first, and in the stream's order
+      return at != other.at ? at > other.at : due.sequence > other.due.sequence;
+    }
   };
   bool queue(const Queued& entry);
+  bool allowed(LeaseId lease, bool resume, GroupIndex group, std::chrono::milliseconds frame, wire::NackKind kind,
+               Sequence sequence, Time now, Time& at);
   std::vector<Queued> queue_;
   std::unordered_map<std::uint64_t, std::unique_ptr<forward::LeaseResendBudget>> budgets_;
   forward::NodeResendBudget node_budget_;

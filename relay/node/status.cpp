@@ -147,7 +147,7 @@ std::string status_json(const StatusSources& s, Moment now) {
     history += group->group.history.bytes_reserved();
   }
   std::uint64_t leases_bytes = 0;
-  for (const auto& worker : s.workers) leases_bytes += worker->worker().bytes_reserved();
+  for (const auto& worker : s.workers) leases_bytes += worker->worker().counters().bytes_reserved.get();
   out["memory"] = {{"resident", resident_bytes()}, {"history", history}, {"leases", leases_bytes}};
   Json counters = Json::object();
   add(counters, s.feed.counters());
@@ -160,6 +160,7 @@ std::string status_json(const StatusSources& s, Moment now) {
     add(counters, worker->worker().counters());
     add(counters, worker->worker().lease_counters());
     add(counters, worker->worker().resend_counters());
+    add(counters, worker->worker().tally_counters());
     add(counters, worker->outlet_counters());
     add(counters, worker->loop_counters());
     for (const auto* fan_out : worker->fan_outs()) add(counters, fan_out->counters());

@@ -6,6 +6,12 @@
 #include "relay/base/overloaded.hpp"
 
 namespace tiercast::node {
+namespace {
+constexpr std::size_t kSubscribedBytes = 3 + 4;
+constexpr std::size_t kInfoBytes = 3 + 34;
+constexpr std::size_t kEpochBytes = 3 + 8 + wire::kEpochValue;
+}  // namespace
+
 Worker::Worker(Setup setup, Time now)
     : setup_(std::move(setup)),
       leases_(setup_.max_leases, setup_.boot_tag, *setup_.secrets, *setup_.token_key),
@@ -22,8 +28,8 @@ const control::LeaseCounters& Worker::lease_counters() const {
   return const_cast<control::LeaseTable&>(leases_).counters();
 }
 const ResendCounters& Worker::resend_counters() const { return const_cast<Resender&>(resender_).counters(); }
-std::size_t Worker::bytes_reserved() const {
-  return leases_.bytes_reserved() + memberships_.capacity() * sizeof(Membership);
+void Worker::note_reserved() {  // a counter, for the feed reads it while this runs
+  counters_.bytes_reserved.set(leases_.bytes_reserved() + memberships_.capacity() * sizeof(Membership));
 }
 
 void Worker::on_command(const Command& command, Time now) {
@@ -35,12 +41,17 @@ void Worker::on_command(const Command& command, Time now) {
                    if (const auto pin = group.group->history.attestation(ready.number)) {
                      counters_.attestations.add();
                      send_below(group, pin.datagram(), pin.datagram(), now);
+                   } else {
+                     counters_.frames_gone.add();
                    }
                  },
                  [&](const OpaqueReady& ready) {
                    PerGroup& group = groups_[ready.group.value];
-                   if (const auto pin = group.group->history.opaque(ready.number))
+                   if (const auto pin = group.group->history.opaque(ready.number)) {
                      send_below(group, pin.datagram(), pin.datagram(), now);
+                   } else {
+                     counters_.frames_gone.add();
+                   }
                  },
                  [&](const SendIdle& idle) {
                    std::array<std::uint8_t, wire::kHeader> datagram;
@@ -52,6 +63,7 @@ void Worker::on_command(const Command& command, Time now) {
                    leases_.install(install.id, install.peer, install.local, install.role, install.delivery, now);
                    counters_.leases.set(leases_.active());
                    if (install.group != kNoGroup) subscribe(*leases_.find(install.id), install.group, now);
+                   note_reserved();
                  },
                  [&](const EpochKnown& known) {
                    PerGroup& group = groups_[known.group.value];
@@ -72,9 +84,9 @@ void Worker::on_command(const Command& command, Time now) {
                    std::array<std::uint8_t, 16> buffer;
                    Writer records{buffer};
                    wire::write_record(records, wire::GoAway{wire::LeaveReason::stop, 0, {}});
-                   // every lease has a membership or is about to expire; a lease in several groups hears it several times
-                   for (const Membership& member : memberships_)
-                     if (member.slot != kNone) send_records(slot_of_member(member), records.written());
+                   for (auto slot = leases_.next_active(control::LeaseSlot{0}); slot != control::kNoSlot;
+                        slot = leases_.next_active(control::LeaseSlot{slot.value + 1}))
+                     send_records(slot, records.written());
                    report(Stopped{});
                  },
              },
@@ -88,6 +100,8 @@ void Worker::send_frame(PerGroup& group, Sequence sequence, Time now) {
     return;
   }
   counters_.frames.add();
+  group.last_frame = now;
+  group.late.sent(sequence, now);
   send_below(group, pin.datagram(), pin.with_signature(), now);
 }
 
@@ -123,47 +137,25 @@ void Worker::on_records(const control::ControlResult& result, Time now) {
   control::Lease& lease = leases_.at(result.slot);
   wire::EpochsHeld held;
   bool leaves = false;
+  // What one CONTROL asks for is answered by one: a small datagram must not cause many large ones.
+  std::array<std::uint8_t, wire::kMaxDatagram - wire::kMinControl> answer_buffer;
+  Writer answers{answer_buffer};
   wire::RecordReader reader{result.records};
   while (auto record = reader.next()) {
     std::visit(Overloaded{
                    [&](const wire::EpochsHeld& r) { held = r; },
-                   [&](const wire::Subscribe& r) {
-                     PerGroup* group = group_by_id(r.group);
-                     wire::Subscribed answer{r.group, 0};
-                     if (group == nullptr) {
-                       counters_.subscribe_denied.add();
-                       answer.denied = static_cast<std::uint8_t>(wire::DenyReason::unknown_group);
-                     } else {
-                       counters_.subscribes.add();
-                       subscribe(lease, group->group->index, now);
-                     }
-                     std::array<std::uint8_t, 512> buffer;
-                     Writer records{buffer};
-                     wire::write_record(records, answer);
-                     if (group != nullptr) {
-                       wire::write_record(records, info_of(*group));
-                       for (const auto& epoch : group->epochs.all()) wire::write_record(records, epoch);
-                     }
-                     send_records(result.slot, records.written());
-                   },
+                   [&](const wire::Subscribe& r) { on_subscribe(lease, r, answers, now); },
                    [&](const wire::Unsubscribe& r) {
                      if (PerGroup* group = group_by_id(r.group)) unsubscribe(lease, group->group->index, now);
                    },
-                   [&](const wire::Nack& r) {
-                     PerGroup* group = group_by_id(r.group);
-                     const Membership* member = group ? find_membership(lease, group->group->index) : nullptr;
-                     if (member == nullptr || member->index == kNone) return;
-                     bool resume = false;
-                     if (member->relay) resume = !std::exchange(group->relays[member->index].resumed, true);
-                     resender_.on_nack(lease.id, resume, group->group->index, group->group->frame,
-                                       group->group->history, r, now);
-                   },
+                   [&](const wire::Nack& r) { on_nack(lease, r, now); },
                    [&](const wire::Tally& r) { on_tally(lease, r, now); },
                    [&](const wire::Leave&) { leaves = true; },
                    [](const auto&) {},
                },
                *record);
   }
+  if (answers.size() > 0) send_records(result.slot, answers.written());
   if (leaves) {
     leases_.counters().left.add();
     end_lease(result.slot, now);
@@ -176,22 +168,52 @@ void Worker::on_records(const control::ControlResult& result, Time now) {
   resend_due(now);
 }
 
+void Worker::on_subscribe(control::Lease& lease, const wire::Subscribe& request, Writer& answers, Time now) {
+  PerGroup* group = group_by_id(request.group);
+  if (answers.left() < kSubscribedBytes + (group ? kInfoBytes + group->epochs.all().size() * kEpochBytes : 0))
+    return counters_.drop_subscribe.add();  // asked for again
+  wire::Subscribed answer{request.group, 0};
+  if (group == nullptr) {
+    counters_.subscribe_denied.add();
+    answer.denied = static_cast<std::uint8_t>(wire::DenyReason::unknown_group);
+    return wire::write_record(answers, answer);
+  }
+  counters_.subscribes.add();
+  subscribe(lease, group->group->index, now);
+  wire::write_record(answers, answer);
+  wire::write_record(answers, info_of(*group, now));
+  for (const auto& epoch : group->epochs.all()) wire::write_record(answers, epoch);
+}
+
+void Worker::on_nack(control::Lease& lease, const wire::Nack& nack, Time now) {
+  PerGroup* group = group_by_id(nack.group);
+  const Membership* member = group ? find_membership(lease, group->group->index) : nullptr;
+  if (member == nullptr || member->index == kNone) return counters_.drop_not_member.add();
+  bool resume = false;
+  if (member->relay) resume = !std::exchange(group->relays[member->index].resumed, true);
+  resender_.on_nack(lease.id, resume, group->group->index, group->group->frame, group->group->history, group->late,
+                    std::chrono::microseconds{lease.round_trip_us}, nack, now);
+}
+
 void Worker::acknowledge(control::Lease& lease, const wire::Keepalive& keepalive, const wire::EpochsHeld& held, Time now) {
   std::array<std::uint8_t, wire::kMaxDatagram - wire::kMinControl> buffer;
   Writer records{buffer};
   leases_.write_acknowledgement(records, control::slot_of(lease.id), keepalive, standing_.seeking, standing_.path, now);
-  for (std::uint32_t m = lease.first_membership; m != kNone; m = memberships_[m].next) {
-    constexpr std::size_t kInfoBytes = 3 + 34;
-    if (records.left() >= kInfoBytes) wire::write_record(records, info_of(groups_[memberships_[m].group.value]));
-  }
-  write_missing_epochs(records, lease, held);
+  write_missing_epochs(records, lease, held);  // before what comes every second anyway
+  for (std::uint32_t m = lease.first_membership; m != kNone; m = memberships_[m].next)
+    if (records.left() >= kInfoBytes) wire::write_record(records, info_of(groups_[memberships_[m].group.value], now));
   send_records(control::slot_of(lease.id), records.written());
 }
 
+// A list with no room for another group's epochs may be a part: then it tells of the groups that it names only.
 void Worker::write_missing_epochs(Writer& out, const control::Lease& lease, const wire::EpochsHeld& held) {
-  constexpr std::size_t kEpochBytes = 3 + 8 + wire::kEpochValue;
+  const bool part = held.epochs.size() + KnownEpochs::kMost > wire::kMaxHeldEpochs;
   for (std::uint32_t m = lease.first_membership; m != kNone; m = memberships_[m].next) {
-    for (const auto& epoch : groups_[memberships_[m].group.value].epochs.all()) {
+    const PerGroup& group = groups_[memberships_[m].group.value];
+    const bool named = std::any_of(held.epochs.begin(), held.epochs.end(),
+                                   [&](const wire::HeldEpoch& h) { return h.group == group.group->id; });
+    if (part && !named) continue;
+    for (const auto& epoch : group.epochs.all()) {
       const bool has = std::any_of(held.epochs.begin(), held.epochs.end(), [&](const wire::HeldEpoch& h) {
         return h.group == epoch.group && h.source == epoch.source && h.epoch == epoch.epoch;
       });
@@ -200,12 +222,15 @@ void Worker::write_missing_epochs(Writer& out, const control::Lease& lease, cons
   }
 }
 
-wire::GroupInfo Worker::info_of(const PerGroup& group) const {
+wire::GroupInfo Worker::info_of(const PerGroup& group, Time now) const {
   wire::GroupInfo info = group.info.value_or(wire::GroupInfo{});
   info.group = group.group->id;
   info.frame_ms = static_cast<std::uint8_t>(group.group->frame.count());
   info.newest = group.group->history.newest();
-  if (info.newest.value != 0) info.flags |= wire::kInfoAnchored;
+  // An old one is no anchor: nobody wanted the group meanwhile, and the stream is elsewhere. Nor is a parent's.
+  info.flags &= static_cast<std::uint8_t>(~wire::kInfoAnchored);
+  if (info.newest.value != 0 && group.last_frame && now - *group.last_frame < kAnchorLife)
+    info.flags |= wire::kInfoAnchored;
   return info;
 }
 
@@ -213,7 +238,7 @@ void Worker::send_info(PerGroup& group, Time now) {
   group.next_info = group.relays.empty() ? kNever : now + wire::kGroupInfoEvery;
   std::array<std::uint8_t, 64> buffer;
   Writer records{buffer};
-  wire::write_record(records, info_of(group));
+  wire::write_record(records, info_of(group, now));
   for (const RelayChild& child : group.relays)
     send_records(slot_of_member(memberships_[child.membership]), records.written());
 }
@@ -238,7 +263,10 @@ void Worker::resend_due(Time now) {
     const bool frame = due.kind == wire::NackKind::frame;
     const auto pin = frame ? group.group->history.frame(due.sequence)
                            : group.group->history.attestation_covering(due.sequence);
-    if (!pin) continue;
+    if (!pin) {
+      resender_.counters().drop_frame_gone.add();
+      continue;
+    }
     (frame ? resender_.counters().resent : resender_.counters().attestations).add();
     if (member->relay) {
       send_to_relay(group.relays[member->index], pin.with_signature());
@@ -255,6 +283,7 @@ void Worker::on_timer(Time now) {
     return_slot(control::slot_of(lease->id));
   }
   counters_.leases.set(leases_.active());
+  note_reserved();
   resend_due(now);
   for (PerGroup& group : groups_)
     if (now >= group.next_info) send_info(group, now);

@@ -19,8 +19,8 @@ namespace tiercast::node {
 
 struct WorkerCounters {
   Counter frames, datagrams, send_failed, relay_datagrams, attestations, idles, frames_gone;
-  Counter memberships, listeners, relays, leases;  // now
-  Counter subscribes, subscribe_denied, drop_role;
+  Counter memberships, leases, bytes_reserved;  // now
+  Counter subscribes, subscribe_denied, drop_subscribe, drop_not_member;
   template <class F>
   void each(F&& f) const {
     f("fanout_frame", frames);
@@ -32,7 +32,8 @@ struct WorkerCounters {
     f("fanout_drop_overwritten", frames_gone);
     f("worker_subscribe", subscribes);
     f("worker_subscribe_denied", subscribe_denied);
-    f("worker_drop_role", drop_role);
+    f("worker_drop_subscribe", drop_subscribe);    // more in one CONTROL than one CONTROL can answer
+    f("worker_drop_not_member", drop_not_member);  // about a group that the lease does not receive
   }
 };
 
@@ -63,7 +64,7 @@ class Worker {
   const WorkerCounters& counters() const { return counters_; }
   const control::LeaseCounters& lease_counters() const;
   const ResendCounters& resend_counters() const;
-  std::size_t bytes_reserved() const;
+  const control::TallyCounters& tally_counters() const { return tally_.counters(); }
 
  private:
   static constexpr std::uint32_t kNone = 0xffffffff;
@@ -80,6 +81,8 @@ class Worker {
     KnownEpochs epochs;
     std::optional<wire::GroupInfo> info;
     std::uint32_t members = 0;
+    std::optional<Time> last_frame{};
+    LateFrames late{};
     Time next_info = kNever;
     Time next_tally = kNever;
     std::uint32_t told_listeners = 0, told_relays = 0;
@@ -120,9 +123,12 @@ class Worker {
   void send_info(PerGroup& group, Time now);
   void send_records(control::LeaseSlot slot, Bytes records);
   void on_records(const control::ControlResult& result, Time now);
+  void on_subscribe(control::Lease& lease, const wire::Subscribe& request, Writer& answers, Time now);
+  void on_nack(control::Lease& lease, const wire::Nack& nack, Time now);
+  void note_reserved();
   void acknowledge(control::Lease& lease, const wire::Keepalive& keepalive, const wire::EpochsHeld& held, Time now);
   void write_missing_epochs(Writer& out, const control::Lease& lease, const wire::EpochsHeld& held);
-  wire::GroupInfo info_of(const PerGroup& group) const;
+  wire::GroupInfo info_of(const PerGroup& group, Time now) const;
   control::LeaseSlot slot_of_member(const Membership& member) const { return control::LeaseSlot{member.slot}; }
 
   Setup setup_;

@@ -149,7 +149,7 @@ void Worker::return_slot(control::LeaseSlot slot) {
 void Worker::on_tally(control::Lease& lease, const wire::Tally& tally, Time now) {
   PerGroup* group = group_by_id(tally.group);
   Membership* member = group ? find_membership(lease, group->group->index) : nullptr;
-  if (member == nullptr) return;
+  if (member == nullptr) return counters_.drop_not_member.add();
   if (member->relay) {
     tally_.reported(lease.id, tally);
   } else {

@@ -1,0 +1,103 @@
+#include "relay/forward/attestation_gaps.hpp"
+
+#include <doctest/doctest.h>
+
+#include <optional>
+#include <vector>
+
+using namespace tiercast;
+using namespace tiercast::forward;
+
+namespace {
+
+struct Fixture {
+  std::optional<Sequence> asked() {
+    wire::Nack nack;
+    if (!gaps.due(GroupId{7}, 20ms, nack, now)) return std::nullopt;
+    CHECK(nack.kind == wire::NackKind::attestation);
+    CHECK(nack.group == GroupId{7});
+    REQUIRE(nack.ranges.size() == 1);
+    CHECK(nack.ranges[0].count == 1);
+    return nack.ranges[0].first;
+  }
+  void frames(std::uint64_t first, std::uint64_t count) {
+    for (std::uint64_t s = first; s < first + count; ++s, now += 20ms) {
+      gaps.on_frame(Sequence{s}, false, now);
+      if (auto sequence = asked()) asks.push_back(*sequence);
+    }
+  }
+  Time now{1h};
+  AttestationGaps gaps{20ms};
+  std::vector<Sequence> asks;
+};
+
+}  // namespace
+
+TEST_CASE("a stream that is attested in time is never asked about") {
+  Fixture f;
+  for (std::uint64_t s = 1000; s < 2000; s += 25) {
+    f.frames(s, 25);
+    f.gaps.on_attestation(Sequence{s}, 25);
+  }
+  CHECK(f.asks.empty());
+  CHECK(f.gaps.next_deadline() == kNever);
+}
+
+TEST_CASE("an attestation that did not come is asked for after its time, again and again, and then given up") {
+  Fixture f;
+  f.frames(1000, 1);
+  f.now += 500ms;
+  CHECK(!f.asked());
+  f.now = f.gaps.next_deadline();
+  CHECK(f.now <= Time{1h} + 600ms);
+  int rounds = 0;
+  while (f.gaps.next_deadline() != kNever) {
+    const Time before = f.now = f.gaps.next_deadline();
+    if (auto sequence = f.asked()) {
+      CHECK(sequence == Sequence{1000});
+      ++rounds;
+      CHECK(f.gaps.next_deadline() >= before + 30ms);  // not before the answer can be here
+    }
+  }
+  CHECK(rounds == 6);
+  CHECK(f.gaps.counters().given_up.get() == 1);
+  CHECK(f.gaps.counters().asked.get() == 6);
+}
+
+TEST_CASE("one between two others is asked for at once, and the later ones count when it has come") {
+  Fixture f;
+  f.frames(1000, 25);
+  f.gaps.on_attestation(Sequence{1000}, 25);
+  f.frames(1025, 25);
+  f.frames(1050, 1);
+  CHECK(f.asks.empty());
+  f.gaps.on_attestation(Sequence{1050}, 25);  // out of order, or the other one is lost
+  CHECK(f.asked() == Sequence{1025});
+  f.gaps.on_attestation(Sequence{1025}, 25);
+  CHECK(f.gaps.next_deadline() == kNever);
+  f.frames(1051, 44);
+  CHECK(f.asks.empty());
+}
+
+TEST_CASE("a joiner in the midst of a run is content with that run's attestation") {
+  Fixture f;
+  f.frames(1010, 15);
+  f.gaps.on_attestation(Sequence{1000}, 25);
+  CHECK(f.gaps.next_deadline() == kNever);
+  f.gaps.on_attestation(Sequence{900}, 25);  // an old one
+  f.gaps.on_attestation(Sequence{1000}, 25);
+  CHECK(f.gaps.next_deadline() == kNever);
+}
+
+TEST_CASE("a jump leaves what was before it alone, also when it was lost and comes late") {
+  Fixture f;
+  f.frames(1000, 10);
+  f.gaps.on_frame(Sequence{9000}, true, f.now);
+  f.gaps.on_attestation(Sequence{9000}, 1);
+  f.frames(9001, 24);
+  f.gaps.on_attestation(Sequence{9001}, 24);
+  CHECK(f.asks.empty());
+  CHECK(f.gaps.next_deadline() == kNever);
+  f.gaps.on_frame(Sequence{9000}, true, f.now);  // resent
+  CHECK(f.gaps.next_deadline() == kNever);
+}

@@ -1,0 +1,142 @@
+#include "relay/node/resender.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <vector>
+
+using namespace tiercast;
+using namespace tiercast::node;
+
+namespace {
+
+struct Fixture {
+  Fixture() {
+    for (std::uint64_t s = 1000; s < 1500; ++s) {
+      const auto slot = history.claim_frame(Sequence{s});
+      std::fill_n(slot->begin(), 40, std::uint8_t{1});
+      history.publish_frame(Sequence{s}, 40);
+    }
+    resender.node_budget().set_relays(1000);  // it is not what is tested
+    now += 1s;
+  }
+  void attest(std::uint64_t first, std::uint8_t count) {
+    std::vector<std::uint8_t> datagram(wire::kHeader + 1 + count * wire::kAttestHash + wire::kSignature, 1);
+    wire::write_header(std::span{datagram}.first<wire::kHeader>(),
+                       {wire::Type::attest, 0, SourceId{1}, GroupId{7}, Epoch{1}, Sequence{first}});
+    datagram[wire::kHeader] = count;
+    REQUIRE(history.add_attestation(datagram));
+  }
+  void ask(const wire::Nack& nack, std::uint16_t group = 0, bool resume = false, std::uint64_t lease = 1) {
+    resender.on_nack(LeaseId{lease}, resume, GroupIndex{group}, 20ms, history, late, 50ms, nack, now);
+  }
+  static wire::Nack frames(std::uint64_t first, std::uint16_t count, wire::NackKind kind = wire::NackKind::frame) {
+    wire::Nack nack{GroupId{7}, kind, {}};
+    nack.ranges.push_back({Sequence{first}, count});
+    return nack;
+  }
+  std::vector<Resender::Due> due(Duration within = 0ms) {
+    std::vector<Resender::Due> all;
+    Resender::Due one;
+    while (resender.next(one, now + within)) all.push_back(one);
+    return all;
+  }
+
+  Time now{1h};
+  forward::History history{500};
+  LateFrames late;
+  Resender resender{now};
+};
+
+}  // namespace
+
+TEST_CASE("what is asked for and here is sent again, paced, three times at most") {
+  Fixture f;
+  f.ask(Fixture::frames(1200, 3));
+  CHECK(f.due().size() == 1);
+  CHECK(f.due(4ms).empty());
+  const auto rest = f.due(10ms);
+  REQUIRE(rest.size() == 2);
+  CHECK(rest[0].sequence == Sequence{1201});
+  CHECK(rest[1].sequence == Sequence{1202});
+  for (int i = 0; i < 3; ++i) {
+    f.now += 1s;
+    f.ask(Fixture::frames(1200, 3));
+  }
+  CHECK(f.due(1s).size() == 6);
+  CHECK(f.resender.counters().drop_lease_budget.get() == 3);
+  f.ask(Fixture::frames(1600, 5));
+  CHECK(f.due(1s).empty());
+}
+
+TEST_CASE("the same moment's frames of several groups are not one frame") {
+  Fixture f;
+  for (std::uint16_t g = 0; g < 8; ++g) f.ask(Fixture::frames(1300, 1), g);
+  CHECK(f.due(1s).size() == 8);
+  f.attest(1300, 25);
+  f.ask(Fixture::frames(1300, 1, wire::NackKind::attestation));
+  CHECK(f.due(2s).size() == 1);
+}
+
+TEST_CASE("a NACK of ranges that overlap is not walked longer than history") {
+  Fixture f;
+  wire::Nack nack{GroupId{7}, wire::NackKind::frame, {}};
+  for (int i = 0; i < 32; ++i) nack.ranges.push_back({Sequence{1}, 65535});
+  f.ask(nack);
+  CHECK(f.resender.counters().asked.get() == 500);
+  CHECK(f.resender.counters().drop_too_much.get() == 1);
+  CHECK(f.due(1h).size() == wire::kResendBurst);
+  nack.kind = wire::NackKind::attestation;  // of which there is none
+  f.ask(nack, 0, false, 2);
+  CHECK(f.resender.counters().asked.get() <= 500 + 8);
+}
+
+TEST_CASE("a resume is exempt from the lease's budget, not from the node's") {
+  Fixture f;
+  f.ask(Fixture::frames(1000, 500), 0, true);
+  CHECK(f.due().size() == 500);
+  Fixture poor;
+  poor.resender.node_budget().set_relays(0);
+  poor.ask(Fixture::frames(1000, 500), 0, true);
+  const auto sent = poor.due().size();
+  CHECK(sent >= wire::kResendBurst);
+  CHECK(sent < 500);
+  CHECK(poor.resender.counters().drop_node_budget.get() == 500 - sent);
+}
+
+TEST_CASE("a frame that came late and went to everybody is not sent again to who asked before it arrived") {
+  Fixture f;
+  for (std::uint64_t s = 1000; s < 1500; ++s)
+    if (s != 1400) f.late.sent(Sequence{s}, f.now);
+  f.now += 1s;
+  f.late.sent(Sequence{1400}, f.now);
+  f.now += 30ms;
+  f.ask(Fixture::frames(1399, 3));
+  CHECK(f.due(1s).size() == 2);
+  CHECK(f.resender.counters().on_its_way.get() == 1);
+  f.now += 21ms;  // a round trip later: it was lost on the way
+  f.ask(Fixture::frames(1400, 1));
+  CHECK(f.due(1s).size() == 1);
+}
+
+TEST_CASE("what the node refuses does not use up what the lease may ask for") {
+  Fixture f;
+  f.resender.node_budget().set_relays(0);
+  for (std::uint64_t lease = 2; lease < 4; ++lease) f.ask(Fixture::frames(1000, 64), 0, false, lease);
+  CHECK(f.resender.counters().drop_node_budget.get() > 0);
+  for (int i = 0; i < 10; ++i) f.ask(Fixture::frames(1300, 1));
+  CHECK(f.resender.counters().drop_lease_budget.get() == 0);
+  f.due(10s);
+  f.now += 1s;
+  f.resender.node_budget().set_relays(1000);
+  f.ask(Fixture::frames(1300, 1));
+  CHECK(f.due(1s).size() == 1);
+}
+
+TEST_CASE("a resume comes in the order of the stream") {
+  Fixture f;
+  f.ask(Fixture::frames(1100, 200), 0, true);
+  const auto due = f.due();
+  REQUIRE(due.size() == 200);
+  for (std::size_t i = 0; i < due.size(); ++i) CHECK(due[i].sequence == Sequence{1100 + i});
+}

@@ -1,0 +1,294 @@
+// The whole way of a frame, through the real agents: what DESIGN promises of a healthy tree.
+#include <doctest/doctest.h>
+
+#include "tests/node/virtual_tree.hpp"
+
+using namespace tiercast;
+using test::VirtualTree;
+
+namespace {
+
+/// Frames that a listener had when everything of the last seconds has arrived, less than `missing` a thousand lost.
+void check_heard(VirtualTree& tree, std::size_t l, std::size_t least) {
+  CHECK(tree.good(l) >= least);
+  CHECK(tree.lost_by(l) == 0);
+}
+
+}  // namespace
+
+TEST_CASE("every frame reaches every listener as it was sealed once, in order, in every frame length") {
+  for (const unsigned frame_ms : {10U, 20U, 40U, 60U}) {
+    CAPTURE(frame_ms);
+    VirtualTree tree{frame_ms, {{GroupId{7}, static_cast<std::uint8_t>(frame_ms)}}};
+    const auto origin = tree.add({.origin = true});
+    const auto relay = tree.add({.parents = {origin}, .workers = 2});
+    const auto edge = tree.add({.parents = {relay}, .workers = 3});
+    tree.run(1s);
+    std::vector<std::size_t> listeners;
+    for (int i = 0; i < 4; ++i) listeners.push_back(tree.listen({.parents = {edge}, .strict = i == 0}));
+    listeners.push_back(tree.listen({.parents = {relay}}));
+    listeners.push_back(tree.listen({.parents = {origin}}));
+    tree.run(10s);
+    const auto frames = static_cast<std::size_t>(10'000 / frame_ms);
+    for (const auto l : listeners) {
+      CAPTURE(l);
+      // Less what the join took, and what the playout still waits for in strict mode.
+      check_heard(tree, l, frames - 1500 / frame_ms);
+      CHECK(tree.listener_counter(l, "parent_silence") == 0);
+      CHECK(tree.listener_counter(l, "playout_frames_received") < frames + 5);
+      // Keepalives every 5 s, each acknowledged.
+      CHECK(tree.listener_counter(l, "uplink_keepalive_sent") <= 4);
+    }
+    CHECK(tree.conflicts == 0);
+    CHECK(tree.counter(origin, "seal_frame") >= frames);
+    CHECK(tree.counter(origin, "seal_frame") <= frames + 1100 / frame_ms + 2);  // once, whoever listens
+    CHECK(tree.counter(relay, "intake_frame") == tree.counter(edge, "intake_frame"));
+    CHECK(tree.counter(relay, "intake_drop_signature") + tree.counter(relay, "intake_drop_link_mac") == 0);
+  }
+}
+
+TEST_CASE("with 5 % of all datagrams lost on every link, less than one frame in a thousand is not repaired in time") {
+  std::size_t frames = 0;
+  std::size_t lost = 0;
+  for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+    VirtualTree tree{seed};
+    const auto origin = tree.add({.origin = true});
+    const auto relay = tree.add({.parents = {origin}, .pinned = true});
+    const auto edge = tree.add({.parents = {relay}, .pinned = true});
+    tree.run(1s);
+    tree.lost = 0.05;
+    std::vector<std::size_t> listeners;
+    for (int i = 0; i < 4; ++i) listeners.push_back(tree.listen({.parents = {edge}, .strict = i == 3}));
+    tree.run(30s);
+    for (const auto l : listeners) {
+      frames += tree.good(l);
+      lost += tree.lost_by(l);
+      CHECK(tree.listener_counter(l, "playout_repaired") > 20);
+      CHECK(tree.listener_counter(l, "parent_join") + tree.listener_counter(l, "parent_rejoin") <= 3);
+    }
+    CHECK(tree.counter(edge, "resend_frame") > 50);
+    CHECK(tree.conflicts == 0);
+  }
+  CAPTURE(frames);
+  CAPTURE(lost);
+  CHECK(frames > 3 * 4 * 1250);
+  CHECK(lost * 1000 < frames);
+}
+
+TEST_CASE("a parent that vanishes costs nobody a frame while another one lives") {
+  for (const bool told : {false, true}) {
+    VirtualTree tree{5};
+    tree.refuses = told;
+    const auto origin = tree.add({.origin = true});
+    const auto one = tree.add({.parents = {origin}, .pinned = true});
+    const auto long_way = tree.add({.parents = {one}, .pinned = true});
+    const auto two = tree.add({.parents = {origin}, .pinned = true});
+    const auto edge = tree.add({.parents = {long_way, two}, .pinned = true});  // paths of different length
+    const auto edge_two = tree.add({.parents = {two, one}, .pinned = true});
+    tree.run(1s);
+    const auto a = tree.listen({.parents = {edge, edge_two}});
+    const auto b = tree.listen({.parents = {edge}});
+    const auto c = tree.listen({.parents = {edge_two, edge}, .strict = true});
+    tree.run(3s);
+    tree.kill(two);
+    tree.run(5s);
+    tree.restart(two);
+    tree.run(5s);
+    tree.kill(long_way);
+    tree.run(5s);
+    tree.kill(edge_two);
+    tree.run(5s);
+    for (const auto l : {a, b, c}) {
+      CAPTURE(l);
+      CHECK(tree.lost_by(l) == 0);
+      CHECK(tree.good(l) > 22 * 50);
+    }
+    CHECK(tree.conflicts == 0);
+  }
+}
+
+TEST_CASE("a relay that was restarted is found again, and its listeners go on") {
+  for (const bool told : {false, true}) {
+    VirtualTree tree{6};
+    tree.refuses = told;
+    const auto origin = tree.add({.origin = true});
+    const auto relay = tree.add({.parents = {origin}, .pinned = true});
+    const auto edge = tree.add({.parents = {relay}});
+    const auto at_relay = tree.listen({.parents = {relay}});
+    const auto at_edge = tree.listen({.parents = {edge}});
+    tree.run(5s);
+    tree.restart(relay);
+    tree.run(3s);
+    for (const auto l : {at_relay, at_edge}) {
+      CAPTURE(l);
+      const auto before = tree.heard(l).size();
+      tree.run(5s);
+      CHECK(tree.good(l, before) >= 249);
+      CHECK(tree.listener(l).live_parents(tree.now().mono) == 1);
+    }
+    CHECK(tree.feed(edge).parents()[0].counters().rejoins.get() == 1);
+    // Nobody hammered it meanwhile.
+    CHECK(tree.counter(relay, "join_hello") <= 8);
+    CHECK(tree.listener_counter(at_relay, "parent_rejoin") == 1);
+  }
+}
+
+TEST_CASE("an origin that was killed and started again goes on, after a pause of seconds, and its listeners with it") {
+  VirtualTree tree{7};
+  const auto origin = tree.add({.origin = true});
+  const auto relay = tree.add({.parents = {origin}, .pinned = true});
+  const auto l = tree.listen({.parents = {relay}});
+  const auto strict = tree.listen({.parents = {relay}, .strict = true});
+  tree.run(10s);
+  const auto epoch = tree.group(origin).origin->current_epoch()->epoch;
+  for (const Duration away : {Duration{100ms}, Duration{3s}, Duration{25s}}) {
+    CAPTURE(away.count());
+    tree.kill(origin);
+    tree.run(away);
+    const auto rejoins = tree.listener_counter(l, "parent_rejoin");
+    const auto asked = tree.counter(relay, "resend_asked");
+    tree.restart(origin);
+    tree.run(6s);  // an epoch that was announced within the last seconds is asked for
+    for (const auto who : {l, strict}) {
+      const auto before = tree.heard(who).size();
+      tree.run(3s);
+      CHECK(tree.good(who, before) >= 149);
+    }
+    // No stampede; and nobody asks for what never was: only for what the origin sent before the relay had found it.
+    CHECK(tree.listener_counter(l, "parent_rejoin") == rejoins);
+    if (away < 10s) CHECK(tree.counter(relay, "resend_asked") - asked < 100);
+  }
+  CHECK(tree.group(origin).origin->current_epoch()->epoch > epoch);
+}
+
+TEST_CASE("a relay subscribes with its first downstream, lingers, and unsubscribes after the last") {
+  VirtualTree tree{8};
+  const auto origin = tree.add({.origin = true});
+  const auto relay = tree.add({.parents = {origin}});
+  const auto edge = tree.add({.parents = {relay}});
+  tree.run(3s);
+  CHECK(tree.feed(edge).parents()[0].leased());
+  CHECK(tree.counter(relay, "intake_frame") == 0);
+  CHECK(tree.counter(origin, "fanout_relay_datagram") == 0);
+
+  auto l = tree.listen({.parents = {edge}});
+  tree.run(3s);
+  CHECK(tree.good(l) > 100);
+  CHECK(tree.lost_by(l) == 0);
+  tree.listener(l).leave();
+  tree.kill_listener(l);
+  tree.run(20s);
+  CHECK(tree.group(edge).subscribed);  // lingers
+  tree.run(11s);
+  CHECK(!tree.group(edge).subscribed);
+  tree.run(31s);
+  CHECK(!tree.group(relay).subscribed);
+  const auto frames = tree.counter(relay, "intake_frame");
+  tree.run(5s);
+  CHECK(tree.counter(relay, "intake_frame") == frames);
+
+  l = tree.listen({.parents = {edge}});
+  const auto asked = tree.counter(relay, "resend_asked");
+  tree.run(3s);
+  CHECK(tree.good(l) > 100);
+  CHECK(tree.lost_by(l) == 0);
+  CHECK(tree.counter(relay, "resend_asked") - asked < 20);  // what nobody wanted is not missing
+}
+
+TEST_CASE("a subscription or its end that got lost is told again") {
+  VirtualTree tree{9};
+  const auto origin = tree.add({.origin = true});
+  const auto relay = tree.add({.parents = {origin}});
+  tree.run(2s);
+  bool deaf = true;
+  tree.drops = [&](const Endpoint& from, const Endpoint& to, Bytes) {
+    return deaf && from == VirtualTree::uplink_of(relay, 0) && to == VirtualTree::address_of(origin);
+  };
+  const auto l = tree.listen({.parents = {relay}});
+  tree.run(300ms);
+  CHECK(tree.counter(origin, "fanout_relay_datagram") == 0);
+  deaf = false;
+  tree.run(2s);
+  CHECK(tree.good(l) > 50);
+  tree.listener(l).leave();
+  tree.kill_listener(l);
+  tree.run(29900ms);
+  deaf = true;
+  tree.run(500ms);
+  CHECK(!tree.group(relay).subscribed);
+  deaf = false;
+  tree.run(3s);
+  const auto sent = tree.counter(origin, "fanout_relay_datagram");
+  tree.run(3s);
+  CHECK(tree.counter(origin, "fanout_relay_datagram") == sent);
+  CHECK(tree.counter(relay, "feed_drop_not_wanted") > 0);
+}
+
+TEST_CASE("an epoch that changes is no event for anybody") {
+  VirtualTree tree{10};
+  const auto origin = tree.add({.origin = true});
+  const auto relay = tree.add({.parents = {origin}, .pinned = true});
+  const auto edge = tree.add({.parents = {relay}});
+  const auto l = tree.listen({.parents = {edge}});
+  const auto strict = tree.listen({.parents = {edge}, .strict = true});
+  tree.run(32s);
+  for (int i = 0; i < 3; ++i) {
+    const auto before = tree.group(origin).origin->current_epoch()->epoch;
+    tree.feed(origin).rotate(node::GroupIndex{0}, tree.now());
+    tree.run(32s);
+    CHECK(tree.group(origin).origin->current_epoch()->epoch > before);
+  }
+  for (const auto who : {l, strict}) {
+    CHECK(tree.lost_by(who) == 0);
+    CHECK(tree.good(who) > 125 * 50);
+    CHECK(tree.listener_counter(who, "playout_drop_unknown_epoch") == 0);
+  }
+}
+
+TEST_CASE("the tally counts everybody once, also where all have two parents, and when one of these dies") {
+  VirtualTree tree{11};
+  const auto origin = tree.add({.origin = true, .workers = 2});
+  const auto a = tree.add({.parents = {origin}, .pinned = true});
+  const auto b = tree.add({.parents = {origin}, .pinned = true, .workers = 2});
+  const auto c = tree.add({.parents = {a, b}});
+  const auto d = tree.add({.parents = {b, a}});
+  for (int i = 0; i < 9; ++i) tree.listen({.parents = i % 2 ? std::vector{c, d} : std::vector{d, c}});
+  for (int i = 0; i < 3; ++i) tree.listen({.parents = {c}});
+  tree.run(12s);
+  const auto total = [&] { return tree.feed(origin).tally(node::GroupIndex{0}); };
+  CHECK(total().listeners == 12);
+  CHECK(total().relays == 4);
+  tree.kill(a);
+  tree.run(20s);
+  CHECK(total().listeners == 12);
+  CHECK(total().relays == 3);
+  tree.restart(a);
+  tree.kill(d);
+  tree.run(20s);
+  CHECK(total().listeners == 12);
+  CHECK(total().relays == 3);
+  for (std::size_t l = 0; l < 12; ++l) {
+    CAPTURE(l);
+    CHECK(tree.lost_by(l) == 0);
+    if (l % 3 == 0) tree.kill_listener(l);
+  }
+  tree.run(20s);
+  CHECK(total().listeners == 8);
+}
+
+TEST_CASE("feed and workers allocate nothing per frame") {
+  VirtualTree tree{12};
+  const auto origin = tree.add({.origin = true});
+  const auto relay = tree.add({.parents = {origin}, .pinned = true, .workers = 2});
+  const auto edge = tree.add({.parents = {relay}});
+  std::vector<std::size_t> listeners;
+  for (int i = 0; i < 8; ++i) listeners.push_back(tree.listen({.parents = {edge}}));
+  tree.lost = 0.05;
+  tree.run(15s);  // every lease has asked for something, every ring has been round
+  const auto before = tree.allocations;
+  const auto frames = tree.counter(edge, "fanout_frame");
+  tree.run(10s);
+  const auto after = tree.allocations;
+  CHECK(tree.counter(edge, "fanout_frame") - frames > 400);
+  CHECK(after - before == 0);
+}

@@ -1,0 +1,314 @@
+// Leases, ends, goodbyes and enemies, through the real agents.
+#include <doctest/doctest.h>
+
+#include "crypto/frame.hpp"
+#include "tests/node/virtual_tree.hpp"
+
+using namespace tiercast;
+using test::VirtualTree;
+
+TEST_CASE("a listener that was killed is sent nothing after 15 s, and its place in the table goes") {
+  VirtualTree tree{21};
+  const auto origin = tree.add({.origin = true, .workers = 1});
+  const auto dead = tree.listen({.parents = {origin}});
+  const auto alive = tree.listen({.parents = {origin}});
+  tree.run(10s);
+  CHECK(tree.destinations(origin) == 2);
+  tree.kill_listener(dead);
+  std::uint64_t to_dead = 0;
+  const auto counting = [&](const Endpoint&, const Endpoint& to, Bytes) {
+    to_dead += to == tree.listener_address(dead, 0) ? 1 : 0;
+    return false;
+  };
+  tree.run(15s);
+  tree.drops = counting;
+  CHECK(tree.destinations(origin) == 1);
+  CHECK(tree.counter(origin, "lease_expired") == 1);
+  CHECK(tree.feed(origin).workers()[0].free.taken() == 1);
+  tree.run(5s);
+  CHECK(to_dead == 0);
+  CHECK(tree.lost_by(alive) == 0);
+}
+
+TEST_CASE("a listener whose address changed hears on after two round trips") {
+  VirtualTree tree{22};
+  const auto origin = tree.add({.origin = true});
+  const auto l = tree.listen({.parents = {origin}});
+  tree.run(7s);
+  tree.move_listener(l);
+  tree.run(1s);
+  CHECK(tree.counter(origin, "lease_moved") == 1);
+  CHECK(tree.destinations(origin) == 1);
+  const auto before = tree.heard(l).size();
+  tree.run(5s);
+  CHECK(tree.good(l, before) >= 249);
+  CHECK(tree.lost_by(l) == 0);
+  CHECK(tree.listener_counter(l, "parent_rejoin") == 0);
+}
+
+TEST_CASE("an end is attested, believed, and quiet afterwards") {
+  VirtualTree tree{23};
+  const auto origin = tree.add({.origin = true});
+  const auto relay = tree.add({.parents = {origin}, .pinned = true});
+  const auto l = tree.listen({.parents = {relay}});
+  const auto strict = tree.listen({.parents = {relay}, .strict = true});
+  tree.lost = 0.02;
+  tree.run(5s);
+  CHECK(!tree.listener(l).ended());
+  CHECK(tree.feed(origin).end_group(node::GroupIndex{0}, tree.now()));
+  tree.run(2s);
+  CHECK(tree.listener(l).ended());
+  CHECK(tree.listener(strict).ended());
+  CHECK(tree.group(relay).ended);
+  CHECK(tree.lost_by(l) + tree.lost_by(strict) <= 1);
+  tree.lost = 0;
+  const auto idles = tree.counter(relay, "fanout_idle");
+  const auto before = tree.datagrams;
+  tree.run(20s);
+  CHECK(tree.counter(relay, "fanout_idle") == idles);
+  CHECK(tree.counter(relay, "parent_silence") <= 1);
+  CHECK(tree.listener_counter(l, "parent_rejoin") == 0);
+  CHECK(tree.datagrams - before < 20 * 12);  // keepalives, infos, tallies
+
+  // The next broadcast of the group: the origin starts again, and everybody is still there.
+  tree.restart(origin);
+  tree.run(5s);
+  CHECK(!tree.listener(l).ended());
+  CHECK(!tree.group(relay).ended);
+  const auto heard = tree.heard(l).size();
+  tree.run(3s);
+  CHECK(tree.good(l, heard) >= 149);
+}
+
+TEST_CASE("a stop says goodbye once to every lease, and seeks come later than the goodbye") {
+  VirtualTree tree{24, {{GroupId{7}, 20}, {GroupId{8}, 20}}};
+  const auto origin = tree.add({.origin = true});
+  const auto relay = tree.add({.parents = {origin}, .pinned = true});
+  const auto without = tree.add({.parents = {relay}});               // a lease without a group
+  const auto both = tree.add({.parents = {relay}, .pinned = true});  // a lease with two
+  const auto l = tree.listen({.parents = {relay}});
+  tree.run(3s);
+  CHECK(tree.feed(without).parents()[0].leased());
+  const auto sent = tree.counter(relay, "lease_control_sent");
+  tree.feed(relay).stop(tree.now());
+  tree.run(20ms);
+  CHECK(tree.feed(relay).stopped());
+  CHECK(tree.counter(relay, "lease_control_sent") - sent <= 3 + 4);  // the goodbyes; infos may be due
+  CHECK(!tree.feed(without).parents()[0].leased());
+  CHECK(!tree.feed(both).parents()[0].leased());
+  CHECK(!tree.listener(l).parents()[0].leased());
+  CHECK(tree.counter(origin, "lease_left") == 1);  // upwards too
+  // Its successor is there when they come.
+  tree.restart(relay);
+  tree.run(3s);
+  for (const auto n : {without, both}) CHECK(tree.feed(n).parents()[0].leased());
+  const auto before = tree.heard(l).size();
+  tree.run(3s);
+  CHECK(tree.good(l, before) >= 149);
+}
+
+TEST_CASE("before the talk, and when the origin is dead, nobody floods anybody") {
+  VirtualTree tree{25};
+  const auto origin = tree.add({.origin = true});
+  const auto relay = tree.add({.parents = {origin}, .pinned = true});
+  const auto edge = tree.add({.parents = {relay}});
+  tree.kill(origin);
+  tree.run(1s);
+  std::vector<std::size_t> listeners;
+  for (int i = 0; i < 5; ++i) listeners.push_back(tree.listen({.parents = {edge}}));
+  tree.run(20s);
+  for (const auto l : listeners) {
+    CHECK(tree.listener(l).joined());
+    CHECK(tree.listener_counter(l, "uplink_keepalive_sent") <= 8);
+    CHECK(tree.listener_counter(l, "parent_rejoin") == 0);
+  }
+  tree.restart(origin);
+  tree.run(10s);
+  for (const auto l : listeners) CHECK(tree.good(l) > 250);
+
+  tree.kill(origin);
+  std::uint64_t keepalives = 0;
+  for (const auto l : listeners) keepalives += tree.listener_counter(l, "uplink_keepalive_sent");
+  tree.run(20s);
+  std::uint64_t after = 0;
+  for (const auto l : listeners) {
+    after += tree.listener_counter(l, "uplink_keepalive_sent");
+    CHECK(tree.listener_counter(l, "parent_rejoin") == 0);
+  }
+  CHECK(after - keepalives <= 5 * (4 + 3));
+  CHECK(tree.feed(edge).standing().seeking);  // its parent says so, and so it says so too
+  CHECK(tree.feed(edge).parents()[0].counters().rejoins.get() == 0);
+}
+
+TEST_CASE("a relay cannot be fed by who holds the group's key, nor is a strict listener fooled") {
+  VirtualTree tree{26};
+  const auto origin = tree.add({.origin = true});
+  const auto relay = tree.add({.parents = {origin}, .pinned = true});
+  const auto edge = tree.add({.parents = {relay}, .pinned = true});
+  const auto strict = tree.listen({.parents = {edge}, .strict = true});
+  const auto plain = tree.listen({.parents = {edge}});
+  tree.run(5s);
+  const auto epoch = *tree.group(origin).origin->current_epoch();
+  const auto forge = [&](Sequence sequence, std::uint8_t flags) {
+    crypto::FrameSealer sealer{crypto::FrameKey::derive({}, epoch.value, GroupId{7}, SourceId{1}, epoch.epoch),
+                               GroupId{7}, SourceId{1}, epoch.epoch, Sequence{0}};
+    test::Datagram out(wire::kMaxSealed);
+    const std::array<std::uint8_t, 40> opus{72, 0xff, 0xff, 0xff, 0xff};
+    out.resize(*sealer.seal(sequence, flags, opus, out));
+    return out;
+  };
+  const Sequence newest = tree.group(origin).group.history.newest();
+
+  SUBCASE("at the relay, from its very parent") {
+    const auto frames = tree.counter(edge, "intake_frame");
+    for (const std::uint64_t ahead : {1U, 2U, 30U, 100'000U}) {
+      auto frame = forge(newest.plus(ahead), ahead > 1000 ? wire::kFlagDiscontinuity : 0);
+      frame.resize(frame.size() + wire::kSignature, 0x5a);
+      const auto mac = crypto::link_mac(tree.feed(relay).parents()[0].lease()->link_key(), frame);
+      frame.insert(frame.end(), mac.begin(), mac.end());
+      tree.send(VirtualTree::address_of(origin), VirtualTree::uplink_of(relay, 0), frame);
+    }
+    tree.run(15ms);
+    CHECK(tree.counter(relay, "intake_drop_signature") == 4);
+    CHECK(tree.group(relay).group.history.newest() <= newest.plus(1));
+    tree.run(1s);
+    CHECK(tree.counter(edge, "intake_frame") - frames <= 52);
+    CHECK(tree.counter(edge, "intake_drop_signature") == 0);
+    CHECK(tree.lost_by(plain) == 0);
+  }
+  SUBCASE("at the listener, in its edge's name") {
+    const auto good_before = tree.good(plain);
+    for (const std::uint64_t ahead : {1U, 2U, 30U, 140U, 5000U, 100'000U}) {
+      for (const auto l : {strict, plain})
+        tree.send(VirtualTree::address_of(edge), tree.listener_address(l, 0),
+                  forge(newest.plus(ahead), ahead > 1000 ? wire::kFlagEnd | wire::kFlagDiscontinuity : 0));
+    }
+    tree.run(5s);
+    CHECK(!tree.listener(strict).ended());
+    CHECK(!tree.listener(plain).ended());
+    CHECK(tree.lost_by(strict) == 0);
+    CHECK(tree.good(strict) > 400);  // good(): each as the encoder sent it
+    std::size_t forged = 0;
+    for (const auto& heard : tree.heard(plain))
+      if (heard.kind == receive::PlayedKind::frame && !heard.as_sent) ++forged;
+    CHECK(forged <= 4);
+    CHECK(tree.heard(plain).size() > good_before + 240);
+  }
+  SUBCASE("and what he sends far ahead does not end a listener's repairs") {
+    tree.send(VirtualTree::address_of(edge), tree.listener_address(plain, 0), forge(newest.plus(140), 0));
+    tree.run(50ms);
+    const auto before = tree.lost_by(plain);
+    int lost_now = 0;
+    tree.drops = [&](const Endpoint&, const Endpoint& to, Bytes d) {
+      return to == tree.listener_address(plain, 0) && d[0] == 0x20 && ++lost_now % 20 == 0;
+    };
+    tree.run(2s);
+    tree.drops = nullptr;
+    tree.run(1s);
+    CHECK(lost_now > 90);
+    CHECK(tree.lost_by(plain) == before);
+  }
+}
+
+TEST_CASE("an attestation that is forged is no sign of a parent's life") {
+  VirtualTree tree{27};
+  const auto origin = tree.add({.origin = true});
+  const auto l = tree.listen({.parents = {origin}});
+  tree.run(3s);
+  tree.drops = [&](const Endpoint& from, const Endpoint&, Bytes d) {
+    return from == VirtualTree::address_of(origin) && (d[0] == 0x22 || d[0] == 0x23);
+  };
+  const auto newest = tree.group(origin).group.history.newest();
+  for (int i = 0; i < 40; ++i) {
+    test::Datagram fake(wire::kHeader + 1 + 10 * wire::kAttestHash + wire::kSignature, 0x77);
+    wire::write_header(
+        std::span{fake}.first<wire::kHeader>(),
+        {wire::Type::attest, 0, SourceId{1}, GroupId{7}, Epoch{1}, newest.plus(static_cast<std::uint64_t>(i * 5))});
+    fake[wire::kHeader] = 10;
+    const auto keep = std::exchange(tree.drops, nullptr);
+    tree.send(VirtualTree::address_of(origin), tree.listener_address(l, 0), fake);
+    tree.drops = keep;
+    tree.run(100ms);
+  }
+  CHECK(tree.listener_counter(l, "playout_attest_drop_forged") > 30);
+  CHECK(tree.listener_counter(l, "parent_unattested") >= 1);
+}
+
+TEST_CASE("two relays that are each other's parents do not count themselves, and say that they seek when all is lost") {
+  VirtualTree tree{28};
+  const auto origin = tree.add({.origin = true});
+  tree.add({.parents = {0, 2}, .pinned = true});
+  tree.add({.parents = {0, 1}, .pinned = true});
+  const auto l = tree.listen({.parents = {1}});
+  tree.run(10s);
+  CHECK(tree.feed(origin).tally(node::GroupIndex{0}).relays == 2);
+  CHECK(tree.feed(origin).tally(node::GroupIndex{0}).listeners == 1);
+  CHECK(tree.lost_by(l) == 0);
+  tree.kill(origin);
+  tree.run(60s);
+  CHECK(tree.feed(1).standing().seeking);
+  CHECK(tree.feed(2).standing().seeking);
+  CHECK(tree.feed(1).tally(node::GroupIndex{0}).relays <= 1);
+  CHECK(tree.feed(2).tally(node::GroupIndex{0}).relays <= 1);
+}
+
+TEST_CASE("a relay below itself is refused") {
+  VirtualTree tree{29};
+  tree.add({.origin = true});
+  tree.add({.parents = {0}, .pinned = true});
+  tree.add({.parents = {1}, .pinned = true});
+  tree.run(8s);
+  // Node 1 comes back with its own child as its parent.
+  tree.kill(1);
+  tree.add({.parents = {2}, .pinned = true});
+  tree.run(100ms);
+  CHECK(tree.feed(1).parents()[0].denial());
+  CHECK(tree.feed(1).parents()[0].denial()->reason == wire::DenyReason::loop);
+}
+
+TEST_CASE("more epochs than a keepalive can name all get down, through loss") {
+  std::vector<test::GroupSpec> groups;
+  for (std::uint32_t g = 1; g <= 40; ++g) groups.push_back({GroupId{g}, 60});
+  VirtualTree tree{30, groups};
+  const auto origin = tree.add({.origin = true});
+  bool deaf = true;  // to everything but what acknowledgements bring
+  tree.talk(false);
+  const auto relay = tree.add({.parents = {origin}, .pinned = true});
+  tree.drops = [&](const Endpoint& from, const Endpoint&, Bytes d) {
+    // Answers to subscriptions and announcements: lost, half of what else there is too.
+    return deaf && from == VirtualTree::address_of(origin) && d[0] == 0x10 && d.size() < 400;
+  };
+  tree.run(2s);
+  deaf = false;
+  tree.lost = 0.1;
+  tree.run(60s);
+  std::size_t known = 0;
+  for (std::size_t g = 0; g < groups.size(); ++g) known += tree.group(relay, g).epochs.all().size();
+  CHECK(known == 40 * 3);
+  tree.lost = 0;
+  for (std::size_t g = 0; g < groups.size(); ++g)
+    tree.feed(origin).rotate(node::GroupIndex{static_cast<std::uint16_t>(g)}, tree.now());
+  tree.lost = 0.3;
+  tree.run(60s);
+  known = 0;
+  for (std::size_t g = 0; g < groups.size(); ++g) known += tree.group(relay, g).epochs.all().size();
+  CHECK(known == 40 * 4);
+}
+
+TEST_CASE("a datagram with many subscriptions is answered by one") {
+  VirtualTree tree{31, {{GroupId{7}, 20}, {GroupId{8}, 20}}};
+  const auto origin = tree.add({.origin = true});
+  const auto l = tree.listen({.parents = {origin}});
+  tree.run(2s);
+  const auto& parent = tree.listener(l).parents()[0];
+  std::array<std::uint8_t, 1100> buffer;
+  Writer records{buffer};
+  while (records.left() >= 6) wire::write_record(records, wire::Subscribe{GroupId{99}, {}});
+  std::array<std::uint8_t, wire::kMaxDatagram> datagram;
+  const Bytes sealed = const_cast<control::Parent&>(parent).seal(records.written(), datagram);
+  const auto sent = tree.counter(origin, "lease_control_sent");
+  tree.send(tree.listener_address(l, 0), VirtualTree::address_of(origin), sealed);
+  tree.run(8ms);
+  CHECK(tree.counter(origin, "lease_control_sent") - sent == 1);
+  CHECK(tree.counter(origin, "worker_drop_subscribe") > 0);
+}

@@ -1,0 +1,94 @@
+// What a VirtualTree is made of: the agents with their rings, and the outlets through which they reach its network.
+#pragma once
+
+#include "tests/node/virtual_tree.hpp"
+#include "tests/support/counting_allocator.hpp"
+
+namespace tiercast::test {
+
+struct VirtualTree::Outlet final : node::Outlet {
+  Outlet(VirtualTree& t, const Endpoint& e) : tree(t), own(e) {}
+  void send(Bytes first, Bytes second, const Endpoint& to, const LocalAddress&) override {
+    const AllocationCount allocated;
+    Datagram whole(first.begin(), first.end());
+    whole.insert(whole.end(), second.begin(), second.end());
+    tree.send(own, to, whole);
+    tree.outside_ += allocated.count();
+  }
+  VirtualTree& tree;
+  Endpoint own;
+};
+
+struct VirtualTree::FanOut final : forward::FanOut {
+  FanOut(VirtualTree& t, const Endpoint& e) : tree(t), own(e) { table.reserve(1024); }
+  std::size_t size() const override { return table.size(); }
+  void set(std::size_t index, const Endpoint& to, const LocalAddress&) override {
+    REQUIRE(index <= table.size());
+    if (index == table.size()) table.emplace_back();
+    table[index] = to;
+  }
+  void remove(std::size_t index) override {
+    REQUIRE(index < table.size());
+    table[index] = table.back();
+    table.pop_back();
+  }
+  forward::FanOutResult send(Bytes datagram) override {
+    const AllocationCount allocated;
+    for (const Endpoint& to : table) tree.send(own, to, datagram);
+    tree.outside_ += allocated.count();
+    return {static_cast<std::uint32_t>(table.size()), 0};
+  }
+  VirtualTree& tree;
+  Endpoint own;
+  std::vector<Endpoint> table;
+};
+
+struct VirtualTree::Uplinks final : node::UplinkOutlet {
+  Uplinks(VirtualTree& t, std::function<Endpoint(std::size_t)> f, std::vector<std::size_t> p)
+      : tree(t), from(std::move(f)), parents(std::move(p)) {}
+  void send_up(std::size_t parent, Bytes datagram) override {
+    const AllocationCount allocated;
+    tree.send(from(parent), address_of(parents[parent]), datagram);
+    tree.outside_ += allocated.count();
+  }
+  VirtualTree& tree;
+  std::function<Endpoint(std::size_t)> from;
+  std::vector<std::size_t> parents;
+};
+
+struct VirtualTree::WorkerAgent {
+  explicit WorkerAgent(std::uint32_t max_leases) : secrets(max_leases) {}
+  SpscRing<node::Command> commands{4096};
+  SpscRing<node::Report> reports{4096};
+  control::LeaseSecrets secrets;
+  std::vector<FanOut*> fan_outs;
+  std::unique_ptr<node::Worker> worker;
+};
+
+struct VirtualTree::Agents {
+  crypto::MacKey token_key;
+  std::vector<std::unique_ptr<node::Group>> groups;
+  std::unique_ptr<Outlet> outlet;
+  std::unique_ptr<Uplinks> uplinks;
+  std::vector<std::unique_ptr<WorkerAgent>> workers;
+  std::unique_ptr<node::Feed> feed;
+};
+
+struct VirtualTree::Node {
+  std::size_t index = 0;
+  NodeSpec spec;
+  crypto::PrivateKey key;
+  std::vector<node::Origin::SaveJob> stored;  // by group: what an origin has on its disk
+  std::unique_ptr<Agents> agents;
+};
+
+struct VirtualTree::ListenerNode {
+  std::size_t index = 0;
+  std::uint16_t first_port = 10'000;
+  ListenerSpec spec;
+  std::unique_ptr<Uplinks> uplinks;
+  std::unique_ptr<node::Listener> agent;
+  std::vector<Heard> heard;
+};
+
+}  // namespace tiercast::test
