@@ -15,6 +15,9 @@ constexpr std::size_t kCommands = 8192;
 constexpr std::size_t kReports = 8192;
 // CONTROL datagrams a turn: repeated until a frame waits, so that a flood of them delays a frame by no more than these.
 constexpr unsigned kControlPerTurn = 64;
+// Frames that come faster than they can be sent must leave every turn something for timers and CONTROL: without these no
+// lease would end, and nobody be any the faster for those who have gone.
+constexpr Duration kObeyFor = 50ms;
 // A turn at least so often, so that the watchdog sees a live worker.
 constexpr Duration kHeartbeat = 1s;
 
@@ -78,18 +81,25 @@ void WorkerThread::run() {
   }
   while (!stop_.load(std::memory_order_acquire)) {
     now_ = net::read_clocks().mono;
-    obey();
+    obey_until_ = now_ + kObeyFor;
+    const bool all = obey();
     worker_->on_timer(now_);
     if (worker_->take_reported()) feed_bell_->signal();  // of this turn and the last one's datagrams
-    loop_.turn(std::min(worker_->next_deadline(), now_ + kHeartbeat), kControlPerTurn);
+    loop_.turn(all ? std::min(worker_->next_deadline(), now_ + kHeartbeat) : now_, kControlPerTurn);
   }
   loop_.cancel(socket_.fd());
   loop_.cancel(bell_->fd());
 }
 
-// Before the datagrams of the turn: a lease that was just admitted may be speaking in them.
-void WorkerThread::obey() {
-  while (auto command = commands_.pop()) worker_->on_command(*command, now_);
+// Before the datagrams of the turn: a lease that was just admitted may be speaking in them. False: more may wait.
+bool WorkerThread::obey() {
+  while (now_ < obey_until_) {
+    const auto command = commands_.pop();
+    if (!command) return true;
+    worker_->on_command(*command, now_);
+    now_ = net::read_clocks().mono;
+  }
+  return false;
 }
 
 void WorkerThread::on_datagram(MutableBytes datagram, const Endpoint& from, const LocalAddress& local) {

@@ -48,7 +48,7 @@ class WorkerThread final : private net::DatagramHandler {
   void on_datagram(MutableBytes datagram, const Endpoint& from, const LocalAddress& local) override;
   void on_error(int error) override;
   void run();
-  void obey();
+  bool obey();
 
   net::UdpSocket socket_;
   net::Loop loop_;
@@ -61,6 +61,7 @@ class WorkerThread final : private net::DatagramHandler {
   std::vector<net::SendmmsgFanOut*> fan_outs_;
   std::unique_ptr<Worker> worker_;
   Time now_;
+  Time obey_until_;
   std::atomic<bool> stop_{false};
   std::thread thread_;
 };
