@@ -260,15 +260,16 @@ void FeedThread::feed_watchdog(Moment now) {
     }
     if (now.mono > turns_at_[w] + kWorkerStalled) alive = false;
   }
-  const auto interval = notifier_.watchdog_interval();
-  if (!interval || now.mono < next_watchdog_) return;
-  next_watchdog_ = now.mono + std::min<Duration>(*interval / 3, 5s);
   if (alive) {
-    notifier_.watchdog();
-    notifier_.status(status_line());
-  } else {
+    stall_told_ = false;
+  } else if (!std::exchange(stall_told_, true)) {
     ops::log::error("worker_stalled", {{"hint", "the watchdog is no longer fed"}});
   }
+  const auto interval = notifier_.watchdog_interval();
+  if (!alive || !interval || now.mono < next_watchdog_) return;
+  next_watchdog_ = now.mono + std::min<Duration>(*interval / 3, 5s);
+  notifier_.watchdog();
+  notifier_.status(status_line());
 }
 
 std::string FeedThread::status_line() const {

@@ -78,6 +78,7 @@ class FeedThread {
   std::vector<Time> turns_at_;
   Time next_housekeeping_, next_watchdog_;
   std::optional<Time> stopping_since_;
+  bool stall_told_ = false;
 };
 
 }  // namespace tiercast::node
