@@ -6,15 +6,19 @@
 namespace tiercast::control {
 namespace {
 
-// An unanswered probe: two round trips and what a busy parent may need. Then joining starts in parallel.
-constexpr Duration kProbeFloor = 100ms;
+// An unanswered probe: two round trips and what a busy parent may need. Then joining starts in parallel. A relay has
+// others below it that wait; a listener's network may well hold its breath for half a second, and its probe is repeated
+// once meanwhile.
+constexpr Duration kRelayProbe = 100ms;
+constexpr Duration kListenerProbe = 600ms;
 // Without an expected stream only keepalives tell: four of them.
 constexpr Duration kQuietUnanswered = 2s;
 // A denied child asks again, but not in step with the others.
 constexpr Duration kDeniedRetry = 5s;
 constexpr Duration kBusyRetry = 1s;  // full, draining: that may pass soon
-// Who lost its parent together with a thousand others does not join together with them.
-constexpr Duration kRejoinSpread = 100ms;
+// Who lost its parent together with a thousand others does not join together with them. Relays are few.
+constexpr Duration kRelaySpread = 100ms;
+constexpr Duration kListenerSpread = 400ms;
 constexpr double kSpread = 0.5;
 
 }  // namespace
@@ -134,7 +138,7 @@ void Parent::on_unreachable(Time now) {
   if (!lease_) return;  // the initiator's resends go on
   counters_.unreachable.add();
   if (std::exchange(unreachable_, true)) return;  // every datagram gets such an answer: one is enough
-  seek(now + random_->jitter(kProbeFloor, kSpread));
+  seek(now + random_->jitter(probe(), kSpread));
 }
 
 void Parent::on_go_away(std::uint16_t retry_after_s, Time now) {
@@ -147,9 +151,11 @@ void Parent::expect_stream(bool expected, Time now) {
   expects_stream_ = expected;
 }
 
+Duration Parent::probe() const { return relay() ? kRelayProbe : kListenerProbe; }
+Duration Parent::spread() const { return relay() ? kRelaySpread : kListenerSpread; }
+
 Duration Parent::patience() const {
-  return silent_ || unreachable_ ? std::max<Duration>(2 * lease_->round_trip(), kProbeFloor)
-                                 : Duration{kQuietUnanswered};
+  return silent_ || unreachable_ ? std::max<Duration>(2 * lease_->round_trip(), probe()) : Duration{kQuietUnanswered};
 }
 
 void Parent::on_timer(Time now) {
@@ -161,8 +167,7 @@ void Parent::on_timer(Time now) {
       lease_->hasten(now);
     }
     if (const auto since = lease_->unanswered_since(); since && seek_at_ == kNever && now >= *since + patience())
-      seek(now +
-           Duration{static_cast<Duration::rep>(random_->below(static_cast<std::uint64_t>(kRejoinSpread.count())))});
+      seek(now + Duration{static_cast<Duration::rep>(random_->below(static_cast<std::uint64_t>(spread().count())))});
     if (lease_->handshake_old(now)) seek(now);
     if (lease_->expired(now)) {
       lease_.reset();

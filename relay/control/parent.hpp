@@ -1,5 +1,5 @@
-// One parent's life as its child sees it: join, lease, silence, rejoin. The old lease is kept while a new one is sought:
-// what still comes by it is welcome. Used by relays and listeners alike. Knows no socket and no group.
+// One parent's life as its child sees it: join, lease, silence, rejoin. The old lease is kept while a new one is
+// sought: what still comes by it is welcome. Used by relays and listeners alike. Knows no socket and no group.
 #pragma once
 
 #include <optional>
@@ -84,7 +84,10 @@ class Parent {
   void seek(Time at);
   bool under_way() const;
   Time silent_from() const;
+  bool relay() const { return config_.own_key != nullptr; }
   Duration patience() const;
+  Duration probe() const;
+  Duration spread() const;
   ParentConfig config_;
   Random* random_;
   std::optional<UplinkLease> lease_;

@@ -51,9 +51,9 @@ tl::expected<UdpSocket, Error> UdpSocket::open(int family, const SocketOptions& 
       return tl::unexpected(Error{"cannot make an IPv6 socket: IPv6 is off here; use an IPv4 address", 71});
     return tl::unexpected(refusal("cannot make a UDP socket", errno));
   }
-  bool ok = set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO);  // of an IPv6 socket: for its mapped IPv4 peers
+  bool ok = set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);  // of an IPv6 socket: for its mapped IPv4 peers
   if (family == AF_INET6) {
-    ok = ok && set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO) && set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+    ok = ok && set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE) && set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
     if (options.packet_info) ok = ok && set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
   } else if (options.packet_info) {
     ok = ok && set(fd, IPPROTO_IP, IP_PKTINFO, 1);

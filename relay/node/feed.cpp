@@ -10,7 +10,7 @@ constexpr Duration kResyncAfter = 100ms;  // a stalled worker is not talked to a
 
 // What children report is their word: absurd numbers must not become small ones.
 std::uint32_t saturated(std::uint32_t a, std::uint32_t b) { return a + b < a ? 0xffffffff : a + b; }
-}
+}  // namespace
 
 Feed::Feed(Setup setup, Moment now)
     : setup_(std::move(setup)),
@@ -109,11 +109,11 @@ void Feed::on_join(Bytes datagram, const Endpoint& from, const LocalAddress& loc
 
 std::optional<wire::DenyReason> Feed::refuse(const control::Joiner& joiner) const {
   const GroupId wanted = joiner.request.group;
-  const bool known = std::any_of(setup_.groups.begin(), setup_.groups.end(),
-                                 [&](const auto& group) { return group->id == wanted; });
+  const bool known =
+      std::any_of(setup_.groups.begin(), setup_.groups.end(), [&](const auto& group) { return group->id == wanted; });
   if (joiner.request.role == wire::Role::relay) {
-    if (!joiner.relay_key || std::find(setup_.relay_keys.begin(), setup_.relay_keys.end(), *joiner.relay_key) ==
-                                 setup_.relay_keys.end())
+    if (!joiner.relay_key ||
+        std::find(setup_.relay_keys.begin(), setup_.relay_keys.end(), *joiner.relay_key) == setup_.relay_keys.end())
       return wire::DenyReason::not_allowed;
     const NodeId child = crypto::node_id(*joiner.relay_key);
     if (std::find(standing_.path.begin(), standing_.path.end(), child) != standing_.path.end())
@@ -152,6 +152,7 @@ std::optional<LeaseId> Feed::admit(const control::Joiner& joiner, Writer& record
     info.flags &= static_cast<std::uint8_t>(~wire::kInfoAnchored);  // the parent's anchor is not this node's
     if (info.newest.value != 0 && group->last_frame && now - *group->last_frame < kAnchorLife)
       info.flags |= wire::kInfoAnchored;
+    if (group->ended) info.flags |= wire::kInfoEnded;
     wire::write_record(records, info);
     for (const auto& epoch : group->epochs.all()) wire::write_record(records, epoch);
   }
@@ -205,7 +206,7 @@ void Feed::run_origins(Moment now) {
 }
 
 void Feed::on_frame_stored(FeedGroup& group, Sequence sequence) {
-  command_all(FrameReady{group.group.index, sequence});
+  command_all(FrameReady{group.group.index, sequence, moment_.mono});
   group.last_frame = moment_.mono;
   // Also at an origin: where input stops, the first empty tick comes later than children wait.
   group.next_idle = moment_.mono + wire::kIdleIntervals * group.group.frame;
@@ -215,14 +216,14 @@ void Feed::on_frame_stored(FeedGroup& group, Sequence sequence) {
 }
 
 void Feed::on_attestation_stored(FeedGroup& group, std::uint64_t number) {
-  command_all(AttestReady{group.group.index, number});
+  command_all(AttestReady{group.group.index, number, moment_.mono});
   if (group.recorder) {
     if (const auto pin = group.group.history.attestation(number)) group.recorder->on_attest(pin.datagram(), moment_);
   }
 }
 
 void Feed::on_opaque_stored(FeedGroup& group, std::uint64_t number) {
-  command_all(OpaqueReady{group.group.index, number});
+  command_all(OpaqueReady{group.group.index, number, moment_.mono});
 }
 
 void Feed::learn_epoch(FeedGroup& group, const wire::EpochRecord& epoch) {
@@ -268,9 +269,9 @@ void Feed::on_timer(Moment now) {
     if (now.mono >= group->next_idle) {
       // What is left from before nobody wanted the group is not where the stream is.
       const Sequence newest = group->last_frame ? group->group.history.newest() : Sequence{0};
-      wire::Header header{wire::Type::idle, 0, group->intake.active().current().value_or(SourceId{0}),
-                          group->group.id, Epoch{0}, newest};
-      command_all(SendIdle{group->group.index, header});
+      wire::Header header{wire::Type::idle, 0,        group->intake.active().current().value_or(SourceId{0}),
+                          group->group.id,  Epoch{0}, newest};
+      command_all(SendIdle{group->group.index, header, now.mono});
       group->next_idle = now.mono + wire::kIdleIntervals * group->group.frame;
     }
     if (group->recorder) group->recorder->on_timer(now);
@@ -295,7 +296,8 @@ Time Feed::next_deadline() const {
   for (const auto& group : setup_.feed_groups) {
     if (group->origin) next = std::min(next, group->origin->next_deadline());
     if (group->recorder) next = std::min(next, group->recorder->next_deadline());
-    if (can_ask && group->subscribed) next = std::min({next, group->gaps.next_deadline(), group->attestation_gaps.next_deadline()});
+    if (can_ask && group->subscribed)
+      next = std::min({next, group->gaps.next_deadline(), group->attestation_gaps.next_deadline()});
     next = std::min(next, group->next_idle);
     if (group->unwanted_since) next = std::min(next, *group->unwanted_since + kLinger);
     if (!group->subscribed) continue;
@@ -323,7 +325,8 @@ void Feed::stop(Moment now) {
 bool Feed::stopped() const {
   const bool written = std::all_of(setup_.feed_groups.begin(), setup_.feed_groups.end(),
                                    [](const auto& group) { return !group->recorder || group->recorder->settled(); });
-  return stopping_ && written && std::all_of(setup_.workers.begin(), setup_.workers.end(), [](const auto& w) { return w.stopped; });
+  return stopping_ && written &&
+         std::all_of(setup_.workers.begin(), setup_.workers.end(), [](const auto& w) { return w.stopped; });
 }
 
 }  // namespace tiercast::node

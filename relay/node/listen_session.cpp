@@ -75,7 +75,7 @@ int ListenSession::run() {
       return ExitCode::cannot_create;
     }
   }
-  if (!given_up && !listener_->first_frame_at()) given_up = listener_->diagnose(names_);
+  if (!given_up && !listener_->first_frame_at() && !listener_->ended()) given_up = listener_->diagnose(names_);
   if (given_up) {
     std::fprintf(stderr, "tiercast: %s\n", given_up->text.c_str());
     return given_up->exit_code;

@@ -52,7 +52,8 @@ Listener::Stream::Stream(const Setup& setup, std::chrono::milliseconds of)
       attestation_gaps(of),
       statistics(of) {}
 
-Listener::Listener(Setup setup, Moment now) : setup_(std::move(setup)), told_counted_(setup_.parents.size(), true), next_count_(now.mono) {
+Listener::Listener(Setup setup, Moment now)
+    : setup_(std::move(setup)), told_counted_(setup_.parents.size(), true), next_count_(now.mono) {
   for (const auto& key : setup_.parents) {
     control::ParentConfig config;
     config.key = key;
@@ -85,9 +86,13 @@ void Listener::on_joined(std::size_t p, Time now) {
     if (!stream_) {
       stream_ = std::make_unique<Stream>(setup_, frame);
       if ((grant.group_info->flags & wire::kInfoAnchored) != 0) {
-        stream_->playout.start_from(grant.group_info->newest);
-        stream_->gaps.start_from(grant.group_info->newest, now);
-        stream_->attestation_gaps.on_frame(grant.group_info->newest, false, now);
+        // The next frame is on its way already. A past one would have to be asked for, by everybody who joins.
+        const Sequence first = grant.group_info->newest.next();
+        stream_->playout.start_from(first);
+        stream_->gaps.start_from(first, now);
+        // An end is believed when attested, and nothing else would bring that attestation any more.
+        if ((grant.group_info->flags & wire::kInfoEnded) != 0)
+          stream_->attestation_gaps.on_frame(grant.group_info->newest, false, now);
         stream_->noted = grant.group_info->newest;
       }
     }
@@ -104,6 +109,7 @@ void Listener::on_joined(std::size_t p, Time now) {
 void Listener::on_info(const wire::GroupInfo& info, Time now) {
   if (!stream_ || info.group != setup_.group) return;
   if (info.frame_ms != stream_->frame.count()) return counters_.drop_frame_length.add();
+  said_ended_ = (info.flags & wire::kInfoEnded) != 0;
   stream_->statistics.on_group_info(info);
   if ((info.flags & wire::kInfoAnchored) == 0) return;
   const auto position = stream_->playout.position();
@@ -300,14 +306,21 @@ Diagnosis Listener::diagnose(const std::vector<std::string>& names) const {
   if (joined()) {
     const auto& counters = stream_->playout.counters();
     if (counters.drop_unknown_source.get() > 0 || counters.attest_drop_unknown_source.get() > 0)
-      return {Stage::unknown_source, "joined, but the frames are of a source that no --source-key names", ExitCode::unavailable};
+      return {Stage::unknown_source, "joined, but the frames are of a source that no --source-key names",
+              ExitCode::unavailable};
     if (counters.attest_drop_forged.get() > 0 && setup_.strict)
-      return {Stage::unattested, "joined, but the source's signature is not of the key in --source-key: is it the source's public key?", ExitCode::unavailable};
+      return {Stage::unattested,
+              "joined, but the source's signature is not of the key in --source-key: is it the source's public key?",
+              ExitCode::unavailable};
     if (counters.drop_forged.get() > 0)
       return {Stage::no_key, "joined, but the frames do not open under the group's key", ExitCode::unavailable};
     if (counters.frames_received.get() > 0 && setup_.strict)
-      return {Stage::unattested, "joined, frames come, but no attestation of a source in --source-key", ExitCode::unavailable};
-    return {Stage::no_frames, "joined, but no frames come: is the group's origin running, and does the node reach it?", ExitCode::unavailable};
+      return {Stage::unattested, "joined, frames come, but no attestation of a source in --source-key",
+              ExitCode::unavailable};
+    if (said_ended_)
+      return {Stage::no_frames, "joined, but the node says that the broadcast has ended", ExitCode::unavailable};
+    return {Stage::no_frames, "joined, but no frames come: is the group's origin running, and does the node reach it?",
+            ExitCode::unavailable};
   }
   // Not joined anywhere: the parent that got furthest tells most.
   Diagnosis best{Stage::joining, "not joined yet", ExitCode::unavailable};
@@ -333,10 +346,12 @@ Diagnosis Listener::diagnose(const std::vector<std::string>& names) const {
           break;
         default:
           if (joining->joins_sent() > 0) {
-            here = {Stage::no_accept, name + " answers, but does not accept: is --key its public key?", ExitCode::unavailable};
+            here = {Stage::no_accept, name + " answers, but does not accept: is --key its public key?",
+                    ExitCode::unavailable};
           } else {
             here = {Stage::no_answer,
-                    "no answer at all from " + name + ": is the address right, does the node run, does a firewall drop UDP?",
+                    "no answer at all from " + name +
+                        ": is the address right, does the node run, does a firewall drop UDP?",
                     ExitCode::unavailable};
           }
       }

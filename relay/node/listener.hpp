@@ -103,6 +103,7 @@ class Listener {
   Time next_count_repeat_;
   std::unique_ptr<Stream> stream_;
   std::size_t next_asked_ = 0;
+  bool said_ended_ = false;  // by a parent, which proves nothing: for diagnose() only
   std::optional<Time> joined_at_, first_frame_at_;
   Time next_count_;
   ListenerCounters counters_;

@@ -14,25 +14,29 @@ inline constexpr GroupIndex kNoGroup{0xffff};
 
 // --- feed -> worker ---
 
-/// A frame stands in the group's history: send it.
+/// A frame stands in the group's history: send it. `at`, here and below: when it was told.
 struct FrameReady {
   GroupIndex group;
   Sequence sequence;
+  Time at;
 };
 /// An attestation stands in the group's history.
 struct AttestReady {
   GroupIndex group;
   std::uint64_t number = 0;
+  Time at;
 };
 /// A datagram of a type that this version does not know stands in the group's history: pass it on.
 struct OpaqueReady {
   GroupIndex group;
   std::uint64_t number = 0;
+  Time at;
 };
 /// The node lives, its input does not: say so below.
 struct SendIdle {
   GroupIndex group;
   wire::Header header;
+  Time at;
 };
 /// A joiner was admitted: its secrets are in the arena, its slot is the worker's from here on.
 struct Install {
@@ -59,8 +63,8 @@ struct Standing {
 /// Say goodbye to every lease.
 struct Stop {};
 
-using Command =
-    std::variant<std::monostate, FrameReady, AttestReady, OpaqueReady, SendIdle, Install, EpochKnown, GroupInfoKnown, Standing, Stop>;
+using Command = std::variant<std::monostate, FrameReady, AttestReady, OpaqueReady, SendIdle, Install, EpochKnown,
+                             GroupInfoKnown, Standing, Stop>;
 
 // --- worker -> feed ---
 

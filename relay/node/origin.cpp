@@ -48,26 +48,40 @@ void Origin::run(FeedGroup& group, FrameSink& sink, Moment now) {
   store_attestation(group, sink, now.mono);
   publish::Tick tick;
   while (ingest_.next(tick)) {
+    tick.flags |= std::exchange(untold_flags_, std::uint8_t{0});
     const auto slot = group.group.history.claim_frame(tick.sequence);
     if (!slot) {
       counters_.drop_pinned.add();
+      untold_flags_ = tick.flags;
       continue;
     }
     const auto length = publisher_.publish(tick, *slot, now.mono);
     if (!length) {
       counters_.drop_publish.add();
+      untold_flags_ = tick.flags;
       continue;
     }
     group.group.history.publish_frame(tick.sequence, *length);
     sink.on_frame_stored(group, tick.sequence);
-    statement_.stamped = tick.sequence;
-    statement_.stamped_unix_us = static_cast<std::uint64_t>(now.wall.time_since_epoch().count());
-    statement_.ssrc = tick.ssrc;
-    statement_.rtp_timestamp = tick.rtp_timestamp;
-    statement_.flags = wire::kInfoStamped;
-    if ((tick.flags & wire::kFlagEnd) != 0) statement_.flags |= wire::kInfoEnded;
+    state(tick, now);
     store_attestation(group, sink, now.mono);
   }
+}
+
+/// The statement of what the tick is, and when it was: children tell latency by it, a second origin its place.
+void Origin::state(const publish::Tick& tick, Moment now) {
+  if (tick.ssrc != 0 || tick.rtp_timestamp != 0) {
+    statement_.ssrc = tick.ssrc;
+    statement_.rtp_timestamp = tick.rtp_timestamp;
+  } else {  // an empty tick has the timestamp that a packet would have had
+    const auto ticks = static_cast<std::uint32_t>(tick.sequence.value - statement_.stamped.value);
+    if (statement_.ssrc != 0) statement_.rtp_timestamp += ticks * statement_.frame_ms * 48U;
+  }
+  if ((tick.flags & wire::kFlagDiscontinuity) != 0 && tick.ssrc == 0) statement_.ssrc = statement_.rtp_timestamp = 0;
+  statement_.stamped = tick.sequence;
+  statement_.stamped_unix_us = static_cast<std::uint64_t>(now.wall.time_since_epoch().count());
+  statement_.flags = wire::kInfoStamped;
+  if ((tick.flags & wire::kFlagEnd) != 0) statement_.flags |= wire::kInfoEnded;
 }
 
 Time Origin::next_deadline() const {
@@ -107,11 +121,10 @@ std::string Origin::rotate(Moment now) {
   const Time at = epochs_.request_rotation(now.mono);
   if (at <= now.mono) return {};
   const auto wait = std::chrono::ceil<std::chrono::seconds>(at - now.mono);
-  return "rotates in " + std::to_string(wait.count()) + " s: the next epoch must be known below for 30 s before its use";
+  return "rotates in " + std::to_string(wait.count()) +
+         " s: the next epoch must be known below for 30 s before its use";
 }
 
-bool Origin::epochs_changed() {
-  return std::exchange(changes_seen_, epochs_.changes()) != epochs_.changes();
-}
+bool Origin::epochs_changed() { return std::exchange(changes_seen_, epochs_.changes()) != epochs_.changes(); }
 
 }  // namespace tiercast::node

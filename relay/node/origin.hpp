@@ -77,11 +77,14 @@ class Origin {
  private:
   void use_current_epoch();
   void store_attestation(FeedGroup& group, FrameSink& sink, Time now);
+  void state(const publish::Tick& tick, Moment now);
+
   const SourceId source_;
   publish::Ingest ingest_;
   publish::EpochSchedule epochs_;
   publish::Publisher publisher_;
   wire::GroupInfo statement_;
+  std::uint8_t untold_flags_ = 0;  // of a tick that could not be published: the next one's
   std::uint32_t epoch_in_use_ = 0;
   publish::EpochState saved_epochs_;
   std::optional<SaveJob> saving_;

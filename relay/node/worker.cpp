@@ -18,7 +18,8 @@ Worker::Worker(Setup setup, Time now)
       resender_(now) {
   groups_.reserve(setup_.groups.size());
   for (std::size_t i = 0; i < setup_.groups.size(); ++i) {
-    groups_.push_back(PerGroup{setup_.groups[i].get(), forward::Destinations{std::move(setup_.fan_outs[i])}, {}, {}, {}});
+    groups_.push_back(
+        PerGroup{setup_.groups[i].get(), forward::Destinations{std::move(setup_.fan_outs[i])}, {}, {}, {}});
   }
 }
 
@@ -35,12 +36,12 @@ void Worker::note_reserved() {  // a counter, for the feed reads it while this r
 void Worker::on_command(const Command& command, Time now) {
   std::visit(Overloaded{
                  [](std::monostate) {},
-                 [&](const FrameReady& ready) { send_frame(groups_[ready.group.value], ready.sequence, now); },
+                 [&](const FrameReady& ready) { send_frame(groups_[ready.group.value], ready, now); },
                  [&](const AttestReady& ready) {
                    PerGroup& group = groups_[ready.group.value];
                    if (const auto pin = group.group->history.attestation(ready.number)) {
                      counters_.attestations.add();
-                     send_below(group, pin.datagram(), pin.datagram(), now);
+                     send_below(group, pin.datagram(), pin.datagram(), ready.at, now);
                    } else {
                      counters_.frames_gone.add();
                    }
@@ -48,7 +49,7 @@ void Worker::on_command(const Command& command, Time now) {
                  [&](const OpaqueReady& ready) {
                    PerGroup& group = groups_[ready.group.value];
                    if (const auto pin = group.group->history.opaque(ready.number)) {
-                     send_below(group, pin.datagram(), pin.datagram(), now);
+                     send_below(group, pin.datagram(), pin.datagram(), ready.at, now);
                    } else {
                      counters_.frames_gone.add();
                    }
@@ -57,7 +58,7 @@ void Worker::on_command(const Command& command, Time now) {
                    std::array<std::uint8_t, wire::kHeader> datagram;
                    wire::write_header(datagram, idle.header);
                    counters_.idles.add();
-                   send_below(groups_[idle.group.value], datagram, datagram, now);
+                   send_below(groups_[idle.group.value], datagram, datagram, idle.at, now);
                  },
                  [&](const Install& install) {
                    leases_.install(install.id, install.peer, install.local, install.role, install.delivery, now);
@@ -93,22 +94,24 @@ void Worker::on_command(const Command& command, Time now) {
              command);
 }
 
-void Worker::send_frame(PerGroup& group, Sequence sequence, Time now) {
-  const auto pin = group.group->history.frame(sequence);
+void Worker::send_frame(PerGroup& group, const FrameReady& ready, Time now) {
+  const auto pin = group.group->history.frame(ready.sequence);
   if (!pin) {
     counters_.frames_gone.add();
     return;
   }
   counters_.frames.add();
   group.last_frame = now;
-  group.late.sent(sequence, now);
-  send_below(group, pin.datagram(), pin.with_signature(), now);
+  group.late.sent(ready.sequence, now);
+  send_below(group, pin.datagram(), pin.with_signature(), ready.at, now);
 }
 
-void Worker::send_below(PerGroup& group, Bytes datagram, Bytes signed_form, Time now) {
+void Worker::send_below(PerGroup& group, Bytes datagram, Bytes signed_form, Time told, Time now) {
   // Relays first: what is late for them is late for everybody below them.
   for (const RelayChild& child : group.relays) send_to_relay(child, signed_form);
   if (group.listeners.size() > 0) {
+    // What waited longer than any listener does is of no use to them, and would make the next one late too.
+    if (now - told > wire::kStrictPlayout) return counters_.too_late.add();
     const forward::FanOutResult result = group.listeners.send(datagram);
     counters_.datagrams.add(result.sent);
     counters_.send_failed.add(result.failed);
@@ -195,7 +198,8 @@ void Worker::on_nack(control::Lease& lease, const wire::Nack& nack, Time now) {
                     std::chrono::microseconds{lease.round_trip_us}, nack, now);
 }
 
-void Worker::acknowledge(control::Lease& lease, const wire::Keepalive& keepalive, const wire::EpochsHeld& held, Time now) {
+void Worker::acknowledge(control::Lease& lease, const wire::Keepalive& keepalive, const wire::EpochsHeld& held,
+                         Time now) {
   std::array<std::uint8_t, wire::kMaxDatagram - wire::kMinControl> buffer;
   Writer records{buffer};
   leases_.write_acknowledgement(records, control::slot_of(lease.id), keepalive, standing_.seeking, standing_.path, now);
@@ -261,8 +265,8 @@ void Worker::resend_due(Time now) {
     }
     const PerGroup& group = groups_[due.group.value];
     const bool frame = due.kind == wire::NackKind::frame;
-    const auto pin = frame ? group.group->history.frame(due.sequence)
-                           : group.group->history.attestation_covering(due.sequence);
+    const auto pin =
+        frame ? group.group->history.frame(due.sequence) : group.group->history.attestation_covering(due.sequence);
     if (!pin) {
       resender_.counters().drop_frame_gone.add();
       continue;

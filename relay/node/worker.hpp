@@ -18,7 +18,7 @@
 namespace tiercast::node {
 
 struct WorkerCounters {
-  Counter frames, datagrams, send_failed, relay_datagrams, attestations, idles, frames_gone;
+  Counter frames, datagrams, send_failed, relay_datagrams, attestations, idles, frames_gone, too_late;
   Counter memberships, leases, bytes_reserved;  // now
   Counter subscribes, subscribe_denied, drop_subscribe, drop_not_member;
   template <class F>
@@ -30,6 +30,8 @@ struct WorkerCounters {
     f("fanout_attestation", attestations);
     f("fanout_idle", idles);
     f("fanout_drop_overwritten", frames_gone);
+    f("fanout_drop_late",
+      too_late);  // frames, attestations, IDLEs that a worker was too busy to send listeners in time
     f("worker_subscribe", subscribes);
     f("worker_subscribe_denied", subscribe_denied);
     f("worker_drop_subscribe", drop_subscribe);    // more in one CONTROL than one CONTROL can answer
@@ -116,8 +118,8 @@ class Worker {
   bool report(Report&& report);
 
   // worker.cpp
-  void send_frame(PerGroup& group, Sequence sequence, Time now);
-  void send_below(PerGroup& group, Bytes datagram, Bytes signed_form, Time now);
+  void send_frame(PerGroup& group, const FrameReady& ready, Time now);
+  void send_below(PerGroup& group, Bytes datagram, Bytes signed_form, Time told, Time now);
   void send_to_relay(const RelayChild& child, Bytes signed_form);
   void resend_due(Time now);
   void send_info(PerGroup& group, Time now);

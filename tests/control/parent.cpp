@@ -13,15 +13,17 @@ using test::Datagram;
 namespace {
 
 struct Upstream {
-  explicit Upstream(bool expects = true) : parent(config(), random, now) {
+  explicit Upstream(wire::Role role = wire::Role::relay)
+      : own_key(crypto::generate_private_key(random)), parent(config(role), random, now) {
     run(50ms);
     REQUIRE(joined == 1);
-    parent.expect_stream(expects, now);
+    parent.expect_stream(true, now);
   }
-  ParentConfig config() {
+  ParentConfig config(wire::Role role) const {
     ParentConfig c;
     c.key = node.public_key;
-    c.request = test::kListenerRequest;
+    c.request = role == wire::Role::relay ? test::kRelayRequest : test::kListenerRequest;
+    if (role == wire::Role::relay) c.own_key = &own_key;
     return c;
   }
 
@@ -100,6 +102,7 @@ struct Upstream {
   Time now{100s};
   test::SeededRandom random{4};
   test::TestNode node;
+  crypto::PrivateKey own_key;
   bool dead = false, mute = false, seeking = false;
   int hellos = 0, joins = 0, joined = 0, keepalives = 0, leaves = 0;
   std::uint64_t counter = 0;
@@ -151,6 +154,21 @@ TEST_CASE("a parent that is dead is joined anew within 400 ms, beside the old le
   CHECK(up.joined == 2);
   CHECK(up.leaves == 1);
   CHECK(up.parent.counters().rejoins.get() == 1);
+}
+
+TEST_CASE("a listener waits longer than a relay before it joins anew, and asks twice meanwhile") {
+  Upstream up{wire::Role::listener};
+  up.run(1s, Parent::Stream::attestation);
+  const int before = up.keepalives;
+  up.dead = true;
+  up.run(650ms);  // the silence of 60 ms, and nearly all of its patience
+  CHECK(up.keepalives == before + 2);
+  CHECK(up.hellos == 1);
+  up.run(420ms);
+  CHECK(up.hellos >= 2);
+  up.dead = false;
+  up.run(2s);
+  CHECK(up.joined == 2);
 }
 
 TEST_CASE("what speaks again by the old lease needs no new one") {

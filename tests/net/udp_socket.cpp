@@ -24,8 +24,8 @@ int option(int fd, int level, int name) {
 TEST_CASE("a socket never fragments, blocks, or leaks into a child process, in both families") {
   for (const char* address : {"127.0.0.1:0", "[::1]:0"}) {
     const UdpSocket socket = test::bound(address);
-    CHECK(option(socket.fd(), IPPROTO_IP, IP_MTU_DISCOVER) == IP_PMTUDISC_DO);
-    if (socket.family() == AF_INET6) CHECK(option(socket.fd(), IPPROTO_IPV6, IPV6_MTU_DISCOVER) == IPV6_PMTUDISC_DO);
+    CHECK(option(socket.fd(), IPPROTO_IP, IP_MTU_DISCOVER) == IP_PMTUDISC_PROBE);
+    if (socket.family() == AF_INET6) CHECK(option(socket.fd(), IPPROTO_IPV6, IPV6_MTU_DISCOVER) == IPV6_PMTUDISC_PROBE);
     CHECK((fcntl(socket.fd(), F_GETFL) & O_NONBLOCK) != 0);
     CHECK((fcntl(socket.fd(), F_GETFD) & FD_CLOEXEC) != 0);
     CHECK_FALSE(socket.is_wildcard());

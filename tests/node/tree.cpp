@@ -195,6 +195,53 @@ TEST_CASE("a relay subscribes with its first downstream, lingers, and unsubscrib
   CHECK(tree.counter(relay, "resend_asked") - asked < 20);  // what nobody wanted is not missing
 }
 
+TEST_CASE("who joins hears the next frame, and nobody has to ask for one") {
+  VirtualTree tree{13};
+  const auto origin = tree.add({.origin = true});
+  const auto edge = tree.add({.parents = {origin}, .pinned = true});
+  tree.run(3s);
+  const Time began = tree.now().mono;
+  std::vector<std::size_t> listeners;
+  for (int i = 0; i < 100; ++i) listeners.push_back(tree.listen({.parents = {edge}}));
+  tree.run(2s);
+  for (const auto l : listeners) {
+    CAPTURE(l);
+    REQUIRE(!tree.heard(l).empty());
+    // Two round trips of twice 5 ms, a frame of 20 ms, and its way.
+    CHECK(tree.heard(l).front().at - began <= 45ms);
+    check_heard(tree, l, 95);
+  }
+  CHECK(tree.counter(edge, "resend_asked") == 0);
+}
+
+TEST_CASE("what waited too long in a stalled worker goes to relays and not to listeners, who go on with the newest") {
+  VirtualTree tree{14};
+  const auto origin = tree.add({.origin = true});
+  const auto relay = tree.add({.parents = {origin}, .pinned = true});
+  const auto edge = tree.add({.parents = {relay}, .pinned = true});
+  const auto at_edge = tree.listen({.parents = {edge}});
+  const auto at_relay = tree.listen({.parents = {relay}});
+  tree.run(3s);
+  tree.stall(relay, true);
+  tree.drops = [](const Endpoint&, const Endpoint&, Bytes datagram) { return datagram[0] == 0x01; };  // no new leases
+  tree.run(3s);
+  const auto sent = tree.counter(relay, "fanout_datagram");
+  const auto passed = tree.counter(relay, "fanout_relay_datagram");
+  tree.stall(relay, false);
+  // All 150 to the edge, and of them those of the last 0.8 s to the listener; attestations alike.
+  CHECK(tree.counter(relay, "fanout_relay_datagram") - passed >= 150);
+  CHECK(tree.counter(relay, "fanout_drop_late") >= 110);
+  CHECK(tree.counter(relay, "fanout_datagram") - sent >= 40);
+  CHECK(tree.counter(relay, "fanout_datagram") - sent <= 44);
+  tree.run(3s);
+  for (const auto l : {at_edge, at_relay}) {
+    CAPTURE(l);
+    const auto before = tree.heard(l).size();
+    tree.run(2s);
+    CHECK(tree.good(l, before) >= 99);
+  }
+}
+
 TEST_CASE("a subscription or its end that got lost is told again") {
   VirtualTree tree{9};
   const auto origin = tree.add({.origin = true});

@@ -56,7 +56,10 @@ TEST_CASE("an end is attested, believed, and quiet afterwards") {
   tree.run(5s);
   CHECK(!tree.listener(l).ended());
   CHECK(tree.feed(origin).end_group(node::GroupIndex{0}, tree.now()));
-  tree.run(2s);
+  tree.run(500ms);
+  const auto late = tree.listen({.parents = {relay}});
+  tree.run(1500ms);
+  CHECK(tree.listener(late).ended());
   CHECK(tree.listener(l).ended());
   CHECK(tree.listener(strict).ended());
   CHECK(tree.group(relay).ended);

@@ -80,6 +80,11 @@ std::size_t VirtualTree::add(const NodeSpec& spec) {
 }
 
 void VirtualTree::kill(std::size_t node) { nodes_[node]->agents.reset(); }
+void VirtualTree::stall(std::size_t node, bool on) {
+  nodes_[node]->stalled = on;
+  if (!on) settle(*nodes_[node]);
+}
+
 void VirtualTree::kill_listener(std::size_t listener) { listeners_[listener]->agent.reset(); }
 void VirtualTree::move_listener(std::size_t listener) { listeners_[listener]->first_port += 1000; }
 
@@ -249,6 +254,7 @@ void VirtualTree::deliver_to_node(Node& node, const Packet& packet) {
   local.ip = packet.to.ip;
   if (packet.bytes[0] < 0x10) return counted([&] { agents.feed->on_join(packet.bytes, packet.from, local, now()); });
   if (packet.bytes[0] != 0x10 || packet.bytes.size() < 2 || packet.bytes[1] >= agents.workers.size()) return;
+  if (node.stalled) return;
   WorkerAgent& worker = *agents.workers[packet.bytes[1]];
   counted([&] {
     while (auto command = worker.commands.pop()) worker.worker->on_command(*command, now_);
@@ -284,6 +290,7 @@ void VirtualTree::settle(Node& node) {
     }
     counted([&] {
       for (auto& worker : agents.workers) {
+        if (node.stalled) continue;
         while (auto command = worker->commands.pop()) worker->worker->on_command(*command, now_);
         reported = worker->worker->take_reported() || reported;
       }

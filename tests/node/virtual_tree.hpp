@@ -50,6 +50,8 @@ class VirtualTree {
   /// Gone without a word. Its memory is kept until restart(), as a dead process's state directory is.
   void kill(std::size_t node);
   void restart(std::size_t node);
+  /// Its workers get no time on a processor, and hear nothing.
+  void stall(std::size_t node, bool on);
   void kill_listener(std::size_t listener);
   /// Its NAT gives it another port.
   void move_listener(std::size_t listener);

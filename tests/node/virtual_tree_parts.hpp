@@ -80,6 +80,7 @@ struct VirtualTree::Node {
   crypto::PrivateKey key;
   std::vector<node::Origin::SaveJob> stored;  // by group: what an origin has on its disk
   std::unique_ptr<Agents> agents;
+  bool stalled = false;
 };
 
 struct VirtualTree::ListenerNode {

@@ -62,6 +62,7 @@ class Ear final : private node::UplinkOutlet {
     on_timer(now);
   }
   void on_timer(Moment now) {
+    on_readable();  // what waits in the socket, because this one process has a thousand, is no silence
     listener_->on_timer(now);
     drain(now);
   }
