@@ -36,7 +36,7 @@ help:
 	@echo 'unit           run the unit tests; ONLY="crypto relay/base" for some folders, ARGS= for doctest'
 	@echo 'test           unit tests, then the tests with real processes in network namespaces (root)'
 	@echo 'asan ubsan tsan  unit tests under a sanitizer'
-	@echo 'bench          fan-out next to the bare sendmmsg loop'
+	@echo 'bench          fan-out next to the bare sendmmsg loop; a whole node and its leases'
 	@echo 'lint format    clang-tidy; clang-format in place'
 	@echo 'install        DESTDIR=$(DESTDIR) PREFIX=$(PREFIX)'
 
@@ -65,15 +65,16 @@ unit: $(UNIT)
 test: $(PROGRAM) $(UNIT)
 	scripts/test
 
-asan:
-	$(MAKE) unit BUILD=build/asan SANITIZE=address,undefined OPTIMISE='-O1 -g'
+asan:  # the program too: tests/system gives it junk
+	$(MAKE) all unit BUILD=build/asan SANITIZE=address,undefined OPTIMISE='-O1 -g'
 ubsan:
 	$(MAKE) unit BUILD=build/ubsan SANITIZE=undefined OPTIMISE='-O1 -g'
 tsan:
 	$(MAKE) unit BUILD=build/tsan SANITIZE=thread OPTIMISE='-O1 -g'
 
-bench: $(PROGRAM)
+bench: $(PROGRAM) $(SWARM)
 	scripts/bench/fanout $(PROGRAM)
+	scripts/bench/node $(BUILD)
 
 lint:
 	clang-format --dry-run --Werror $$(git ls-files '*.cpp' '*.hpp')

@@ -124,7 +124,7 @@ class Node(Process):
     TOML, behind it all."""
 
     def __init__(self, t, host, name, source=None, sources=None, upstreams=(), port=4800, v6=False, group=None,
-                 sections=None, extra=""):
+                 sections=None, extra="", binary=None):
         super().__init__(t, host, name)
         self.dir = os.path.join(t.dir, name)
         os.makedirs(self.dir)
@@ -136,6 +136,7 @@ class Node(Process):
         self.port, self.v6 = port, v6
         self.group, self.sections = dict(group or {}), dict(sections or {})
         self.extra = extra
+        self.binary = binary or t.binary
         self.config_path = os.path.join(self.dir, "node.toml")
         self.socket = os.path.join(self.dir, "admin.sock")
         self.notified = []
@@ -178,7 +179,7 @@ class Node(Process):
         self.notified = []
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
             notify.bind(path)
-            self.spawn([self.t.binary, "run", "-c", self.config_path], {"NOTIFY_SOCKET": path})
+            self.spawn([self.binary, "run", "-c", self.config_path], {"NOTIFY_SOCKET": path})
             deadline = time.monotonic() + timeout
             while "READY=1" not in self.notified:
                 if select.select([notify], [], [], 0.05)[0]:
@@ -252,6 +253,13 @@ class Test:
         self.processes, self.cleanups = [], []
         self.sources = []  # of the group, as nodes and listeners know them
         self.net = network.Net()
+
+    @property
+    def sanitized(self):
+        """The program built with the address and undefined behaviour sanitizers: what they find ends it."""
+        path = os.path.join(ROOT, "build/asan/tiercast")
+        check(os.path.exists(path), f"{path} is not built: make asan")
+        return path
 
     def host(self, name):
         return self.net.host(name)

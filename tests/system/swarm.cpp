@@ -1,5 +1,8 @@
 // Many real listeners in one process: each a node::Listener behind a connected socket of its own, driven by one epoll.
-// Counts every sequence of every one and prints what they got as JSON. A test's tool; decides nothing about the stream.
+// Counts every sequence of every one and prints what they got as JSON. A tool of tests and benchmarks; decides nothing
+// about the stream. "deaf" ones hold a lease like any other, but the kernel drops what is sent to them: for measuring a
+// node with more listeners than this machine could be.
+#include <linux/filter.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -20,7 +23,7 @@
 namespace tiercast {
 namespace {
 
-constexpr Duration kJoinWithin = 1s;  // all of them, evenly
+constexpr Duration kJoinEvery = 1ms;  // on the average: as many a second as one processor of a node can admit
 
 struct Counts {
   std::uint64_t frames = 0;  // ticks that came, with audio or without
@@ -29,23 +32,91 @@ struct Counts {
   std::uint64_t twice = 0;   // not above the one before
 };
 
-class Ear final : private node::UplinkOutlet {
+/// One of the swarm.
+class Ear {
  public:
-  Ear(node::Listener::Setup setup, net::UdpSocket socket, Moment now) : socket_(std::move(socket)) {
+  virtual ~Ear() = default;
+  virtual int fd() const = 0;
+  virtual Time due() const = 0;
+  /// Its HELLO leaves now.
+  virtual void start(Moment now) = 0;
+  virtual void on_readable() = 0;
+  virtual void on_timer(Moment now) = 0;
+  virtual void leave() {}
+  virtual bool joined() const = 0;
+  virtual std::optional<Duration> first_frame() const { return std::nullopt; }
+  virtual Counts counts() const { return {}; }
+};
+
+/// Keeps its lease, and hears nothing of the stream.
+class DeafEar final : public Ear {
+ public:
+  DeafEar(const node::Listener::Setup& setup, net::UdpSocket socket, Moment now)
+      : socket_(std::move(socket)), parent_(config(setup), *setup.random, now.mono) {
+    std::array<sock_filter, 4> program{sock_filter BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 8),  // behind the UDP header
+                                       sock_filter BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x20, 0, 1),
+                                       sock_filter BPF_STMT(BPF_RET | BPF_K, 0),
+                                       sock_filter BPF_STMT(BPF_RET | BPF_K, 0xffff)};
+    const sock_fprog filter{static_cast<unsigned short>(program.size()), program.data()};
+    filtered_ = ::setsockopt(fd(), SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) == 0;
+  }
+  bool filtered() const { return filtered_; }
+  int fd() const override { return socket_.fd(); }
+  Time due() const override { return parent_.next_deadline(); }
+  bool joined() const override { return parent_.leased(); }
+  void start(Moment now) override { on_timer(now); }
+  void on_readable() override {
+    std::array<std::uint8_t, 2048> buffer, records;
+    while (true) {
+      const ssize_t size = ::recv(fd(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+      if (size < 0) return;
+      const Time now = net::read_clocks().mono;
+      const auto input = parent_.on_datagram(Bytes{buffer.data(), static_cast<std::size_t>(size)}, records, now);
+      if (input.came == control::Parent::Came::joined) (void)parent_.take_grant();
+      pump(now);
+    }
+  }
+  void on_timer(Moment now) override {
+    parent_.on_timer(now.mono);
+    pump(now.mono);
+  }
+
+ private:
+  static control::ParentConfig config(const node::Listener::Setup& setup) {
+    control::ParentConfig config;
+    config.key = setup.parents.front();
+    config.request.group = setup.group;
+    config.request.role = wire::Role::listener;
+    return config;
+  }
+  void pump(Time now) {
+    std::array<std::uint8_t, wire::kMaxDatagram> buffer;
+    for (Bytes datagram = parent_.take_datagram({}, buffer, now); !datagram.empty();
+         datagram = parent_.take_datagram({}, buffer, now))
+      (void)socket_.send(datagram);
+  }
+  net::UdpSocket socket_;
+  control::Parent parent_;
+  bool filtered_ = false;
+};
+
+class ListeningEar final : public Ear, private node::UplinkOutlet {
+ public:
+  ListeningEar(node::Listener::Setup setup, net::UdpSocket socket, Moment now) : socket_(std::move(socket)) {
     setup.uplinks = this;
     listener_.emplace(std::move(setup), now);
   }
-  int fd() const { return socket_.fd(); }
-  Time due() const { return listener_->next_deadline(); }
-  bool joined() const { return listener_->joined_at().has_value(); }
-  std::optional<Duration> first_frame() const {
+  int fd() const override { return socket_.fd(); }
+  Time due() const override { return listener_->next_deadline(); }
+  bool joined() const override { return listener_->joined_at().has_value(); }
+  std::optional<Duration> first_frame() const override {
     const auto at = listener_->first_frame_at();
     return at ? std::optional{*at - start_} : std::nullopt;
   }
-  const Counts& counts() const { return counts_; }
-  void leave() { listener_->leave(); }
+  Counts counts() const override { return counts_; }
+  void leave() override { listener_->leave(); }
 
-  void on_readable() {
+  void on_readable() override {
     std::array<std::uint8_t, 2048> buffer;
     while (true) {
       const ssize_t size = ::recv(fd(), buffer.data(), buffer.size(), MSG_DONTWAIT);
@@ -56,12 +127,11 @@ class Ear final : private node::UplinkOutlet {
       drain(now);
     }
   }
-  /// Its HELLO leaves now.
-  void start(Moment now) {
+  void start(Moment now) override {
     start_ = now.mono;
     on_timer(now);
   }
-  void on_timer(Moment now) {
+  void on_timer(Moment now) override {
     on_readable();  // what waits in the socket, because this one process has a thousand, is no silence
     listener_->on_timer(now);
     drain(now);
@@ -100,7 +170,7 @@ int fail(const std::string& text) {
   return 1;
 }
 
-int swarm(const Endpoint& edge, node::Listener::Setup setup, std::size_t count, Duration length) {
+int swarm(const Endpoint& edge, const node::Listener::Setup& setup, std::size_t count, Duration length, bool deaf) {
   rlimit files{};
   if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {
     files.rlim_cur = files.rlim_max;
@@ -115,7 +185,13 @@ int swarm(const Endpoint& edge, node::Listener::Setup setup, std::size_t count, 
   for (std::size_t i = 0; i < count; ++i) {
     auto socket = net::UdpSocket::connect(edge, options);
     if (!socket) return fail(socket.error().text);
-    ears.push_back(std::make_unique<Ear>(setup, std::move(*socket), net::read_clocks()));
+    if (deaf) {
+      auto ear = std::make_unique<DeafEar>(setup, std::move(*socket), net::read_clocks());
+      if (!ear->filtered()) return fail("SO_ATTACH_FILTER");
+      ears.push_back(std::move(ear));
+    } else {
+      ears.push_back(std::make_unique<ListeningEar>(setup, std::move(*socket), net::read_clocks()));
+    }
     epoll_event event{};
     event.events = EPOLLIN;
     event.data.u64 = i;
@@ -130,8 +206,7 @@ int swarm(const Endpoint& edge, node::Listener::Setup setup, std::size_t count, 
     const int ready = ::epoll_wait(epoll.get(), events.data(), static_cast<int>(events.size()), 1);
     for (int i = 0; i < ready; ++i) ears[events[static_cast<std::size_t>(i)].data.u64]->on_readable();
     const Moment after = net::read_clocks();
-    for (; started < count && after.mono >= begin + kJoinWithin * static_cast<int>(started) / static_cast<int>(count);
-         ++started)
+    for (; started < count && after.mono >= begin + kJoinEvery * static_cast<int>(started); ++started)
       ears[started]->start(after);
     if (after.mono < next_timers) continue;
     next_timers = after.mono + 5ms;
@@ -168,7 +243,8 @@ int swarm(const Endpoint& edge, node::Listener::Setup setup, std::size_t count, 
 
 int main(int argc, char** argv) {
   using namespace tiercast;
-  if (argc != 7) return fail("use: swarm ADDRESS:PORT EDGE_KEY GROUP SOURCE_ID:KEY LISTENERS SECONDS");
+  const bool deaf = argc == 8 && std::string_view{argv[7]} == "deaf";
+  if (argc != 7 && !deaf) return fail("use: swarm ADDRESS:PORT EDGE_KEY GROUP SOURCE_ID:KEY LISTENERS SECONDS [deaf]");
   const auto edge = parse_endpoint(argv[1]);
   const auto key = cli::parse_public_key(argv[2], "tiercast pubkey");
   const auto group = cli::parse_number(argv[3], 1, 0xffffff);
@@ -183,5 +259,5 @@ int main(int argc, char** argv) {
   setup.sources = {{source->id, source->key}};
   setup.parents = {*key};
   setup.random = &random;
-  return swarm(*edge, std::move(setup), *count, *length);
+  return swarm(*edge, setup, *count, *length, deaf);
 }
