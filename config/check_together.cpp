@@ -59,6 +59,10 @@ void check_groups(const Config& config, Sections& sections) {
         tables[i].refuse_hidden("source", "rtp " + to_string(mine->rtp) + " is taken by group \"" +
                                               config.groups[j].name + "\"; give each group's RTP a port of its own");
       }
+      if (mine && other && mine->reads_standard_input() && other->reads_standard_input()) {
+        tables[i].refuse_hidden("source", "standard input is taken by group \"" + config.groups[j].name +
+                                              "\"; name a file or a named pipe (mkfifo) here");
+      }
     }
     if (sections.node && !sections.node->has("state")) {
       tables[i].refuse_hidden("source",

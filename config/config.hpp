@@ -10,6 +10,8 @@
 
 #include "crypto/keys.hpp"
 #include "relay/base/endpoint.hpp"
+#include "relay/publish/encoding.hpp"
+#include "relay/publish/pcm_format.hpp"
 
 namespace tiercast::config {
 
@@ -53,11 +55,20 @@ struct SourceKey {
   crypto::PublicKey key{};
 };
 
-/// An origin's input: exactly one of rtp, wav, pcm.
+enum class InputKind { rtp, wav, pcm, ogg };
+
+inline constexpr const char* kStandardInput = "-";
+
+/// An origin's input: exactly one of rtp, wav, pcm, ogg.
 struct SourceInput {
   SourceId id;
   KeyRef signing_key;
-  Endpoint rtp;  // address to receive RTP on
+  InputKind kind = InputKind::rtp;
+  Endpoint rtp;                // address to receive RTP on
+  std::string file;            // of the others; or kStandardInput, for one source of a node
+  publish::PcmFormat pcm;      // of pcm
+  publish::Encoding encoding;  // of wav and pcm
+  bool reads_standard_input() const { return kind != InputKind::rtp && file == kStandardInput; }
 };
 
 struct Record {

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <initializer_list>
+#include <utility>
 
 #include "relay/wire/limits.hpp"
 
@@ -145,18 +147,75 @@ void read_sources(Table& table, Group& group) {
   }
 }
 
+/// Reports `keys` where they are, with why they are not wanted.
+void refuse_keys(Table& table, std::initializer_list<std::string_view> keys, std::string_view why) {
+  for (const std::string_view key : keys) {
+    if (table.value(key)) table.refuse(key, why);
+  }
+}
+
+/// Exactly one of rtp, wav, pcm, ogg.
+void read_input_kind(Table& source, SourceInput& input) {
+  static constexpr std::pair<std::string_view, InputKind> kKinds[] = {
+      {"rtp", InputKind::rtp}, {"wav", InputKind::wav}, {"pcm", InputKind::pcm}, {"ogg", InputKind::ogg}};
+  std::string_view first;
+  for (const auto& [key, kind] : kKinds) {
+    if (!source.value(key)) continue;
+    if (!first.empty()) {
+      source.refuse(key, "there is " + std::string{first} + " already; use one input");
+      continue;
+    }
+    first = key;
+    input.kind = kind;
+  }
+  if (first.empty()) return source.refuse_all("no input; add rtp = \"127.0.0.1:5004\", or wav, pcm or ogg = \"FILE\"");
+  if (input.kind == InputKind::rtp) {  // RTCP comes to the port above
+    if (const auto rtp = read_endpoint(source, first, "127.0.0.1:5004", 65534)) input.rtp = *rtp;
+  } else if (const auto file = source.text(first, "/var/lib/tiercast/talk." + std::string{first})) {
+    input.file = *file;
+  }
+}
+
+void read_pcm_format(Table& source, publish::PcmFormat& format) {
+  static constexpr Choice<publish::SampleFormat> kFormats[] = {{"s16le", publish::SampleFormat::s16le},
+                                                               {"s24le", publish::SampleFormat::s24le},
+                                                               {"s32le", publish::SampleFormat::s32le},
+                                                               {"f32le", publish::SampleFormat::f32le}};
+  if (const auto samples = source.choice("format", kFormats)) format.format = *samples;
+  if (const auto rate = source.integer("rate", publish::kMinSampleRate, publish::kMaxSampleRate))
+    format.rate = static_cast<std::uint32_t>(*rate);
+  if (const auto channels = source.integer("channels", 1, 2)) format.channels = static_cast<std::uint8_t>(*channels);
+}
+
+void read_encoding(Table& source, publish::Encoding& encoding, std::uint8_t frame_ms) {
+  const std::uint32_t most = publish::greatest_bitrate(frame_ms);
+  const std::string why = most < publish::kMaxBitrate ? "with packets of " + std::to_string(frame_ms) + " ms " : "";
+  if (const auto bitrate = source.integer("bitrate", publish::kMinBitrate, most, why))
+    encoding.bitrate = static_cast<std::uint32_t>(*bitrate);
+  if (const auto complexity = source.integer("complexity", 0, 10)) encoding.complexity = static_cast<int>(*complexity);
+  if (const auto fec = source.boolean("fec")) encoding.fec = *fec;
+  if (!encoding.fec) return refuse_keys(source, {"expected_loss"}, "only fec = true makes use of it; leave it out");
+  if (const auto loss = source.integer("expected_loss", 1, 100)) encoding.expected_loss = static_cast<int>(*loss);
+}
+
 void read_input(Table& table, Group& group, const Machine& machine) {
   auto source =
       table.table("source", R"({ rtp = "127.0.0.1:5004", id = 1, signing_key = "/etc/tiercast/source.key" })");
   if (!source) return;
   SourceInput& input = group.source.emplace();
-  for (const char* key : {"wav", "pcm", "bitrate", "complexity", "fec"}) {
-    source->not_available(key, "encode outside (ffmpeg -c:a libopus -f rtp) and use rtp = \"127.0.0.1:5004\"");
+  read_input_kind(*source, input);
+  if (input.kind == InputKind::pcm) {
+    read_pcm_format(*source, input.pcm);
+  } else {
+    refuse_keys(*source, {"format", "rate", "channels"}, "only pcm needs to be told; leave it out");
+  }
+  if (input.kind == InputKind::wav || input.kind == InputKind::pcm) {
+    read_encoding(*source, input.encoding, group.frame_ms);
+  } else {
+    refuse_keys(*source, {"bitrate", "complexity", "fec", "expected_loss"},
+                "only wav and pcm are encoded here; leave it out, and tell the encoder");
   }
   source->not_available("align", "leave it out; two origins must be fed by one encoder");
-  if (!source->has("wav") && !source->has("pcm")) source->demand("rtp", "\"127.0.0.1:5004\"");
-  // RTCP comes to the port above.
-  if (const auto rtp = read_endpoint(*source, "rtp", "127.0.0.1:5004", 65534)) input.rtp = *rtp;
   source->demand("id", "1");
   if (const auto id = source->integer("id", 1, 255)) {
     input.id = SourceId{static_cast<std::uint8_t>(*id)};

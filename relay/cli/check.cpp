@@ -1,9 +1,11 @@
 // tiercast check: everything that would keep a node from starting, without starting it.
 #include <cstdio>
+#include <filesystem>
 
 #include "relay/base/exit_code.hpp"
 #include "relay/cli/commands.hpp"
 #include "relay/cli/load_config.hpp"
+#include "relay/node/media_file.hpp"
 
 namespace tiercast::cli {
 namespace {
@@ -25,6 +27,22 @@ std::string summary(const config::Config& config, const crypto::PublicKey& key) 
   return out;
 }
 
+/// Opens what is a file. Not a pipe: its writer would see that it is closed again.
+LoadFailure check_media(const config::Config& config) {
+  LoadFailure out;
+  for (const config::Group& group : config.groups) {
+    if (!group.source || group.source->kind == config::InputKind::rtp || group.source->reads_standard_input()) continue;
+    std::error_code unknown;  // opening it says more
+    const auto status = std::filesystem::status(group.source->file, unknown);
+    if (std::filesystem::is_other(status)) continue;
+    if (const auto file = node::MediaFile::open(*group.source, group.frame_ms); !file) {
+      out.exit_code = file.error().exit_code;
+      out.problems.push_back(file.error().text);
+    }
+  }
+  return out;
+}
+
 int report(const LoadFailure& failure, int exit_code) {
   for (const std::string& problem : failure.problems) std::fprintf(stderr, "%s\n", problem.c_str());
   return exit_code;
@@ -37,6 +55,7 @@ int run(const CheckOptions& options) {
   if (!config) return report(config.error(), config.error().exit_code);
   const auto keys = load_keys(*config);
   if (!keys) return report(keys.error(), ExitCode::config);
+  if (const LoadFailure media = check_media(*config); !media.problems.empty()) return report(media, media.exit_code);
   const std::string line = summary(*config, crypto::node_public_key(keys->node));
   std::printf("%s: ok: %s\n", options.config.c_str(), line.c_str());
   return std::fflush(stdout) == 0 ? ExitCode::ok : ExitCode::cannot_create;

@@ -26,7 +26,8 @@ void write_group(std::string& out, const Json& group) {
   if (group.contains("input")) {
     const Json& input = group["input"];
     const std::string age = input["age_ms"].is_null() ? "none yet" : fmt::format("{:.0f} ms ago", input["age_ms"].get<double>());
-    out += fmt::format("  input: last packet {}, {:.1f} kbit/s, lost {}, reordered {}; sealed {}, epoch {}\n", age,
+    out += fmt::format("  input {} {}: last packet {}, {:.1f} kbit/s, lost {}, reordered {}; sealed {}, epoch {}\n",
+                       input["kind"].get<std::string>(), input["from"].get<std::string>(), age,
                        input["bits_per_second"].get<double>() / 1000, input["lost"].get<std::uint64_t>(),
                        input["reordered"].get<std::uint64_t>(), group["sealed"].get<std::uint64_t>(),
                        group.value("epoch", std::uint64_t{0}));

@@ -27,6 +27,16 @@ std::vector<HostPort> addresses_of(const config::Config& config, std::size_t par
   return out;
 }
 
+/// At its origin: nothing more comes.
+bool ended(const FeedGroup& group) { return (group.origin->statement().flags & wire::kInfoEnded) != 0; }
+
+std::string silence_hint(const config::SourceInput& input, bool ever) {
+  if (input.kind == config::InputKind::rtp)
+    return ever ? "the sender stopped" : "no RTP has come yet: is it sent to the group's rtp address?";
+  const std::string name = input.reads_standard_input() ? "standard input" : input.file;
+  return (ever ? "nothing more comes from " : "nothing has come yet from ") + name;
+}
+
 }  // namespace
 
 class FeedThread::JoinHandler final : public net::DatagramHandler {
@@ -83,6 +93,7 @@ FeedThread::FeedThread(Setup setup)
 }
 
 FeedThread::~FeedThread() {
+  setup_.media.clear();
   admin_.reset();
   for (auto& rtp : rtp_) loop_.cancel(rtp->socket.fd());
   if (join_handler_ && setup_.join_socket) loop_.cancel(setup_.join_socket->fd());
@@ -102,7 +113,7 @@ tl::expected<void, net::Error> FeedThread::open() {
   }
   for (std::size_t g = 0; g < setup_.config->groups.size(); ++g) {
     const auto& source = setup_.config->groups[g].source;
-    if (!source) continue;
+    if (!source || source->kind != config::InputKind::rtp) continue;
     net::SocketOptions options;
     options.packet_info = false;
     options.receive_buffer = 1 << 20;
@@ -114,6 +125,7 @@ tl::expected<void, net::Error> FeedThread::open() {
   if (setup_.bell->listen(loop_, [this] {
         const Moment now = net::read_clocks();
         feed_->on_reports(now);
+        take_media(now);
         save_states(now);
       }) != 0)
     return tl::unexpected{no_room};
@@ -138,13 +150,14 @@ int FeedThread::run() {
   for (auto& worker : setup_.workers) worker->start();
   notifier_.ready(status_line());
   ops::log::info("ready", {{"node", setup_.config->node.name}});
+  for (auto& media : setup_.media) media->start();
   while (true) {
     turn();
     if (!stopping_since_) continue;
     if (feed_->stopped() || net::read_clocks().mono > *stopping_since_ + kGoodbye) break;
   }
   ops::log::info("stopped", {{"node", setup_.config->node.name}});
-  return ExitCode::ok;
+  return exit_code_;
 }
 
 void FeedThread::turn() {
@@ -166,9 +179,35 @@ void FeedThread::on_signal() {
     if (stopping_since_) continue;
     const Moment now = net::read_clocks();
     ops::log::info("stopping", {{"signal", info.ssi_signo}});
-    notifier_.stopping();
-    stopping_since_ = now.mono;
-    feed_->stop(now);
+    stop(now, ExitCode::ok);
+  }
+}
+
+void FeedThread::stop(Moment now, int exit_code) {
+  notifier_.stopping();
+  stopping_since_ = now.mono;
+  exit_code_ = exit_code;
+  feed_->stop(now);
+}
+
+// A process that stops ends no broadcast, also where what feeds its standard input was stopped with it.
+void FeedThread::take_media(Moment now) {
+  for (auto& media : setup_.media) {
+    while (const auto item = media->take()) {
+      if (stopping_since_) continue;
+      const FeedGroup& group = *feed_->groups()[media->group().value];
+      switch (item->kind) {
+        case MediaItem::Kind::packet: feed_->on_rtp(media->group(), item->datagram(), now); break;
+        case MediaItem::Kind::end:
+          if (ended(group)) break;
+          feed_->end_group(media->group(), now);
+          ops::log::info("broadcast_ended", {{"group", group.group.name},
+                                             {"input", media->name()},
+                                             {"seconds", std::chrono::duration<double>{media->played()}.count()}});
+          break;
+        case MediaItem::Kind::failed: stop(now, ExitCode::data); break;
+      }
+    }
   }
 }
 
@@ -204,11 +243,12 @@ void FeedThread::watch_inputs(Moment now) {
     }
     const auto health = group.origin->health(now.mono);
     InputWatch& watch = inputs_[g];
+    if (ended(group)) continue;
     const bool silent = health.age ? *health.age > kInputSilent : now.mono > setup_.start.mono + kInputSilent;
     if (silent && !watch.silent) {
       ops::log::warning("input_silent", {{"group", group.group.name},
                                          {"seconds", 3},
-                                         {"hint", watch.ever ? "the sender stopped" : "no RTP has come yet: is it sent to the group's rtp address?"}});
+                                         {"hint", silence_hint(*setup_.config->groups[g].source, watch.ever)}});
     } else if (!silent && health.age && (watch.silent || !watch.ever)) {
       ops::log::info("input_alive", {{"group", group.group.name}, {"ssrc", health.ssrc}, {"kbit_s", static_cast<double>(health.bits_per_second) / 1000}});
     }
@@ -290,7 +330,7 @@ std::string FeedThread::answer(std::string_view request) {
   const std::string_view verb = request.substr(0, space);
   const std::string_view argument = space == std::string_view::npos ? std::string_view{} : request.substr(space + 1);
   if (verb == "status")
-    return status_json({*setup_.config, *feed_, setup_.workers, uplinks_, outlet_, loop_,
+    return status_json({*setup_.config, *feed_, setup_.workers, setup_.media, uplinks_, outlet_, loop_,
                         setup_.join_socket ? setup_.join_socket->fd() : -1, setup_.start}, now);
   const auto found = std::find_if(feed_->groups().begin(), feed_->groups().end(), [&](const auto& group) {
     return group->group.name == argument || std::to_string(group->group.id.value) == argument;

@@ -8,6 +8,7 @@
 #include "config/config.hpp"
 #include "relay/net/loop.hpp"
 #include "relay/node/feed.hpp"
+#include "relay/node/media_thread.hpp"
 #include "relay/node/public_outlet.hpp"
 #include "relay/node/state_saver.hpp"
 #include "relay/node/uplink_sockets.hpp"
@@ -25,6 +26,7 @@ class FeedThread {
     std::unique_ptr<net::Wake> bell;
     std::optional<net::UdpSocket> join_socket;
     std::vector<std::unique_ptr<WorkerThread>> workers;
+    std::vector<std::unique_ptr<MediaThread>> media;  // of sources that are not RTP
     std::optional<store::OriginState> state;
     Feed::Setup feed;
     Moment start;
@@ -34,13 +36,15 @@ class FeedThread {
 
   /// Sockets, admin socket, signals: everything that may fail at start. READY is told by run().
   tl::expected<void, net::Error> open();
-  /// Until SIGTERM or SIGINT; the exit status.
+  /// Until SIGTERM or SIGINT, or an input that is not what it should be; the exit status.
   int run();
 
  private:
   class JoinHandler;
   class RtpHandler;
   void on_signal();
+  void take_media(Moment now);
+  void stop(Moment now, int exit_code);
   void turn();
   void housekeeping(Moment now);
   void save_states(Moment now);
@@ -78,6 +82,7 @@ class FeedThread {
   std::vector<Time> turns_at_;
   Time next_housekeeping_, next_watchdog_;
   std::optional<Time> stopping_since_;
+  int exit_code_ = 0;
   bool stall_told_ = false;
 };
 

@@ -132,6 +132,7 @@ class Builder {
       auto group = std::make_unique<FeedGroup>(*groups_[g], random_, workers_.size());
       group->pinned = from.pinned;
       if (from.source) {
+        if (const auto opened = open_media(from, GroupIndex{static_cast<std::uint16_t>(g)}); !opened) return opened;
         auto origin = make_origin(from, *signing_[g], *state_, random_, now);
         if (!origin) return tl::unexpected{origin.error()};
         group->origin = std::move(*origin);
@@ -144,6 +145,16 @@ class Builder {
       }
       feed_groups_.push_back(std::move(group));
     }
+    return {};
+  }
+
+  // Before its origin, which uses up an epoch at each start.
+  Unit open_media(const config::Group& group, GroupIndex index) {
+    if (group.source->kind == config::InputKind::rtp) return {};
+    auto file = MediaFile::open(*group.source, group.frame_ms);
+    if (!file) return tl::unexpected{file.error()};
+    const MediaThread::Setup setup{index, group.name, group.frame_ms, &random_, bell_.get()};
+    media_.push_back(std::make_unique<MediaThread>(setup, std::move(*file)));
     return {};
   }
 
@@ -168,7 +179,7 @@ class Builder {
     for (const auto& downstream : config_.downstreams) feed.relay_keys.push_back(downstream.public_key);
     feed.workers = std::move(links_);
     return {&config_, std::move(loop_), std::move(bell_), std::move(join_socket_), std::move(workers_),
-            std::move(state_), std::move(feed), net::read_clocks()};
+            std::move(media_), std::move(state_), std::move(feed), net::read_clocks()};
   }
 
   const config::Config& config_;
@@ -183,6 +194,7 @@ class Builder {
   std::optional<net::UdpSocket> join_socket_;
   std::vector<std::unique_ptr<WorkerThread>> workers_;
   std::vector<WorkerLink> links_;
+  std::vector<std::unique_ptr<MediaThread>> media_;  // before the bell goes
   std::optional<store::OriginState> state_;
   std::vector<std::unique_ptr<FeedGroup>> feed_groups_;
 };

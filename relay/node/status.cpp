@@ -57,9 +57,21 @@ Json upstream_json(const StatusSources& s, std::size_t p, Time now) {
   return out;
 }
 
-Json input_json(const Origin& origin, Time now, std::uint8_t frame_ms) {
+const char* kind_name(config::InputKind kind) {
+  switch (kind) {
+    case config::InputKind::rtp: return "rtp";
+    case config::InputKind::wav: return "wav";
+    case config::InputKind::pcm: return "pcm";
+    case config::InputKind::ogg: break;
+  }
+  return "ogg";
+}
+
+Json input_json(const config::SourceInput& input, const Origin& origin, Time now, std::uint8_t frame_ms) {
   const auto health = origin.health(now);
   Json out;
+  out["kind"] = kind_name(input.kind);
+  out["from"] = input.kind == config::InputKind::rtp ? to_string(input.rtp) : input.file;
   out["age_ms"] = health.age ? Json(ms(*health.age)) : Json();
   out["bits_per_second"] = health.bits_per_second;
   out["packets"] = health.packets;
@@ -93,7 +105,10 @@ Json group_json(const StatusSources& s, const FeedGroup& group, Time now) {
   if (group.origin) {
     const Origin& origin = *group.origin;
     if (const auto epoch = origin.current_epoch()) out["epoch"] = epoch->epoch.value;
-    out["input"] = input_json(origin, now, static_cast<std::uint8_t>(shared.frame.count()));
+    out["input"] = input_json(*s.config.groups[shared.index.value].source, origin, now,
+                              static_cast<std::uint8_t>(shared.frame.count()));
+    for (const auto& media : s.media)
+      if (media->group() == shared.index && media->ogg_counters() != nullptr) add(counters, *media->ogg_counters());
     out["sealed"] = origin.publisher().counters().frames.get();
     add(counters, origin.ingest().counters());
     add(counters, origin.publisher().counters());

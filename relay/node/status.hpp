@@ -7,6 +7,7 @@
 
 #include "config/config.hpp"
 #include "relay/node/feed.hpp"
+#include "relay/node/media_thread.hpp"
 #include "relay/node/public_outlet.hpp"
 #include "relay/node/uplink_sockets.hpp"
 #include "relay/node/worker_thread.hpp"
@@ -17,6 +18,7 @@ struct StatusSources {
   const config::Config& config;
   const Feed& feed;
   const std::vector<std::unique_ptr<WorkerThread>>& workers;
+  const std::vector<std::unique_ptr<MediaThread>>& media;
   const UplinkSockets& uplinks;
   const PublicOutlet& outlet;
   const net::Loop& loop;

@@ -52,6 +52,18 @@ TEST_CASE("two groups cannot take in RTP at one address") {
   }
 }
 
+TEST_CASE("only one source reads standard input") {
+  const auto two = [](const std::string& first, const std::string& second) {
+    return problems_of(replaced(kWhole, "rtp = \"127.0.0.1:5004\"", first) + "[[group]]\nname = \"second\"\nid = 8\n" +
+                       "sources = [{ id = 1, key = \"" + kSourceKey + "\" }]\nsource = { " + second +
+                       ", id = 1, signing_key = \"/s.key\" }\n");
+  };
+  must_be(two("wav = \"-\"", "pcm = \"/fifo\""), {});
+  must_be(two("wav = \"/a.wav\"", "wav = \"/a.wav\""), {});
+  must_be(two("wav = \"-\"", "ogg = \"-\""), {"f.toml:36:10: group.source: standard input is taken by group \"main\"; "
+                                              "name a file or a named pipe (mkfifo) here"});
+}
+
 TEST_CASE("what one section demands of another") {
   const std::string node = "[node]\nname = \"a\"\nkey = \"/k\"\n";
   const std::string listen = "[listen]\naddress = \"0.0.0.0:4800\"\n";

@@ -264,18 +264,40 @@ TEST_CASE("[[group]]: each wrong value has its message") {
 
 TEST_CASE("an origin's input: each wrong value has its message") {
   check_cases({
-      {"rtp = \"127.0.0.1:5004\", ", "", "f.toml:26:10: group.source.rtp is missing; add rtp = \"127.0.0.1:5004\""},
+      {"rtp = \"127.0.0.1:5004\", ", "",
+       "f.toml:26:10: group.source: no input; add rtp = \"127.0.0.1:5004\", or wav, pcm or ogg = \"FILE\""},
       {"127.0.0.1:5004", "localhost:5004",
        "f.toml:26:18: group.source.rtp = \"localhost:5004\": not an address with a port; use numbers, as in "
        "\"127.0.0.1:5004\" or \"[::1]:4800\""},
       {"127.0.0.1:5004", "127.0.0.1:65535",
        "f.toml:26:18: group.source.rtp = \"127.0.0.1:65535\": port 65535; use 1 to 65534"},
-      {"rtp = \"127.0.0.1:5004\"", "wav = \"a.wav\"",
-       "f.toml:26:18: group.source.wav: not available in this version; encode outside (ffmpeg -c:a libopus -f rtp) and "
-       "use rtp = \"127.0.0.1:5004\""},
-      {"rtp = \"127.0.0.1:5004\"", "pcm = \"-\"",
-       "f.toml:26:18: group.source.pcm: not available in this version; encode outside (ffmpeg -c:a libopus -f rtp) and "
-       "use rtp = \"127.0.0.1:5004\""},
+      {"rtp = \"127.0.0.1:5004\"", "rtp = \"127.0.0.1:5004\", wav = \"a.wav\"",
+       "f.toml:26:42: group.source.wav = \"a.wav\": there is rtp already; use one input"},
+      {"rtp = \"127.0.0.1:5004\"", "ogg = \"-\", pcm = \"-\"",
+       "f.toml:26:18: group.source.ogg = \"-\": there is pcm already; use one input"},
+      {"rtp = \"127.0.0.1:5004\"", "wav = 7",
+       "f.toml:26:18: group.source.wav = 7: an integer; use text in quotes, as in wav = "
+       "\"/var/lib/tiercast/talk.wav\""},
+      {"rtp = \"127.0.0.1:5004\"", "wav = \"a\", rate = 8000",
+       "f.toml:26:30: group.source.rate = 8000: only pcm needs to be told; leave it out"},
+      {"rtp = \"127.0.0.1:5004\"", "ogg = \"a\", fec = true",
+       "f.toml:26:29: group.source.fec = true: only wav and pcm are encoded here; leave it out, and tell the encoder"},
+      {"rtp = \"127.0.0.1:5004\"", "rtp = \"127.0.0.1:5004\", bitrate = 32000",
+       "f.toml:26:46: group.source.bitrate = 32000: only wav and pcm are encoded here; leave it out, and tell the "
+       "encoder"},
+      {"rtp = \"127.0.0.1:5004\"", "pcm = \"-\", format = \"u8\"",
+       "f.toml:26:32: group.source.format = \"u8\": use \"s16le\", \"s24le\", \"s32le\" or \"f32le\""},
+      {"rtp = \"127.0.0.1:5004\"", "pcm = \"-\", rate = 4000",
+       "f.toml:26:30: group.source.rate = 4000: use 8000 to 192000"},
+      {"rtp = \"127.0.0.1:5004\"", "pcm = \"-\", channels = 6", "f.toml:26:34: group.source.channels = 6: use 1 to 2"},
+      {"rtp = \"127.0.0.1:5004\"", "wav = \"a\", bitrate = 5999",
+       "f.toml:26:33: group.source.bitrate = 5999: with packets of 60 ms use 6000 to 144000"},
+      {"rtp = \"127.0.0.1:5004\"", "wav = \"a\", complexity = 11",
+       "f.toml:26:36: group.source.complexity = 11: use 0 to 10"},
+      {"rtp = \"127.0.0.1:5004\"", "wav = \"a\", expected_loss = 0",
+       "f.toml:26:39: group.source.expected_loss = 0: use 1 to 100"},
+      {"rtp = \"127.0.0.1:5004\"", "wav = \"a\", fec = false, expected_loss = 5",
+       "f.toml:26:52: group.source.expected_loss = 5: only fec = true makes use of it; leave it out"},
       {"\", id = 1, signing_key", "\", id = 2, signing_key",
        "f.toml:26:41: group.source.id = 2: not among the group's sources; add { id = 2, key = \"…\" } to sources, or "
        "use an id from there"},
@@ -285,6 +307,50 @@ TEST_CASE("an origin's input: each wrong value has its message") {
        "f.toml:26:10: group.source: an origin must remember which epochs it used; add state = \"/var/lib/tiercast\" to "
        "[node]"},
   });
+}
+
+TEST_CASE("an origin's input that is encoded here: what is told, and what is when it is not") {
+  const auto input = [](const std::string& keys) {
+    const Loaded loaded = parse(replaced(kWhole, "rtp = \"127.0.0.1:5004\"", keys), "f.toml", kMachine);
+    REQUIRE_MESSAGE(loaded.config, loaded.problems[0].text);
+    return *loaded.config->groups[0].source;
+  };
+  const SourceInput wav = input("wav = \"/talk.wav\"");
+  CHECK(wav.kind == InputKind::wav);
+  CHECK(wav.file == "/talk.wav");
+  CHECK_FALSE(wav.reads_standard_input());
+  CHECK_FALSE(wav.encoding.bitrate);
+  CHECK(wav.encoding.complexity == 9);
+  CHECK(wav.encoding.fec);
+  CHECK(wav.encoding.expected_loss == 5);
+  const SourceInput raw = input("pcm = \"-\"");
+  CHECK(raw.kind == InputKind::pcm);
+  CHECK(raw.reads_standard_input());
+  CHECK(raw.pcm == publish::PcmFormat{publish::SampleFormat::s16le, 48000, 1});
+  const SourceInput told = input(
+      "pcm = \"/p\", format = \"f32le\", rate = 192000, channels = 2, bitrate = 144000, complexity = 0, fec = true, "
+      "expected_loss = 20");
+  CHECK(told.pcm == publish::PcmFormat{publish::SampleFormat::f32le, 192000, 2});
+  CHECK(told.encoding.bitrate == 144000);
+  CHECK(told.encoding.complexity == 0);
+  CHECK(told.encoding.expected_loss == 20);
+  CHECK_FALSE(input("wav = \"-\", fec = false").encoding.fec);
+  const SourceInput ogg = input("ogg = \"-\"");
+  CHECK(ogg.kind == InputKind::ogg);
+  CHECK(ogg.reads_standard_input());
+  CHECK_FALSE(input("rtp = \"127.0.0.1:5004\"").reads_standard_input());
+}
+
+TEST_CASE("the greatest bitrate is the encoder's own where a packet has room for it") {
+  const auto problems = [](const std::string& frame, const std::string& bitrate) {
+    const std::string file = replaced(kWhole, "frame_ms = 60", "frame_ms = " + frame);
+    return problems_of(replaced(file, "rtp = \"127.0.0.1:5004\"", "wav = \"a\", bitrate = " + bitrate));
+  };
+  must_be(problems("10", "510000"), {});
+  must_be(problems("10", "510001"), {"f.toml:26:33: group.source.bitrate = 510001: use 6000 to 510000"});
+  must_be(problems("20", "432000"), {});
+  must_be(problems("20", "432001"), {"f.toml:26:33: group.source.bitrate = 432001: with packets of 20 ms use 6000 "
+                                     "to 432000"});
 }
 
 TEST_CASE("[admin] and [log]: each wrong value has its message") {

@@ -35,7 +35,7 @@ std::map<std::string, Config> parse_all() {
 
 TEST_CASE("every example parses, and is what its name says") {
   const auto examples = parse_all();
-  REQUIRE(examples.size() == 4);
+  REQUIRE(examples.size() == 5);
   CHECK(examples.at("origin.toml").is_origin());
   CHECK(examples.at("origin.toml").upstreams.empty());
   CHECK_FALSE(examples.at("regional-relay.toml").is_origin());
@@ -44,6 +44,8 @@ TEST_CASE("every example parses, and is what its name says") {
   CHECK(examples.at("edge.toml").downstreams.empty());
   CHECK(examples.at("single-node.toml").is_origin());
   CHECK(examples.at("single-node.toml").listen);
+  CHECK(examples.at("origin-pcm.toml").groups[0].source->kind == InputKind::pcm);
+  CHECK(examples.at("origin-pcm.toml").groups[0].source->reads_standard_input());
 }
 
 TEST_CASE("origin, regional relay and edge belong together") {
@@ -68,11 +70,13 @@ TEST_CASE("origin, regional relay and edge belong together") {
 TEST_CASE("the examples show every key there is") {
   std::string all;
   for (const auto& entry : std::filesystem::directory_iterator("config/examples")) all += read(entry.path()) + "\n";
-  for (const char* key : {"[node]",         "name",          "key",     "state",      "parents",      "[listen]",
-                          "address",        "workers",       "backend", "max_leases", "[[upstream]]", "public_key",
-                          "[[downstream]]", "[[group]]",     "id",      "sources",    "admission",    "keys",
-                          "frame_ms",       "pinned",        "rotate",  "source",     "{ rtp =",      "signing_key",
-                          "record",         "{ directory =", "[admin]", "socket",     "[log]",        "level"}) {
+  for (const char* key :
+       {"[node]",  "name",    "key",         "state",        "parents",       "[listen]",       "address",
+        "workers", "backend", "max_leases",  "[[upstream]]", "public_key",    "[[downstream]]", "[[group]]",
+        "id",      "sources", "admission",   "keys",         "frame_ms",      "pinned",         "rotate",
+        "source",  "{ rtp =", "signing_key", "record",       "{ directory =", "[admin]",        "socket",
+        "[log]",   "level",   "pcm",         "wav",          "ogg",           "rate",           "channels",
+        "format",  "bitrate", "complexity",  "fec",          "expected_loss"}) {
     CAPTURE(key);
     const std::string word{key};
     const bool shown = all.find("\n" + word) != std::string::npos || all.find(" " + word + " ") != std::string::npos ||
