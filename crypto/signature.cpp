@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::string_view kFrameLabel = "tiercast frame v1";
 constexpr std::string_view kAttestLabel = "tiercast attest v1";
+constexpr std::string_view kEpochLabel = "tiercast epoch v1";
 
 /// label ‖ message in one piece, as RFC 8032's Ed25519 reads its message twice.
 class Labelled {
@@ -46,6 +47,10 @@ Signature SourceSigner::sign_frame(Bytes datagram) const {
 
 Signature SourceSigner::sign_attest(Bytes signed_part) const { return sign(as_bytes(kAttestLabel), signed_part); }
 
+Signature SourceSigner::sign_epoch(const wire::EpochRecord& epoch) const {
+  return sign(as_bytes(kEpochLabel), wire::signed_part(epoch));
+}
+
 bool verify(const PublicKey& source, Bytes label, Bytes message, Bytes signature) {
   const Labelled labelled{label, message};
   return labelled.fits() && signature.size() == wire::kSignature &&
@@ -59,6 +64,10 @@ bool verify_frame(const PublicKey& source, Bytes datagram, Bytes signature) {
 
 bool verify_attest(const PublicKey& source, Bytes signed_part, Bytes signature) {
   return verify(source, as_bytes(kAttestLabel), signed_part, signature);
+}
+
+bool verify_epoch(const PublicKey& source, const wire::EpochRecord& epoch) {
+  return verify(source, as_bytes(kEpochLabel), wire::signed_part(epoch), epoch.signature);
 }
 
 AttestHash attest_hash(Bytes datagram) {

@@ -4,6 +4,7 @@
 
 #include "crypto/keys.hpp"
 #include "relay/wire/packets.hpp"
+#include "relay/wire/records.hpp"
 
 namespace tiercast::crypto {
 
@@ -22,7 +23,9 @@ class SourceSigner {
   Signature sign_frame(Bytes datagram) const;
   /// Ed25519 over "tiercast attest v1" ‖ signed_part (header to hashes).
   Signature sign_attest(Bytes signed_part) const;
-  /// Ed25519 over label ‖ message, together ≤ kMaxSigned bytes: what both of the above are.
+  /// Ed25519 over "tiercast epoch v1" ‖ wire::signed_part(epoch).
+  Signature sign_epoch(const wire::EpochRecord& epoch) const;
+  /// Ed25519 over label ‖ message, together ≤ kMaxSigned bytes: what all of the above are.
   Signature sign(Bytes label, Bytes message) const;
 
  private:
@@ -34,6 +37,7 @@ class SourceSigner {
 bool verify(const PublicKey& source, Bytes label, Bytes message, Bytes signature);
 bool verify_frame(const PublicKey& source, Bytes datagram, Bytes signature);
 bool verify_attest(const PublicKey& source, Bytes signed_part, Bytes signature);
+bool verify_epoch(const PublicKey& source, const wire::EpochRecord& epoch);
 
 /// BLAKE2b-128 of a FRAME datagram (header, ciphertext, tag).
 AttestHash attest_hash(Bytes datagram);

@@ -23,6 +23,12 @@ void Gaps::start_from(Sequence first, Time) {
   end_ = std::max(end_, proven_);
 }
 
+void Gaps::restart() {
+  forget_below(end_);
+  started_ = framed_ = false;
+  floor_ = proven_ = end_ = 0;
+}
+
 /// Everything begins at `sequence`.
 void Gaps::anchor(std::uint64_t sequence) {
   forget_below(end_);

@@ -36,6 +36,8 @@ class Gaps {
   /// parent's word: until a frame has come it can be called again, and a first frame below it counts for more. After
   /// that it only gives up what lies below.
   void start_from(Sequence first, Time now);
+  /// Forgets everything: what is missing, and where the stream was. As after construction.
+  void restart();
   /// A proven frame came, fresh or repaired. `jumps`: the discontinuity flag; nothing between is missing.
   void on_frame(Sequence sequence, bool jumps, Time now);
   /// It is said that frames up to `newest` exist (IDLE, group info, an attestation): those not here are missing. Only a

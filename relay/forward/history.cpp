@@ -5,13 +5,18 @@
 namespace tiercast::forward {
 
 std::optional<std::uint64_t> History::add_attestation(Bytes datagram) {
-  const std::uint64_t number = attested_.load(std::memory_order_relaxed) + 1;
-  const auto slot = attestations_.claim(number);
-  if (!slot || datagram.size() > slot->size()) return std::nullopt;
-  std::copy(datagram.begin(), datagram.end(), slot->begin());
-  attestations_.publish(number, datagram.size(), 0);
-  attested_.store(number, std::memory_order_release);
-  return number;
+  // Nobody sends this again if it is lost here: where a reader holds a slot, the next one will do.
+  const std::uint64_t next = attested_.load(std::memory_order_relaxed) + 1;
+  for (std::uint64_t number = next; number < next + kTries; ++number) {
+    const auto slot = attestations_.claim(number);
+    if (!slot) continue;
+    if (datagram.size() > slot->size()) return std::nullopt;
+    std::copy(datagram.begin(), datagram.end(), slot->begin());
+    attestations_.publish(number, datagram.size(), 0);
+    attested_.store(number, std::memory_order_release);
+    return number;
+  }
+  return std::nullopt;
 }
 
 std::optional<std::uint64_t> History::add_opaque(Bytes datagram) {

@@ -18,7 +18,7 @@ class History {
     frames_.publish(s.value, length, wire::kSignature);
     if (s.value > newest_.load(std::memory_order_relaxed)) newest_.store(s.value, std::memory_order_release);
   }
-  /// Keeps an ATTEST; its number, or nullopt: the slot is held by a reader.
+  /// Keeps an ATTEST; its number, or nullopt: readers hold the slots that are next.
   std::optional<std::uint64_t> add_attestation(Bytes datagram);
 
   /// Keeps a datagram of a type that is only passed on, for as long as workers need to send it.
@@ -39,10 +39,13 @@ class History {
     const std::uint64_t newest = newest_.load(std::memory_order_acquire);
     return Sequence{newest >= frames_.size() ? newest - frames_.size() + 1 : 0};
   }
-  std::size_t bytes_reserved() const { return frames_.bytes_reserved() + attestations_.bytes_reserved() + opaque_.bytes_reserved(); }
+  std::size_t bytes_reserved() const {
+    return frames_.bytes_reserved() + attestations_.bytes_reserved() + opaque_.bytes_reserved();
+  }
 
  private:
   static constexpr std::size_t kSpare = 64;
+  static constexpr std::uint64_t kTries = 4;
   SlotRing frames_;
   SlotRing attestations_;
   SlotRing opaque_;

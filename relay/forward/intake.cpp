@@ -38,7 +38,8 @@ Intake::Intake(GroupId group, std::span<const Source> sources, History& history,
   }
 }
 
-IntakeResult Intake::on_datagram(Bytes datagram, std::span<const std::uint8_t, 32> link_key, Time now) {
+IntakeResult Intake::on_datagram(Bytes datagram, std::span<const std::uint8_t, 32> link_key, Distrust& distrust,
+                                 Time now) {
   const auto header = wire::parse_header(datagram);
   if (!header) return drop(counters_.drop_malformed);
   if (header->group != group_) return drop(counters_.drop_group, *header);
@@ -53,27 +54,30 @@ IntakeResult Intake::on_datagram(Bytes datagram, std::span<const std::uint8_t, 3
   switch (header->type) {
     case wire::Type::frame: {
       const std::size_t sealed = before_mac.size() - wire::kSignature;
-      return on_frame(*header, before_mac.first(sealed), before_mac.subspan(sealed), now);
+      return on_frame(*header, before_mac.first(sealed), before_mac.subspan(sealed), distrust, now);
     }
-    case wire::Type::attest: return on_attest(*header, before_mac);
+    case wire::Type::attest: return on_attest(*header, before_mac, distrust, now);
     case wire::Type::idle: counters_.idles.add(); return {.taken = Taken::idle, .header = *header, .opaque = {}};
     default: return on_opaque(*header, before_mac);
   }
 }
 
-IntakeResult Intake::on_frame(const wire::Header& header, Bytes sealed, Bytes signature, Time now) {
+IntakeResult Intake::on_frame(const wire::Header& header, Bytes sealed, Bytes signature, Distrust& distrust, Time now) {
   // Cheap before dear: nothing up to the signature's check changes any state.
   const Sequence sequence = header.sequence;
   if (sequence.value == 0) return drop(counters_.drop_malformed, header);  // history's "nothing"
   if (sequence < history_.oldest()) return drop(counters_.drop_stale, header);
   const Source* from = source(header.source);
   if (!from) return drop(counters_.drop_source, header);
-  if (const SlotRing::Pin stored = history_.frame(sequence)) return compare(header, stored, sealed, signature);
+  if (const SlotRing::Pin stored = history_.frame(sequence))
+    return compare(header, stored, sealed, signature, distrust, now);
 
   const bool advances = sequence > history_.newest();
   const bool ahead = far_ahead(sequence);
   if (!ahead && !may_advance(header, now)) return drop(counters_.drop_inactive_source, header);
-  if (!crypto::verify_frame(from->key, sealed, signature)) return drop(counters_.drop_signature, header);
+  if (distrust.exhausted(now)) return drop(counters_.drop_distrusted, header);
+  if (!crypto::verify_frame(from->key, sealed, signature))
+    return distrust.failed(), drop(counters_.drop_signature, header);
   if (ahead && !may_leap(header, now)) {
     stray_ = std::max(stray_, sequence);
     return drop(counters_.drop_ahead, header);
@@ -96,7 +100,8 @@ IntakeResult Intake::on_frame(const wire::Header& header, Bytes sealed, Bytes si
 }
 
 /// The slot holds this sequence: is it the same frame?
-IntakeResult Intake::compare(const wire::Header& header, const SlotRing::Pin& stored, Bytes sealed, Bytes signature) {
+IntakeResult Intake::compare(const wire::Header& header, const SlotRing::Pin& stored, Bytes sealed, Bytes signature,
+                             Distrust& distrust, Time now) {
   if (same(stored.datagram(), sealed) && same(stored.signature(), signature)) {
     counters_.duplicates.add();
     return {.taken = Taken::duplicate, .header = header, .opaque = {}};
@@ -105,6 +110,8 @@ IntakeResult Intake::compare(const wire::Header& header, const SlotRing::Pin& st
   const auto kept = wire::parse_header(stored.datagram());
   if (kept && kept->source != header.source) return drop(counters_.drop_inactive_source, header);
   // A source that signed two frames for one sequence, or a forger: people will want to know which.
+  if (distrust.exhausted(now)) return drop(counters_.drop_distrusted, header);
+  distrust.failed();  // either way it is nothing that an honest parent brings
   const bool proven = crypto::verify_frame(source(header.source)->key, sealed, signature);
   return drop(proven ? counters_.drop_conflict : counters_.drop_signature, header);
 }
@@ -126,7 +133,7 @@ bool Intake::may_advance(const wire::Header& header, Time now) const {
   return active_.current() == header.source || header.sequence < active_since_;
 }
 
-IntakeResult Intake::on_attest(const wire::Header& header, Bytes datagram) {
+IntakeResult Intake::on_attest(const wire::Header& header, Bytes datagram, Distrust& distrust, Time now) {
   const auto attest = wire::parse_attest(datagram);
   if (!attest) return drop(counters_.drop_malformed, header);
   // Before the first frame there is nothing that it could prove, and no telling how old it is.
@@ -147,8 +154,9 @@ IntakeResult Intake::on_attest(const wire::Header& header, Bytes datagram) {
     counters_.duplicates.add();
     return {.taken = Taken::duplicate, .header = header, .opaque = {}};
   }
+  if (distrust.exhausted(now)) return drop(counters_.drop_distrusted, header);
   if (!crypto::verify_attest(from->key, attest->signed_part, attest->signature))
-    return drop(counters_.drop_signature, header);
+    return distrust.failed(), drop(counters_.drop_signature, header);
   if (stored) return drop(counters_.drop_conflict, header);
   const auto number = history_.add_attestation(datagram);
   if (!number) return drop(counters_.drop_pinned, header);

@@ -22,15 +22,19 @@ double elapsed(Time& since, Time now) {
 LeaseResendBudget::LeaseResendBudget(std::chrono::milliseconds frame, Time now)
     : frame_(frame), tokens_(wire::kResendBurst), refilled_(now), next_send_(now) {}
 
-bool LeaseResendBudget::take(Sequence sequence, Time now, Time& not_before) {
+bool LeaseResendBudget::empty(Time now) {
   const double rate = wire::kResendRefill / seconds(frame_);
   tokens_ = std::min<double>(wire::kResendBurst, tokens_ + rate * elapsed(refilled_, now));
+  return tokens_ < 1.0;
+}
 
+bool LeaseResendBudget::take(Sequence sequence, Time now, Time& not_before) {
+  if (empty(now)) return false;
   const auto known = std::find_if(sent_.begin(), sent_.end(), [&](std::uint64_t sent) {
     return (sent & kTimes) != 0 && sent >> kTimesBits == sequence.value;
   });
   const std::uint64_t times = known == sent_.end() ? 0 : *known & kTimes;
-  if (times >= wire::kResendPerSequence || tokens_ < 1.0) return false;
+  if (times >= wire::kResendPerSequence) return false;
   tokens_ -= 1.0;
 
   // It becomes the latest: what was sent longest ago is the first to be forgotten.

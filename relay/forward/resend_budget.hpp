@@ -13,6 +13,8 @@ namespace tiercast::forward {
 class LeaseResendBudget {
  public:
   LeaseResendBudget(std::chrono::milliseconds frame, Time now);
+  /// Nothing is left for now, whatever is asked for.
+  bool empty(Time now);
   /// May this sequence be sent to the lease now? Takes from the budget if so. Paced: the burst itself is spread at
   /// kResendPace × real time: `not_before` is when it may leave (≥ now).
   bool take(Sequence sequence, Time now, Time& not_before);

@@ -21,10 +21,12 @@ Feed::Feed(Setup setup, Moment now)
       next_info_(now.mono) {
   standing_.path.push_back(id_);
   next_listed_.resize(setup_.parents.size());
+  distrust_.resize(setup_.parents.size());
   for (auto& group : setup_.feed_groups) {
     group->subscriptions.resize(setup_.parents.size());
     if (group->origin) {
       for (const auto& epoch : group->origin->announced()) learn_epoch(*group, epoch);
+      if (const auto current = group->origin->current_epoch()) group->epochs.in_use(current->source, current->epoch);
     }
   }
   parents_.reserve(setup_.parents.size());
@@ -154,7 +156,9 @@ std::optional<LeaseId> Feed::admit(const control::Joiner& joiner, Writer& record
       info.flags |= wire::kInfoAnchored;
     if (group->ended) info.flags |= wire::kInfoEnded;
     wire::write_record(records, info);
-    for (const auto& epoch : group->epochs.all()) wire::write_record(records, epoch);
+    // As many as there is room for, those that matter most first; the others come with the first acknowledgement.
+    for (const auto& epoch : group->epochs.all())
+      if (records.left() >= wire::kEpochRecord) wire::write_record(records, epoch);
   }
   return id;
 }
@@ -195,8 +199,10 @@ void Feed::run_origins(Moment now) {
     if (!group->origin) continue;
     group->origin->on_timer(now);
     group->origin->run(*group, *this, now);
-    if (group->origin->epochs_changed())
+    if (group->origin->epochs_changed()) {
+      if (const auto current = group->origin->current_epoch()) use_epoch(*group, current->source, current->epoch);
       for (const auto& epoch : group->origin->announced()) learn_epoch(*group, epoch);
+    }
     if (now.mono >= next_info_) {
       group->info = group->origin->statement();
       publish_info(*group, now);
@@ -224,6 +230,23 @@ void Feed::on_attestation_stored(FeedGroup& group, std::uint64_t number) {
 
 void Feed::on_opaque_stored(FeedGroup& group, std::uint64_t number) {
   command_all(OpaqueReady{group.group.index, number, moment_.mono});
+}
+
+void Feed::learn_epoch_from(std::size_t p, const wire::EpochRecord& epoch) {
+  FeedGroup* group = group_by_id(epoch.group);
+  if (group == nullptr || group->origin || group->epochs.knows(epoch.source, epoch.epoch)) return;
+  const auto source = std::find_if(group->group.sources.begin(), group->group.sources.end(),
+                                   [&](const forward::Source& s) { return s.id == epoch.source; });
+  if (source == group->group.sources.end() || distrust_[p].exhausted(moment_.mono)) return counters_.drop_epoch.add();
+  if (!crypto::verify_epoch(source->key, epoch)) {
+    distrust_[p].failed();
+    return counters_.drop_epoch.add();
+  }
+  learn_epoch(*group, epoch);
+}
+
+void Feed::use_epoch(FeedGroup& group, SourceId source, Epoch epoch) {
+  if (group.epochs.in_use(source, epoch)) command_all(EpochInUse{group.group.index, source, epoch});
 }
 
 void Feed::learn_epoch(FeedGroup& group, const wire::EpochRecord& epoch) {
@@ -282,8 +305,11 @@ void Feed::on_timer(Moment now) {
   if (now.mono >= resync_at_) {
     resync_at_ = kNever;
     command_all(standing_);
-    for (auto& group : setup_.feed_groups)
+    for (auto& group : setup_.feed_groups) {
       for (const auto& epoch : group->epochs.all()) command_all(EpochKnown{group->group.index, epoch});
+      for (const auto& used : group->epochs.used())
+        command_all(EpochInUse{group->group.index, used.source, used.epoch});
+    }
   }
   wake_workers();
 }

@@ -17,7 +17,7 @@ namespace tiercast::node {
 
 struct FeedCounters {
   Counter drop_worker_ring_full, drop_parent_malformed, drop_parent_unleased, drop_not_wanted, drop_frame_length,
-      drop_statement, subscription_denied;
+      drop_statement, drop_opaque_pinned, drop_epoch, subscription_denied;
   template <class F>
   void each(F&& f) const {
     f("feed_drop_worker_ring_full", drop_worker_ring_full);
@@ -26,6 +26,8 @@ struct FeedCounters {
     f("feed_drop_not_wanted", drop_not_wanted);
     f("feed_drop_frame_length", drop_frame_length);
     f("feed_drop_statement", drop_statement);
+    f("feed_drop_opaque_pinned", drop_opaque_pinned);
+    f("feed_drop_epoch", drop_epoch);  // an announcement of no source of the group, or not signed by it
     f("feed_subscription_denied", subscription_denied);
   }
 };
@@ -110,6 +112,8 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   std::optional<std::size_t> primary(Time now) const;
   void update_expectations(Time now);
   void learn_epoch(FeedGroup& group, const wire::EpochRecord& epoch);
+  void learn_epoch_from(std::size_t parent, const wire::EpochRecord& epoch);
+  void use_epoch(FeedGroup& group, SourceId source, Epoch epoch);
   void publish_info(FeedGroup& group, Moment now);
 
   bool command(std::size_t worker, Command&& command);
@@ -127,8 +131,9 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   std::size_t next_asked_ = 0;
   Time next_tally_up_, next_info_;
   bool stopping_ = false;
-  Time resync_at_ = kNever;               // a worker's ring was full: what it must know is told again
-  std::vector<std::size_t> next_listed_;  // one a parent: the group whose epochs its next keepalive lists first
+  Time resync_at_ = kNever;                  // a worker's ring was full: what it must know is told again
+  std::vector<forward::Distrust> distrust_;  // one a parent
+  std::vector<std::size_t> next_listed_;     // one a parent: the group whose epochs its next keepalive lists first
   FeedCounters counters_;
 };
 

@@ -46,8 +46,9 @@ class FeedThread::JoinHandler final : public net::DatagramHandler {
     owner_.feed_->on_join(datagram, from, local, net::read_clocks());
   }
   void on_error(int error) override {
-    if (!owner_.loop_.receives(owner_.setup_.join_socket->fd()))
-      ops::log::error("join_socket_failed", {{"reason", std::strerror(error)}});
+    if (owner_.loop_.receives(owner_.setup_.join_socket->fd())) return;
+    ops::log::error("join_socket_failed", {{"reason", std::strerror(error)}});
+    owner_.join_failed_ = true;
   }
 
  private:
@@ -284,13 +285,19 @@ void FeedThread::watch_parents(Moment now) {
                                     : answers ? std::string{"it answers but does not accept: is public_key its key, and is this node in its [[downstream]]?"}
                                               : std::string{"no answer at all: is the address right, does it run, is UDP let through?"}}});
       }
-      uplinks_.refresh(p);
+      // A cookie is good for the address that asked for it: who waits with one keeps its socket.
+      const auto* joining = parent.joining();
+      if (joining == nullptr || joining->state() == control::JoinState::hello_sent) uplinks_.refresh(p);
     }
   }
 }
 
 // Alive means: this thread turns (it is here), and so does every worker.
 void FeedThread::feed_watchdog(Moment now) {
+  // What cannot work any more must not go on taking listeners: a new process can.
+  const bool failed = join_failed_ || std::any_of(setup_.workers.begin(), setup_.workers.end(),
+                                                  [](const auto& worker) { return worker->failed(); });
+  if (failed && !stopping_since_) stop(now, ExitCode::os);
   bool alive = true;
   for (std::size_t w = 0; w < setup_.workers.size(); ++w) {
     const std::uint64_t turns = setup_.workers[w]->turns();

@@ -84,6 +84,7 @@ class FeedThread {
   std::optional<Time> stopping_since_;
   int exit_code_ = 0;
   bool stall_told_ = false;
+  bool join_failed_ = false;
 };
 
 }  // namespace tiercast::node

@@ -57,7 +57,8 @@ void Feed::on_stream(std::size_t p, Bytes datagram, Time now) {
     return counters_.drop_not_wanted.add();
   }
 
-  const forward::IntakeResult result = group->intake.on_datagram(datagram, parent.lease()->link_key(), now);
+  const forward::IntakeResult result =
+      group->intake.on_datagram(datagram, parent.lease()->link_key(), distrust_[p], now);
   const wire::Header& h = result.header;
   if (result.taken == Taken::dropped) return;
   if (result.taken == Taken::idle) {
@@ -66,14 +67,22 @@ void Feed::on_stream(std::size_t p, Bytes datagram, Time now) {
     return;
   }
   if (h.type == wire::Type::attest) {
-    parent.on_stream(Stream::attestation, now);
-    if (const auto attest = wire::parse_attest(datagram.first(datagram.size() - wire::kLinkMac)))
+    if (const auto attest = wire::parse_attest(datagram.first(datagram.size() - wire::kLinkMac))) {
+      // An old one again vouches for nothing that comes now.
+      const auto recent = static_cast<std::uint64_t>(wire::kUnattested / group->group.frame);
+      if (attest->header.sequence.value + attest->count + recent > group->group.history.newest().value)
+        parent.on_stream(Stream::attestation, now);
       group->attestation_gaps.on_attestation(attest->header.sequence, attest->count);
+    }
     if (result.taken == Taken::fresh) on_attestation_stored(*group, result.attestation);
     return;
   }
   if (result.taken == Taken::opaque) {
-    if (const auto number = group->group.history.add_opaque(result.opaque)) on_opaque_stored(*group, *number);
+    if (const auto number = group->group.history.add_opaque(result.opaque)) {
+      on_opaque_stored(*group, *number);
+    } else {
+      counters_.drop_opaque_pinned.add();
+    }
     return;
   }
   if (h.type != wire::Type::frame) return;  // a copy of something else: no sign that frames flow
@@ -83,6 +92,7 @@ void Feed::on_stream(std::size_t p, Bytes datagram, Time now) {
   if (result.taken == Taken::fresh || h.sequence.value + recent >= newest.value) parent.on_stream(Stream::frame, now);
   if (result.taken != Taken::fresh) return;
   on_frame_stored(*group, h.sequence);  // first of all
+  use_epoch(*group, h.source, h.epoch);
   // The newest frame tells whether it has ended, not one that was repaired after it.
   const bool newest_of_all = h.sequence >= newest;
   if (newest_of_all && group->ended != h.ends()) {
@@ -102,8 +112,7 @@ void Feed::on_stream(std::size_t p, Bytes datagram, Time now) {
 
 void Feed::on_parent_joined(std::size_t p, Time now) {
   const control::JoinGrant grant = parents_[p].take_grant();
-  for (const auto& epoch : grant.epochs)
-    if (FeedGroup* group = group_by_id(epoch.group)) learn_epoch(*group, epoch);
+  for (const auto& epoch : grant.epochs) learn_epoch_from(p, epoch);
   if (grant.group_info) on_info(*grant.group_info, now);
   for (auto& group : setup_.feed_groups) {
     group->subscriptions[p] = {};
@@ -130,7 +139,8 @@ void Feed::on_info(const wire::GroupInfo& info, Time now) {
   const Sequence here = group->group.history.newest();
   if (here.value != 0 && info.stamped.value > here.value + group->group.history.frames()) {
     counters_.drop_statement.add();
-  } else if (!group->info || info.stamped >= group->info->stamped || (info.flags & wire::kInfoStamped) == 0) {
+  } else if (!group->info || info.stamped >= group->info->stamped || (info.flags & wire::kInfoStamped) == 0 ||
+             (here.value != 0 && group->info->stamped.value > here.value + group->group.history.frames())) {
     if ((info.flags & wire::kInfoStamped) != 0) {
       group->info = info;
       command_all(GroupInfoKnown{group->group.index, info});
@@ -148,9 +158,7 @@ void Feed::on_parent_records(std::size_t p, Bytes records, Time now) {
   wire::RecordReader reader{records};
   while (auto record = reader.next()) {
     std::visit(Overloaded{
-                   [&](const wire::EpochRecord& r) {
-                     if (FeedGroup* group = group_by_id(r.group)) learn_epoch(*group, r);
-                   },
+                   [&](const wire::EpochRecord& r) { learn_epoch_from(p, r); },
                    [&](const wire::GroupInfo& r) {
                      on_info(r, now);
                      on_subscribed(p, wire::Subscribed{r.group, 0}, now);  // it tells of what is subscribed only
@@ -222,6 +230,7 @@ void Feed::unsubscribe_up(FeedGroup& group, Time now) {
   group.next_idle = kNever;
   group.last_frame.reset();
   group.starts_anew = true;
+  group.gaps.restart();
   group.next_unsubscribe = now + kUnsubscribeAgain;
   for (std::size_t p = 0; p < parents_.size(); ++p) {
     group.subscriptions[p] = {};
@@ -364,8 +373,8 @@ void Feed::update_standing(Time now) {
   if (at) {
     for (NodeId id : parents_[*at].lease()->path()) standing.path.push_back(id);
   }
-  const bool same = standing.seeking == standing_.seeking &&
-                    std::equal(standing.path.begin(), standing.path.end(), standing_.path.begin(), standing_.path.end());
+  const bool same = standing.seeking == standing_.seeking && std::equal(standing.path.begin(), standing.path.end(),
+                                                                        standing_.path.begin(), standing_.path.end());
   if (same) return;
   standing_ = standing;
   command_all(standing_);

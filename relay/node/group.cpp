@@ -9,20 +9,51 @@ bool KnownEpochs::knows(SourceId source, Epoch epoch) const {
                      [&](const auto& known) { return known.source == source && known.epoch == epoch; });
 }
 
+// 0: in use. Then what comes next, the nearest first; then what was before, the last one first.
+std::uint64_t KnownEpochs::rank(const wire::EpochRecord& epoch) const {
+  constexpr std::uint64_t kBefore = std::uint64_t{1} << 32;
+  std::uint32_t current = 0;
+  for (const InUse& used : in_use_)
+    if (used.source == epoch.source) current = used.epoch.value;
+  const std::uint32_t number = epoch.epoch.value;
+  if (number < current) return kBefore + (current - number);
+  return number - current;
+}
+
+void KnownEpochs::sort() {
+  std::sort(epochs_.begin(), epochs_.end(), [&](const auto& a, const auto& b) {
+    return std::pair{rank(a), a.source.value} < std::pair{rank(b), b.source.value};
+  });
+}
+
 bool KnownEpochs::learn(const wire::EpochRecord& epoch) {
   if (knows(epoch.source, epoch.epoch)) return false;
   std::size_t of_source = 0;
-  std::size_t oldest = epochs_.size();
+  std::size_t last = 0;
   for (std::size_t i = 0; i < epochs_.size(); ++i) {
     if (epochs_[i].source != epoch.source) continue;
     ++of_source;
-    if (oldest == epochs_.size() || epochs_[i].epoch < epochs_[oldest].epoch) oldest = i;
+    last = i;  // they are sorted
   }
-  if (of_source >= kPerSource || epochs_.full()) {
-    if (oldest == epochs_.size() || epochs_[oldest].epoch > epoch.epoch) return false;
-    epochs_.erase_at(oldest);
+  if (of_source >= kPerSource) {
+    if (rank(epochs_[last]) <= rank(epoch)) return false;
+    epochs_.erase_at(last);
   }
-  return epochs_.push_back(epoch);
+  const bool added = epochs_.push_back(epoch);
+  sort();
+  return added;
+}
+
+bool KnownEpochs::in_use(SourceId source, Epoch epoch) {
+  const auto used = std::find_if(in_use_.begin(), in_use_.end(), [&](const InUse& u) { return u.source == source; });
+  if (used == in_use_.end()) {
+    if (!in_use_.push_back({source, epoch})) return false;
+  } else {
+    if (used->epoch == epoch) return false;
+    used->epoch = epoch;
+  }
+  sort();
+  return true;
 }
 
 void KnownEpochs::list(wire::EpochsHeld& held) const {

@@ -16,7 +16,11 @@ inline constexpr Duration kAnchorLife = 1s;
 
 struct Group {
   Group(GroupIndex i, GroupId g, std::string n, std::chrono::milliseconds f, std::vector<forward::Source> s)
-      : index(i), id(g), name(std::move(n)), frame(f), sources(std::move(s)),
+      : index(i),
+        id(g),
+        name(std::move(n)),
+        frame(f),
+        sources(std::move(s)),
         history(static_cast<std::size_t>(wire::kHistory / f)) {}
   const GroupIndex index;
   const GroupId id;
@@ -30,22 +34,37 @@ struct Group {
   }
 };
 
-/// Epochs' values that a node knows of a group: the newest few of each source. Fixed size.
+/// Epochs' values that a node knows of a group, a few of each source: the one in use, those that come next, and the one
+/// before. All are the source's word, but an old word may be said again, and a clock that once ran ahead leaves numbers
+/// far above: so what counts is how near to the one in use a number is. Fixed size.
 class KnownEpochs {
   // The current one, the one before, two announced; and two more, for a start that discards.
   static constexpr std::size_t kPerSource = 6;
 
  public:
+  struct InUse {
+    SourceId source;
+    Epoch epoch;
+  };
   static constexpr std::size_t kMost = kPerSource * wire::kMaxSources;
-  /// False: known already, or older than all that is kept.
+  /// `epoch` is of one of the group's sources, and signed by it. False: known already, or further from the one in use
+  /// than all that is kept.
   bool learn(const wire::EpochRecord& epoch);
+  /// A proven frame was sealed with it.
+  /// False: that was known.
+  bool in_use(SourceId source, Epoch epoch);
   bool knows(SourceId source, Epoch epoch) const;
+  /// Those that matter most first.
   const auto& all() const { return epochs_; }
+  const auto& used() const { return in_use_; }
   /// For a keepalive.
   void list(wire::EpochsHeld& held) const;
 
  private:
+  std::uint64_t rank(const wire::EpochRecord& epoch) const;
+  void sort();
   InlineVector<wire::EpochRecord, kMost> epochs_;
+  InlineVector<InUse, wire::kMaxSources> in_use_;
 };
 
 }  // namespace tiercast::node

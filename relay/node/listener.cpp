@@ -21,10 +21,6 @@ std::uint64_t junk(const receive::PlayoutCounters& c) {
   return c.drop_malformed.get() + c.drop_other_group.get() + c.drop_unknown_source.get() + c.drop_forged.get() +
          c.drop_not_as_attested.get();
 }
-std::uint64_t attestation_junk(const receive::PlayoutCounters& c) {
-  return c.attest_drop_malformed.get() + c.attest_drop_other_group.get() + c.attest_drop_unknown_source.get() +
-         c.attest_drop_old.get() + c.attest_drop_forged.get();
-}
 
 receive::PlayoutConfig playout_config(const Listener::Setup& setup, std::chrono::milliseconds frame) {
   receive::PlayoutConfig config;
@@ -152,13 +148,14 @@ void Listener::on_stream(std::size_t p, Bytes datagram, Time now) {
       return;
     }
     case wire::Type::attest: {
-      const std::uint64_t before = attestation_junk(playout.counters());
-      playout.on_attest(datagram, now);
-      if (attestation_junk(playout.counters()) != before) return;
-      parent.on_stream(Kind::attestation, now);
+      if (!playout.on_attest(datagram, now)) return;
       if (const auto attest = wire::parse_attest(datagram)) {
+        const Sequence last = attest->header.sequence.plus(attest->count - 1U);
+        // An old one again vouches for nothing that comes now.
+        const auto recent = static_cast<std::uint64_t>(wire::kUnattested / stream_->frame);
+        if (last.value + recent >= stream_->noted.value) parent.on_stream(Kind::attestation, now);
         stream_->attestation_gaps.on_attestation(attest->header.sequence, attest->count);
-        note_frame(attest->header.sequence.plus(attest->count - 1U), false, now);
+        note_frame(last, false, now);
       }
       return;
     }

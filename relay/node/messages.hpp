@@ -51,6 +51,11 @@ struct EpochKnown {
   GroupIndex group;
   wire::EpochRecord epoch;
 };
+struct EpochInUse {
+  GroupIndex group;
+  SourceId source;
+  Epoch epoch;
+};
 struct GroupInfoKnown {
   GroupIndex group;
   wire::GroupInfo info;
@@ -64,7 +69,7 @@ struct Standing {
 struct Stop {};
 
 using Command = std::variant<std::monostate, FrameReady, AttestReady, OpaqueReady, SendIdle, Install, EpochKnown,
-                             GroupInfoKnown, Standing, Stop>;
+                             EpochInUse, GroupInfoKnown, Standing, Stop>;
 
 // --- worker -> feed ---
 

@@ -92,7 +92,7 @@ class Builder {
     for (unsigned w = 0; w < listen.workers; ++w) {
       std::uint16_t tag = 0;
       do tag = static_cast<std::uint16_t>(random_.u64());
-      while (tag == 0);
+      while (tag == 0 || std::find(boot_tags_.begin(), boot_tags_.end(), tag) != boot_tags_.end());  // a lease names its worker
       boot_tags_.push_back(tag);
     }
     net::SocketOptions join_options;

@@ -64,7 +64,12 @@ class Origin {
   /// "" or why not yet.
   std::string rotate(Moment now);
   bool epochs_changed();
-  auto announced() const { return epochs_.announced(); }
+  /// Signed: what everybody below should hold.
+  auto announced() const {
+    auto epochs = epochs_.announced();
+    for (wire::EpochRecord& epoch : epochs) epoch = publisher_.sign(epoch);
+    return epochs;
+  }
   wire::GroupInfo statement() const { return statement_; }
   publish::IngestHealth health(Time now) const { return ingest_.health(now); }
   std::optional<publish::Refusal> take_refusal(Time now) { return ingest_.take_refusal(now); }

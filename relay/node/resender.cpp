@@ -29,37 +29,40 @@ Sequence apart(GroupIndex group, wire::NackKind kind, Sequence sequence) {
 
 }  // namespace
 
-bool Resender::allowed(LeaseId lease, bool resume, GroupIndex group, std::chrono::milliseconds frame,
-                       wire::NackKind kind, Sequence sequence, Time now, Time& at) {
-  if (!node_budget_.available(now)) {
-    counters_.drop_node_budget.add();
-    return false;
-  }
-  if (!resume) {
-    auto& budget = budgets_[lease.value];
-    if (!budget) budget = std::make_unique<forward::LeaseResendBudget>(frame, now);
-    if (!budget->take(apart(group, kind, sequence), now, at)) {
-      counters_.drop_lease_budget.add();
-      return false;
-    }
-  }
-  return node_budget_.take(now);
+Resender::OfLease& Resender::of_lease(LeaseId lease, std::chrono::milliseconds frame, Time now) {
+  auto& of = askers_[lease.value];
+  if (!of) of = std::make_unique<OfLease>(frame, now);
+  return *of;
 }
 
-void Resender::on_nack(LeaseId lease, bool resume, GroupIndex group, std::chrono::milliseconds frame,
-                       const forward::History& history, const LateFrames& late, Duration round_trip,
-                       const wire::Nack& nack, Time now) {
+void Resender::lease_moved(LeaseId lease, Time now) {
+  const auto of = askers_.find(lease.value);
+  if (of == askers_.end() || now - of->second->resumes_since < wire::kLeaseLife) return;
+  of->second->resumed.reset();
+  of->second->resumes_since = now;
+}
+
+void Resender::on_nack(const Asker& asker, GroupIndex group, std::chrono::milliseconds frame,
+                       const forward::History& history, const LateFrames& late, const wire::Nack& nack,
+                       Allowance& allowance, Time now) {
   counters_.nacks.add();
   const Sequence oldest = history.oldest();
   const Sequence newest = history.newest();
   const bool of_frames = nack.kind == wire::NackKind::frame;
-  // Ranges may claim 65,535 each, and overlap: no more is walked than can be missing.
-  std::uint64_t left = of_frames ? history.frames() : kAttestationsPerNack;
+  const Time left_before = now - std::min<Duration>(asker.round_trip, kMostOnItsWay);
+  std::uint64_t& left = of_frames ? allowance.frames : allowance.attestations;
+  OfLease& of = of_lease(asker.lease, frame, now);
+  const bool resume = asker.relay && of_frames && !of.resumed.test(group.value);
+  if (resume) of.resumed.set(group.value);
+  // Ranges may claim 65,535 each, and overlap: no more is walked than allowed, and nothing once a budget is empty.
   for (const wire::NackRange& range : nack.ranges) {
     const std::uint64_t first = std::max(range.first.value, oldest.value);
     const std::uint64_t last = std::min(range.first.value + range.count - 1, newest.value);
     for (std::uint64_t s = first; s <= last; ++s) {
-      if (left-- == 0) return counters_.drop_too_much.add();
+      if (left == 0) return counters_.drop_too_much.add();
+      --left;
+      if (!node_budget_.available(now)) return counters_.drop_node_budget.add();
+      if (!resume && of.budget.empty(now)) return counters_.drop_lease_budget.add();
       counters_.asked.add();
       const bool here =
           of_frames ? history.has(Sequence{s}) : static_cast<bool>(history.attestation_covering(Sequence{s}));
@@ -67,13 +70,17 @@ void Resender::on_nack(LeaseId lease, bool resume, GroupIndex group, std::chrono
         counters_.not_here.add();  // it comes to everybody by the normal fan-out if it comes
         continue;
       }
-      if (of_frames && late.sent_since(Sequence{s}, now - std::min<Duration>(round_trip, kMostOnItsWay))) {
+      if (of_frames && late.sent_since(Sequence{s}, left_before)) {
         counters_.on_its_way.add();
         continue;
       }
       Time at = now;
-      if (!allowed(lease, resume, group, frame, nack.kind, Sequence{s}, now, at)) continue;
-      if (!queue({at, {lease, group, nack.kind, Sequence{s}}})) return;
+      if (!resume && !of.budget.take(apart(group, nack.kind, Sequence{s}), now, at)) {
+        counters_.drop_lease_budget.add();  // the fourth time
+        continue;
+      }
+      (void)node_budget_.take(now);
+      if (!queue({at, {asker.lease, group, nack.kind, Sequence{s}}})) return;
       if (!of_frames) break;  // one covers the range's frames, or most of them
     }
   }

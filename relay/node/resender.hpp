@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <bitset>
 #include <memory>
 #include <unordered_map>
 #include <vector>
@@ -30,7 +31,7 @@ struct ResendCounters {
     f("resend_drop_queue_full", drop_queue_full);
     f("resend_drop_lease_gone", drop_lease_gone);
     f("resend_drop_frame_gone", drop_frame_gone);  // overwritten while it waited its turn
-    f("resend_drop_too_much", drop_too_much);      // more than one NACK may ask for
+    f("resend_drop_too_much", drop_too_much);      // more than one CONTROL may ask for
   }
 };
 
@@ -71,22 +72,31 @@ class Resender {
     wire::NackKind kind = wire::NackKind::frame;
     Sequence sequence;
   };
-  /// Queues what the budgets allow of a NACK. A relay's first NACK after it joined or moved is its resume: exempt from
-  /// the lease's budget.
-  void on_nack(LeaseId lease, bool resume, GroupIndex group, std::chrono::milliseconds frame,
-               const forward::History& history, const LateFrames& late, Duration round_trip, const wire::Nack& nack,
-               Time now);
+  /// What all NACKs of one CONTROL may have looked for: its budget is spent long before, but looking costs too.
+  struct Allowance {
+    std::uint64_t frames = 1024;     // the longest history, and some
+    std::uint64_t attestations = 8;  // each is a walk through those kept
+  };
+  struct Asker {
+    LeaseId lease;
+    bool relay = false;
+    Duration round_trip{};
+  };
+  /// Queues what the budgets allow of a NACK. A relay's first one for frames of a group, after it joined or moved, is
+  /// its resume: exempt from the lease's budget.
+  void on_nack(const Asker& asker, GroupIndex group, std::chrono::milliseconds frame, const forward::History& history,
+               const LateFrames& late, const wire::Nack& nack, Allowance& allowance, Time now);
   /// The next one whose time has come.
   bool next(Due& due, Time now);
   Time next_deadline() const { return queue_.empty() ? kNever : queue_.front().at; }
-  void lease_ended(LeaseId lease) { budgets_.erase(lease.value); }
+  void lease_ended(LeaseId lease) { askers_.erase(lease.value); }
+  /// Its address is another: what was on its way to the old one may be asked for again, once in a lease's life.
+  void lease_moved(LeaseId lease, Time now);
   forward::NodeResendBudget& node_budget() { return node_budget_; }
   ResendCounters& counters() { return counters_; }
 
  private:
   static constexpr std::size_t kQueue = 8192;
-  // A NACK asks for one attestation as a rule, and looking for one is a walk through those kept.
-  static constexpr std::uint64_t kAttestationsPerNack = 8;
   struct Queued {
     Time at;
     Due due;
@@ -95,10 +105,15 @@ class Resender {
     }
   };
   bool queue(const Queued& entry);
-  bool allowed(LeaseId lease, bool resume, GroupIndex group, std::chrono::milliseconds frame, wire::NackKind kind,
-               Sequence sequence, Time now, Time& at);
+  struct OfLease {
+    OfLease(std::chrono::milliseconds frame, Time now) : budget(frame, now), resumes_since(now) {}
+    forward::LeaseResendBudget budget;
+    std::bitset<wire::kMaxGroups> resumed;
+    Time resumes_since;
+  };
+  OfLease& of_lease(LeaseId lease, std::chrono::milliseconds frame, Time now);
   std::vector<Queued> queue_;
-  std::unordered_map<std::uint64_t, std::unique_ptr<forward::LeaseResendBudget>> budgets_;
+  std::unordered_map<std::uint64_t, std::unique_ptr<OfLease>> askers_;  // made by their first NACK
   forward::NodeResendBudget node_budget_;
   ResendCounters counters_;
 };

@@ -28,13 +28,12 @@ UplinkSockets::~UplinkSockets() {
   for (Link& link : parents_)
     if (link.socket) loop_.cancel(link.socket->fd());
   if (bell_) loop_.cancel(bell_->fd());
-  if (!thread_.joinable()) return;
+  if (!resolver_) return;
   {
-    const std::lock_guard lock{mutex_};
-    stop_ = true;
+    const std::lock_guard lock{resolver_->mutex};
+    resolver_->bell = nullptr;
   }
-  changed_.notify_one();
-  thread_.join();
+  resolver_->changed.notify_one();
 }
 
 int UplinkSockets::start() {
@@ -43,10 +42,9 @@ int UplinkSockets::start() {
   bell_ = std::move(*bell);
   if (const int error = bell_->listen(loop_, [this] { on_resolved(); })) return error;
   for (Link& link : parents_) {
-    if (const auto address = parse_endpoint((link.name.host.find(':') == std::string::npos
-                                                 ? link.name.host
-                                                 : "[" + link.name.host + "]") +
-                                            ":" + std::to_string(link.name.port))) {
+    if (const auto address = parse_endpoint(
+            (link.name.host.find(':') == std::string::npos ? link.name.host : "[" + link.name.host + "]") + ":" +
+            std::to_string(link.name.port))) {
       link.candidates = {*address};
       connect(link);
     } else {
@@ -88,21 +86,25 @@ void UplinkSockets::resolve(Link& link) {
   if (link.resolving) return;
   link.resolving = true;
   counters_.resolutions.add();
-  if (!thread_.joinable()) thread_ = std::thread{[this] { resolver(); }};
-  {
-    const std::lock_guard lock{mutex_};
-    asked_.push_back({link.index, link.name, {}, {}});
+  if (!resolver_) {
+    resolver_ = std::make_shared<Resolver>();
+    resolver_->bell = bell_.get();
+    std::thread{[resolver = resolver_] { Resolver::run(resolver); }}.detach();
   }
-  changed_.notify_one();
+  {
+    const std::lock_guard lock{resolver_->mutex};
+    resolver_->asked.push_back({link.index, link.name, {}, {}});
+  }
+  resolver_->changed.notify_one();
 }
 
-void UplinkSockets::resolver() {
-  std::unique_lock lock{mutex_};
+void UplinkSockets::Resolver::run(const std::shared_ptr<Resolver>& self) {
+  std::unique_lock lock{self->mutex};
   while (true) {
-    changed_.wait(lock, [this] { return stop_ || !asked_.empty(); });
-    if (stop_) return;
-    Resolution resolution = std::move(asked_.back());
-    asked_.pop_back();
+    self->changed.wait(lock, [&] { return self->bell == nullptr || !self->asked.empty(); });
+    if (self->bell == nullptr) return;
+    Resolution resolution = std::move(self->asked.back());
+    self->asked.pop_back();
     lock.unlock();
     if (auto addresses = net::resolve(resolution.name)) {
       resolution.addresses = std::move(*addresses);
@@ -110,16 +112,17 @@ void UplinkSockets::resolver() {
       resolution.problem = addresses.error().text;
     }
     lock.lock();
-    answered_.push_back(std::move(resolution));
-    bell_->signal();
+    if (self->bell == nullptr) return;
+    self->answered.push_back(std::move(resolution));
+    self->bell->signal();
   }
 }
 
 void UplinkSockets::on_resolved() {
   std::vector<Resolution> answered;
   {
-    const std::lock_guard lock{mutex_};
-    answered.swap(answered_);
+    const std::lock_guard lock{resolver_->mutex};
+    answered.swap(resolver_->answered);
   }
   for (Resolution& resolution : answered) {
     Link& link = parents_[resolution.parent];

@@ -72,7 +72,16 @@ class UplinkSockets final : public UplinkOutlet {
   void connect(Link& link);
   void resolve(Link& link);
   void on_resolved();
-  void resolver();
+
+  /// Names are looked up by a thread of its own, which may hang in it for as long as the resolver's timeouts last: at
+  /// the end it is left alone with what is its own.
+  struct Resolver {
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::vector<Resolution> asked, answered;
+    net::Wake* bell = nullptr;  // none: nobody waits any more
+    static void run(const std::shared_ptr<Resolver>& self);
+  };
 
   net::Loop& loop_;
   Handlers handlers_;
@@ -80,11 +89,7 @@ class UplinkSockets final : public UplinkOutlet {
   UplinkSocketCounters counters_;
 
   std::unique_ptr<net::Wake> bell_;
-  std::thread thread_;
-  std::mutex mutex_;  // of what follows
-  std::condition_variable changed_;
-  std::vector<Resolution> asked_, answered_;
-  bool stop_ = false;
+  std::shared_ptr<Resolver> resolver_;  // with the first name
 };
 
 }  // namespace tiercast::node

@@ -7,9 +7,10 @@
 
 namespace tiercast::node {
 namespace {
+// A listener's languages and stages; each more is a stream that its address is sent.
+constexpr std::size_t kListenerGroups = 8;
 constexpr std::size_t kSubscribedBytes = 3 + 4;
 constexpr std::size_t kInfoBytes = 3 + 34;
-constexpr std::size_t kEpochBytes = 3 + 8 + wire::kEpochValue;
 }  // namespace
 
 Worker::Worker(Setup setup, Time now)
@@ -69,12 +70,13 @@ void Worker::on_command(const Command& command, Time now) {
                  [&](const EpochKnown& known) {
                    PerGroup& group = groups_[known.group.value];
                    if (!group.epochs.learn(known.epoch)) return;
-                   std::array<std::uint8_t, 64> buffer;
+                   std::array<std::uint8_t, wire::kEpochRecord> buffer;
                    Writer records{buffer};
                    wire::write_record(records, known.epoch);
                    for (const RelayChild& child : group.relays)
                      send_records(slot_of_member(memberships_[child.membership]), records.written());
                  },
+                 [&](const EpochInUse& used) { groups_[used.group.value].epochs.in_use(used.source, used.epoch); },
                  [&](const GroupInfoKnown& known) {
                    PerGroup& group = groups_[known.group.value];
                    group.info = known.info;
@@ -132,13 +134,14 @@ void Worker::on_datagram(Bytes datagram, const Endpoint& from, const LocalAddres
   const control::ControlResult result = leases_.on_control(datagram, from, local, records, reply, now);
   if (!result.reply.empty()) setup_.outlet->send(result.reply, {}, from, local);
   if (result.slot == control::kNoSlot) return;
-  if (result.moved) readdress(leases_.at(result.slot));
+  if (result.moved) readdress(leases_.at(result.slot), now);
   on_records(result, now);
 }
 
 void Worker::on_records(const control::ControlResult& result, Time now) {
   control::Lease& lease = leases_.at(result.slot);
   wire::EpochsHeld held;
+  Resender::Allowance allowance;
   bool leaves = false;
   // What one CONTROL asks for is answered by one: a small datagram must not cause many large ones.
   std::array<std::uint8_t, wire::kMaxDatagram - wire::kMinControl> answer_buffer;
@@ -151,7 +154,7 @@ void Worker::on_records(const control::ControlResult& result, Time now) {
                    [&](const wire::Unsubscribe& r) {
                      if (PerGroup* group = group_by_id(r.group)) unsubscribe(lease, group->group->index, now);
                    },
-                   [&](const wire::Nack& r) { on_nack(lease, r, now); },
+                   [&](const wire::Nack& r) { on_nack(lease, r, allowance, now); },
                    [&](const wire::Tally& r) { on_tally(lease, r, now); },
                    [&](const wire::Leave&) { leaves = true; },
                    [](const auto&) {},
@@ -173,7 +176,8 @@ void Worker::on_records(const control::ControlResult& result, Time now) {
 
 void Worker::on_subscribe(control::Lease& lease, const wire::Subscribe& request, Writer& answers, Time now) {
   PerGroup* group = group_by_id(request.group);
-  if (answers.left() < kSubscribedBytes + (group ? kInfoBytes + group->epochs.all().size() * kEpochBytes : 0))
+  const std::size_t with_epochs = kInfoBytes + 3 * wire::kEpochRecord;  // the one in use and the next two
+  if (answers.left() < kSubscribedBytes + (group ? with_epochs : 0))
     return counters_.drop_subscribe.add();  // asked for again
   wire::Subscribed answer{request.group, 0};
   if (group == nullptr) {
@@ -181,21 +185,27 @@ void Worker::on_subscribe(control::Lease& lease, const wire::Subscribe& request,
     answer.denied = static_cast<std::uint8_t>(wire::DenyReason::unknown_group);
     return wire::write_record(answers, answer);
   }
+  if (lease.role == wire::Role::listener && memberships_of(lease) >= kListenerGroups &&
+      find_membership(lease, group->group->index) == nullptr) {
+    counters_.subscribe_denied.add();
+    answer.denied = static_cast<std::uint8_t>(wire::DenyReason::full);
+    return wire::write_record(answers, answer);
+  }
   counters_.subscribes.add();
   subscribe(lease, group->group->index, now);
   wire::write_record(answers, answer);
   wire::write_record(answers, info_of(*group, now));
-  for (const auto& epoch : group->epochs.all()) wire::write_record(answers, epoch);
+  for (const auto& epoch : group->epochs.all())
+    if (answers.left() >= wire::kEpochRecord) wire::write_record(answers, epoch);
 }
 
-void Worker::on_nack(control::Lease& lease, const wire::Nack& nack, Time now) {
+void Worker::on_nack(control::Lease& lease, const wire::Nack& nack, Resender::Allowance& allowance, Time now) {
   PerGroup* group = group_by_id(nack.group);
   const Membership* member = group ? find_membership(lease, group->group->index) : nullptr;
   if (member == nullptr || member->index == kNone) return counters_.drop_not_member.add();
-  bool resume = false;
-  if (member->relay) resume = !std::exchange(group->relays[member->index].resumed, true);
-  resender_.on_nack(lease.id, resume, group->group->index, group->group->frame, group->group->history, group->late,
-                    std::chrono::microseconds{lease.round_trip_us}, nack, now);
+  const Resender::Asker asker{lease.id, member->relay, std::chrono::microseconds{lease.round_trip_us}};
+  resender_.on_nack(asker, group->group->index, group->group->frame, group->group->history, group->late, nack,
+                    allowance, now);
 }
 
 void Worker::acknowledge(control::Lease& lease, const wire::Keepalive& keepalive, const wire::EpochsHeld& held,
@@ -221,7 +231,7 @@ void Worker::write_missing_epochs(Writer& out, const control::Lease& lease, cons
       const bool has = std::any_of(held.epochs.begin(), held.epochs.end(), [&](const wire::HeldEpoch& h) {
         return h.group == epoch.group && h.source == epoch.source && h.epoch == epoch.epoch;
       });
-      if (!has && out.left() >= kEpochBytes) wire::write_record(out, epoch);
+      if (!has && out.left() >= wire::kEpochRecord) wire::write_record(out, epoch);
     }
   }
 }

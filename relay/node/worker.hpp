@@ -74,7 +74,6 @@ class Worker {
     LeaseId lease;
     std::uint32_t membership = kNone;
     crypto::Secret<32> link_key;
-    bool resumed = false;  // its first NACK since it joined or moved was its resume
   };
   struct PerGroup {
     Group* group = nullptr;
@@ -107,7 +106,8 @@ class Worker {
   void place(control::Lease& lease, std::uint32_t membership);
   void displace(std::uint32_t membership);
   void set_delivery(control::Lease& lease, wire::Delivery delivery);
-  void readdress(control::Lease& lease);
+  void readdress(control::Lease& lease, Time now);
+  std::size_t memberships_of(const control::Lease& lease) const;
   void end_memberships(const control::Lease& lease, Time now);
   void drop_membership(std::uint32_t membership, Time now);
   void on_tally(control::Lease& lease, const wire::Tally& tally, Time now);
@@ -126,7 +126,7 @@ class Worker {
   void send_records(control::LeaseSlot slot, Bytes records);
   void on_records(const control::ControlResult& result, Time now);
   void on_subscribe(control::Lease& lease, const wire::Subscribe& request, Writer& answers, Time now);
-  void on_nack(control::Lease& lease, const wire::Nack& nack, Time now);
+  void on_nack(control::Lease& lease, const wire::Nack& nack, Resender::Allowance& allowance, Time now);
   void note_reserved();
   void acknowledge(control::Lease& lease, const wire::Keepalive& keepalive, const wire::EpochsHeld& held, Time now);
   void write_missing_epochs(Writer& out, const control::Lease& lease, const wire::EpochsHeld& held);

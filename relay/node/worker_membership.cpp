@@ -30,7 +30,7 @@ void Worker::subscribe(control::Lease& lease, GroupIndex group, Time now) {
     at = free_memberships_.back();
     free_memberships_.pop_back();
   }
-  memberships_[at] = Membership{control::slot_of(lease.id).value, group, lease.role == wire::Role::relay,
+  memberships_[at] = Membership{control::slot_of(lease.id).value,   group, lease.role == wire::Role::relay,
                                 lease.role == wire::Role::listener, kNone, lease.first_membership};
   lease.first_membership = at;
   PerGroup& of = groups_[group.value];
@@ -107,16 +107,18 @@ void Worker::set_delivery(control::Lease& lease, wire::Delivery delivery) {
   }
 }
 
-void Worker::readdress(control::Lease& lease) {
+std::size_t Worker::memberships_of(const control::Lease& lease) const {
+  std::size_t count = 0;
+  for (std::uint32_t m = lease.first_membership; m != kNone; m = memberships_[m].next) ++count;
+  return count;
+}
+
+void Worker::readdress(control::Lease& lease, Time now) {
+  resender_.lease_moved(lease.id, now);
   for (std::uint32_t m = lease.first_membership; m != kNone; m = memberships_[m].next) {
     const Membership& member = memberships_[m];
     PerGroup& group = groups_[member.group.value];
-    if (member.index == kNone) continue;
-    if (member.relay) {
-      group.relays[member.index].resumed = false;
-    } else {
-      group.listeners.readdress(member.index, lease.peer, lease.local);
-    }
+    if (member.index != kNone && !member.relay) group.listeners.readdress(member.index, lease.peer, lease.local);
   }
 }
 

@@ -77,7 +77,7 @@ void WorkerThread::run() {
   pthread_setname_np(pthread_self(), "worker");
   if (loop_.receive(socket_.fd(), *this, {.buffers = 256}) != 0 || bell_->listen(loop_, [] {}) != 0) {
     ops::log::error("worker_failed", {{"reason", "the io_uring has no room for its socket"}});
-    return;  // the watchdog ends the process
+    return fail();
   }
   while (!stop_.load(std::memory_order_acquire)) {
     now_ = net::read_clocks().mono;
@@ -111,7 +111,13 @@ void WorkerThread::on_datagram(MutableBytes datagram, const Endpoint& from, cons
 void WorkerThread::on_error(int error) {
   if (loop_.receives(socket_.fd())) return;  // an ICMP answer to one of many
   ops::log::error("worker_socket_failed", {{"errno", error}});
+  fail();
+}
+
+void WorkerThread::fail() {
   stop_.store(true, std::memory_order_release);
+  failed_.store(true, std::memory_order_release);
+  feed_bell_->signal();
 }
 
 }  // namespace tiercast::node

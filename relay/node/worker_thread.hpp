@@ -36,6 +36,8 @@ class WorkerThread final : private net::DatagramHandler {
   control::LeaseSecrets& secrets() { return secrets_; }
 
   // Read by the feed while the thread runs.
+  /// It has ended although nobody stopped it: its socket or its ring is unusable.
+  bool failed() const { return failed_.load(std::memory_order_acquire); }
   std::uint64_t turns() const { return loop_.counters().turns.get(); }
   const Worker& worker() const { return *worker_; }
   const OutletCounters& outlet_counters() const { return outlet_.counters(); }
@@ -48,6 +50,7 @@ class WorkerThread final : private net::DatagramHandler {
   void on_datagram(MutableBytes datagram, const Endpoint& from, const LocalAddress& local) override;
   void on_error(int error) override;
   void run();
+  void fail();
   bool obey();
 
   net::UdpSocket socket_;
@@ -62,7 +65,7 @@ class WorkerThread final : private net::DatagramHandler {
   std::unique_ptr<Worker> worker_;
   Time now_;
   Time obey_until_;
-  std::atomic<bool> stop_{false};
+  std::atomic<bool> stop_{false}, failed_{false};
   std::thread thread_;
 };
 

@@ -42,6 +42,11 @@ class Publisher {
   std::optional<Bytes> take_attestation(Time now) { return attester_.take(now); }
   Time next_deadline() const { return attester_.next_deadline(); }
 
+  /// For an announcement.
+  wire::EpochRecord sign(wire::EpochRecord epoch) const {
+    epoch.signature = signer_.sign_epoch(epoch);
+    return epoch;
+  }
   Sequence last() const { return last_; }
   const crypto::PublicKey& public_key() const { return signer_.public_key(); }
   const PublisherCounters& counters() const { return counters_; }

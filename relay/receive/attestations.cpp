@@ -8,14 +8,15 @@ bool absent(Bytes hash) {
   return std::all_of(hash.begin(), hash.end(), [](std::uint8_t b) { return b == 0; });
 }
 
-bool Attestations::learns(std::size_t source, const wire::Attest& attest) const {
+bool Attestations::repeats(std::size_t source, const wire::Attest& attest) const {
+  bool any = false;
   for (std::size_t i = 0; i < attest.count; ++i) {
     if (absent(attest.hash(i))) continue;
-    const Sequence sequence = attest.header.sequence.plus(i);
-    const Hash& here = hashes_[index(source, sequence)];
-    if (!here.known || here.sequence < sequence) return true;
+    any = true;
+    const crypto::AttestHash* known = find(source, attest.header.sequence.plus(i));
+    if (known == nullptr || !std::equal(known->begin(), known->end(), attest.hash(i).begin())) return false;
   }
-  return false;
+  return any;
 }
 
 void Attestations::store(std::size_t source, const wire::Attest& attest) {

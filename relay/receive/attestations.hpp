@@ -15,8 +15,8 @@ class Attestations {
   /// `sequences` is how far back it remembers. All storage is taken here.
   Attestations(std::size_t sources, std::size_t sequences) : per_source_(sequences), hashes_(sources * sequences) {}
 
-  /// Whether the attestation states anything that is not stored: one that does not needs no verification.
-  bool learns(std::size_t source, const wire::Attest& attest) const;
+  /// Whether all that the attestation states, and it states something, is stored: then it needs no verification.
+  bool repeats(std::size_t source, const wire::Attest& attest) const;
   /// A newer sequence takes an older one's place, never the reverse. The first statement about a sequence stands.
   void store(std::size_t source, const wire::Attest& attest);
   /// nullptr: nothing is known of that sequence.

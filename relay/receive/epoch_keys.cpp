@@ -38,9 +38,9 @@ EpochKeys::Added EpochKeys::add(const wire::EpochRecord& record) {
   Source* source = find(record.source);
   if (source == nullptr) return Added::unknown_source;
   for (const auto& key : source->keys)
-    if (key && key->epoch == record.epoch && crypto::equal(key->value.view(), record.value)) return Added::known;
+    if (key && key->epoch == record.epoch) return Added::known;
   place_for_new(*source).emplace(
-      Key{record.epoch, crypto::Secret<wire::kEpochValue>{record.value},
+      Key{record.epoch,
           crypto::FrameKey::derive(group_secret_.view(), record.value, group_, record.source, record.epoch), ++stamp_});
   return Added::added;
 }
@@ -62,7 +62,6 @@ std::optional<std::size_t> EpochKeys::open(const wire::Header& header, Bytes dat
       key->stamp = ++stamp_;
       return size;
     }
-    key->failed = true;
   }
   return std::nullopt;
 }
@@ -70,13 +69,8 @@ std::optional<std::size_t> EpochKeys::open(const wire::Header& header, Bytes dat
 wire::EpochsHeld EpochKeys::held() const {
   wire::EpochsHeld out;
   for (const Source& source : sources_)
-    for (const auto& key : source.keys) {
-      if (!key || (key->failed && !key->used)) continue;
-      const bool named = std::any_of(out.epochs.begin(), out.epochs.end(), [&](const wire::HeldEpoch& e) {
-        return e.source == source.id && e.epoch == key->epoch;
-      });
-      if (!named) out.epochs.push_back({group_, source.id, key->epoch});
-    }
+    for (const auto& key : source.keys)
+      if (key) out.epochs.push_back({group_, source.id, key->epoch});
   return out;
 }
 

@@ -11,9 +11,7 @@ namespace tiercast::receive {
 
 /// Bounded: kPlaces per source. Of these at most half are of epochs that opened nothing yet (the oldest of them makes
 /// room), so that announcements alone, true or false, never push out the key that is in use.
-///
-/// Announcements are not signed, and a wrong value from one parent must not keep out the right one from another:
-/// values that differ are kept side by side, and the one that opens is the right one.
+/// Announcements are the source's signed word, but an old one may be said again.
 class EpochKeys {
  public:
   static constexpr std::size_t kPlaces = 8;
@@ -22,25 +20,23 @@ class EpochKeys {
   /// `group_secret` (copied): empty in key mode "relay".
   EpochKeys(GroupId group, std::vector<SourceId> sources, Bytes group_secret);
 
-  enum class Added : std::uint8_t { added, known, other_group, unknown_source };
+  enum class Added : std::uint8_t { added, known, other_group, unknown_source, forged };
+  /// `record`'s signature has been verified.
   Added add(const wire::EpochRecord& record);
 
   bool has(SourceId source, Epoch epoch) const;
   /// Opens a FRAME datagram (no trailers) into `opus` (≥ datagram - 32 bytes); the Opus packet's length, or nullopt: no
   /// key that is held opens it.
   std::optional<std::size_t> open(const wire::Header& header, Bytes datagram, MutableBytes opus);
-  /// What a keepalive names: epochs without which this side does not need to be told. One whose value has only ever
-  /// failed to open is left out, so that the parent says it again.
+  /// What a keepalive names: epochs of which this side does not need to be told.
   wire::EpochsHeld held() const;
 
  private:
   struct Key {
     Epoch epoch;
-    crypto::Secret<wire::kEpochValue> value;
     crypto::FrameKey key;
     std::uint64_t stamp;  // order of adding, or of the last use
     bool used = false;
-    bool failed = false;
   };
   struct Source {
     SourceId id;

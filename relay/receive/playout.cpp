@@ -218,6 +218,11 @@ void Playout::await_epoch(const wire::Header& header, Bytes datagram, Time arriv
 }
 
 EpochKeys::Added Playout::on_epoch(const wire::EpochRecord& record) {
+  const auto source = source_index(record.source);
+  if (source && !keys_.has(record.source, record.epoch) && !crypto::verify_epoch(config_.sources[*source].key, record)) {
+    counters_.drop_epoch_forged.add();
+    return EpochKeys::Added::forged;
+  }
   const auto added = keys_.add(record);
   if (added != EpochKeys::Added::added) return added;
   for (std::size_t i = unknown_epochs_.size(); i-- > 0;)
@@ -240,20 +245,28 @@ bool Playout::wants_epochs(Time now) {
 
 // --- attestations ---
 
-void Playout::on_attest(Bytes datagram, Time now) {
+bool Playout::on_attest(Bytes datagram, Time now) {
   now_ = std::max(now_, now);
   counters_.attests.add();
   const auto attest = wire::parse_attest(datagram);
-  if (!attest) return counters_.attest_drop_malformed.add();
-  if (attest->header.group != config_.group) return counters_.attest_drop_other_group.add();
+  const auto dropped = [](Counter& reason) {
+    reason.add();
+    return false;
+  };
+  if (!attest || std::all_of(attest->hashes.begin(), attest->hashes.end(), [](auto b) { return b == 0; }))
+    return dropped(counters_.attest_drop_malformed);
+  if (attest->header.group != config_.group) return dropped(counters_.attest_drop_other_group);
   const auto source = source_index(attest->header.source);
-  if (!source) return counters_.attest_drop_unknown_source.add();
+  if (!source) return dropped(counters_.attest_drop_unknown_source);
   const Sequence first_covered = attest->header.sequence;
   if (place_attested_ && first_covered.value + attest->count + window_ < next_.value)
-    return counters_.attest_drop_old.add();
-  if (!attestations_.learns(*source, *attest)) return counters_.attest_drop_duplicate.add();
+    return dropped(counters_.attest_drop_old);
+  if (attestations_.repeats(*source, *attest)) {
+    counters_.attest_drop_duplicate.add();
+    return true;
+  }
   if (!crypto::verify_attest(config_.sources[*source].key, attest->signed_part, attest->signature))
-    return counters_.attest_drop_forged.add();
+    return dropped(counters_.attest_drop_forged);
 
   last_attest_ = now_;
   attestations_.store(*source, *attest);
@@ -276,6 +289,7 @@ void Playout::on_attest(Bytes datagram, Time now) {
   follow(*first, *last);
   find_place();
   admit_held();
+  return true;
 }
 
 /// A source has spoken of this version, or of another one in its place.

@@ -54,7 +54,7 @@ struct Played {
 struct PlayoutCounters {
   Counter frames_received, frames, empty, lost, lost_unattested, repaired, discontinuities;
   Counter drop_malformed, drop_other_group, drop_unknown_source, drop_forged, drop_duplicate, drop_late, drop_ahead;
-  Counter drop_third_version, drop_not_as_attested, drop_unknown_epoch, drop_awaiting_epoch;
+  Counter drop_third_version, drop_not_as_attested, drop_unknown_epoch, drop_awaiting_epoch, drop_epoch_forged;
   Counter attests, attest_drop_malformed, attest_drop_other_group, attest_drop_unknown_source, attest_drop_old,
       attest_drop_duplicate, attest_drop_forged;
   template <class F>
@@ -77,6 +77,7 @@ struct PlayoutCounters {
     f("playout_drop_not_as_attested", drop_not_as_attested);
     f("playout_drop_unknown_epoch", drop_unknown_epoch);    // a third unknown epoch's
     f("playout_drop_awaiting_epoch", drop_awaiting_epoch);  // more than can wait
+    f("playout_drop_epoch_forged", drop_epoch_forged);      // an announcement that the source has not signed
     f("playout_attests", attests);
     f("playout_attest_drop_malformed", attest_drop_malformed);
     f("playout_attest_drop_other_group", attest_drop_other_group);
@@ -105,8 +106,8 @@ class Playout {
   EpochKeys::Added on_epoch(const wire::EpochRecord& record);
   /// A FRAME without trailers.
   void on_frame(Bytes datagram, Time now);
-  /// An ATTEST without a link's MAC.
-  void on_attest(Bytes datagram, Time now);
+  /// An ATTEST without a link's MAC. False: it is no source's word, new or repeated.
+  bool on_attest(Bytes datagram, Time now);
   void on_timer(Time now);
   /// When on_timer() is due; kNever: only input brings anything.
   Time next_deadline() const;

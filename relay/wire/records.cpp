@@ -85,6 +85,7 @@ std::optional<Record> read_epoch(Reader& in) {
   r.source = SourceId{in.u8()};
   r.epoch = Epoch{in.u32()};
   r.value = in.array<kEpochValue>();
+  r.signature = in.array<kSignature>();
   return r;
 }
 
@@ -267,8 +268,13 @@ void write_record(Writer& out, const Nack& r) {
 }
 
 void write_record(Writer& out, const EpochRecord& r) {
-  record(out, RecordType::epoch, 8 + kEpochValue,
-         [&] { out.u24(r.group.value).u8(r.source.value).u32(r.epoch.value).bytes(r.value); });
+  record(out, RecordType::epoch, 8 + kEpochValue + kSignature, [&] { out.bytes(signed_part(r)).bytes(r.signature); });
+}
+
+std::array<std::uint8_t, 8 + kEpochValue> signed_part(const EpochRecord& r) {
+  std::array<std::uint8_t, 8 + kEpochValue> bytes;
+  Writer{bytes}.u24(r.group.value).u8(r.source.value).u32(r.epoch.value).bytes(r.value);
+  return bytes;
 }
 
 void write_record(Writer& out, const GroupInfo& r) {

@@ -99,13 +99,17 @@ struct Nack {
   NackKind kind = NackKind::frame;
   InlineVector<NackRange, kMaxNackRanges> ranges;
 };
-/// up→down. group u24, source u8, epoch u32, value 32 B.
+/// up→down. group u24, source u8, epoch u32, value 32 B, the source's signature over all of that 64 B.
 struct EpochRecord {
   GroupId group;
   SourceId source;
   Epoch epoch;
   EpochValue value{};
+  std::array<std::uint8_t, kSignature> signature{};
 };
+/// What the signature is over: the record's contents before it.
+std::array<std::uint8_t, 8 + kEpochValue> signed_part(const EpochRecord& epoch);
+inline constexpr std::size_t kEpochRecord = 3 + 8 + kEpochValue + kSignature;  // with type and length
 /// up→down. group u24, source u8 (the active one), frame_ms u8, flags u8, newest u48 (the anchor), then the origin's
 /// statement: sequence u48, unix time u64 µs at which it was sealed, SSRC u32 and RTP timestamp u32 that it was fed
 /// from (0, 0: not from RTP).

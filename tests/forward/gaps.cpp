@@ -218,6 +218,20 @@ TEST_CASE("started again further on, only what lies below is given up") {
   child.balance();
 }
 
+TEST_CASE("begun anew, a start that was a lie hides no loss") {
+  Child child;
+  child.gaps.start_from(Sequence{100}, child.now);
+  child.frame(100);
+  child.frame(103);
+  child.gaps.restart();
+  CHECK(child.gaps.missing() == 0);
+  child.gaps.start_from(Sequence{0xffffffffffff}, child.now);
+  child.frame(200, true);
+  child.frame(205);
+  CHECK(child.wait() == Set{201, 202, 203, 204});
+  child.balance();
+}
+
 TEST_CASE("a start may be corrected until a frame has come, and the first frame overrules a start beyond it") {
   Child child;
   child.gaps.start_from(Sequence{0xffff'ffff'fff0}, child.now);

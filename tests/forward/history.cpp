@@ -100,20 +100,29 @@ TEST_CASE("attestations are numbered as they come, and found by what they cover,
 TEST_CASE("an attestation in use is not overwritten, and what took no place has no number") {
   History history{10};
   test::SigningSource source{1, 1};
-  REQUIRE(history.add_attestation(test::view(source.attest(1, 1))) == 1);
-  auto pin = history.attestation(1);
+  const auto first = source.attest(1, 1);
+  REQUIRE(history.add_attestation(test::view(first)) == 1);
+  const auto pin = history.attestation(1);
   std::uint64_t last = 1;
-  bool refused = false;
-  for (std::uint64_t i = 2; i < 200 && !refused; ++i) {
+  std::size_t skipped = 0;
+  for (std::uint64_t i = 2; i < 200; ++i) {
     const auto number = history.add_attestation(test::view(source.attest(i, 1)));
-    if (number) last = *number;
-    refused = !number;
+    REQUIRE(number);  // one held slot costs nobody an attestation
+    skipped += *number - last - 1;
+    last = *number;
+    CHECK(history.attestation(last));
   }
-  CHECK(refused);
-  CHECK(history.attestation(last));
+  CHECK(skipped >= 1);
   CHECK_FALSE(history.attestation(last + 1));
-  pin = {};
-  CHECK(history.add_attestation(test::view(source.attest(500, 1))) == last + 1);
+  CHECK(std::equal(first.begin(), first.end(), pin.datagram().begin(), pin.datagram().end()));
+
+  // All that are next: nothing is kept, and nothing has its number.
+  std::vector<forward::SlotRing::Pin> pins;
+  for (std::uint64_t number = last; number + 64 > last; --number) pins.push_back(history.attestation(number));
+  CHECK_FALSE(history.add_attestation(test::view(source.attest(500, 1))));
+  CHECK_FALSE(history.attestation(last + 1));
+  pins.clear();
+  CHECK(history.add_attestation(test::view(source.attest(500, 1))));
 }
 
 TEST_CASE("what is only passed on is numbered apart from attestations, and may be the largest that a link carries") {

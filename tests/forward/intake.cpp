@@ -24,11 +24,12 @@ struct Relay {
   History history{kFrames};
   std::array<Source, 2> sources{one.as_source(), two.as_source()};
   Intake intake{GroupId{7}, sources, history, kSilence};
+  Distrust distrust;
   Time now{1h};
 
   /// What came over the first link, its MAC added.
   IntakeResult take(const Datagram& with_signature) { return raw(link.mac(with_signature)); }
-  IntakeResult raw(const Datagram& d) { return intake.on_datagram(view(d), link.key, now); }
+  IntakeResult raw(const Datagram& d) { return intake.on_datagram(view(d), link.key, distrust, now); }
   const IntakeCounters& count() const { return intake.counters(); }
   std::uint64_t drops() const {
     std::uint64_t all = 0;
@@ -75,7 +76,8 @@ TEST_CASE("an equal copy from another parent is a duplicate and needs no second 
   const auto frame = relay.one.signed_frame(1000);
   REQUIRE(relay.take(frame).taken == Taken::fresh);
   const auto copy = relay.other_link.mac(frame);
-  CHECK(relay.intake.on_datagram(view(copy), relay.other_link.key, relay.now).taken == Taken::duplicate);
+  CHECK(relay.intake.on_datagram(view(copy), relay.other_link.key, relay.distrust, relay.now).taken ==
+        Taken::duplicate);
   CHECK(relay.count().duplicates.get() == 1);
   CHECK(relay.count().frames.get() == 1);
 }
@@ -224,6 +226,32 @@ TEST_CASE(
   CHECK(holds(relay.history.frame(Sequence{1000}), frame));
 }
 
+TEST_CASE(
+    "a parent whose signatures are bad is read no faster than 50 a second; copies of what is proven cost nothing") {
+  Relay relay;
+  const auto frame = relay.one.signed_frame(1000);
+  REQUIRE(relay.take(frame).taken == Taken::fresh);
+  auto forged = relay.one.signed_frame(1001);
+  forged[40] ^= 1;
+  for (int i = 0; i < 200; ++i) CHECK(relay.take(forged).taken == Taken::dropped);
+  CHECK(relay.count().drop_signature.get() == 50);
+  CHECK(relay.count().drop_distrusted.get() == 150);
+  CHECK(relay.take(frame).taken == Taken::duplicate);
+  CHECK(relay.take(relay.one.signed_frame(1001)).taken == Taken::dropped);
+
+  // Another parent is another matter; and so is this one a while later.
+  Distrust other;
+  CHECK(
+      relay.intake
+          .on_datagram(view(relay.other_link.mac(relay.one.signed_frame(1001))), relay.other_link.key, other, relay.now)
+          .taken == Taken::fresh);
+  relay.now += 100ms;
+  for (int i = 0; i < 20; ++i) relay.take(forged);
+  CHECK(relay.count().drop_signature.get() == 55);
+  relay.now += 100ms;
+  CHECK(relay.take(relay.one.signed_frame(1002)).taken == Taken::fresh);
+}
+
 TEST_CASE("a frame older than history is never taken again, replayed or new") {
   Relay relay;
   const auto first = relay.one.signed_frame(1000);
@@ -303,7 +331,7 @@ TEST_CASE("two parents merged in any order give each frame exactly once, unchang
       const auto& link = arrival.second ? relay.other_link : relay.link;
       relay.now = Time{1h} + arrival.at * 2ms;
       const auto d = link.mac(sent[arrival.sequence]);
-      const auto result = relay.intake.on_datagram(view(d), link.key, relay.now);
+      const auto result = relay.intake.on_datagram(view(d), link.key, relay.distrust, relay.now);
       if (result.taken != Taken::fresh) {
         CHECK(result.taken == Taken::duplicate);
         continue;
@@ -459,7 +487,8 @@ TEST_CASE("an attestation is taken once, whoever brings it") {
   REQUIRE(kept);
   CHECK(std::equal(attest.begin(), attest.end(), kept.datagram().begin(), kept.datagram().end()));
   const auto copy = relay.other_link.mac(attest);
-  CHECK(relay.intake.on_datagram(view(copy), relay.other_link.key, relay.now).taken == Taken::duplicate);
+  CHECK(relay.intake.on_datagram(view(copy), relay.other_link.key, relay.distrust, relay.now).taken ==
+        Taken::duplicate);
   CHECK(relay.count().attestations.get() == 1);
   // Others are others: another first, count, source.
   CHECK(relay.take(relay.one.attest(991, 25)).taken == Taken::fresh);
@@ -510,7 +539,8 @@ TEST_CASE("parity and later versions' types pass once, as they came, and are not
     CHECK(result.taken == Taken::opaque);
     CHECK(std::equal(opaque.begin(), opaque.end(), result.opaque.begin(), result.opaque.end()));
     const auto copy = relay.other_link.mac(opaque);
-    CHECK(relay.intake.on_datagram(view(copy), relay.other_link.key, relay.now).taken == Taken::duplicate);
+    CHECK(relay.intake.on_datagram(view(copy), relay.other_link.key, relay.distrust, relay.now).taken ==
+          Taken::duplicate);
     auto forged = with_mac;
     forged[20] ^= 1;
     CHECK(relay.raw(forged).taken == Taken::dropped);

@@ -34,6 +34,7 @@ TEST_CASE("taking, refusing and asking for frames allocates nothing") {
     if (s % 17 == 0) datagrams.emplace_back(20, std::uint8_t{0x20});
   }
 
+  Distrust distrust;
   Time now{1h};
   wire::Nack nack;
   std::size_t seen[5] = {};
@@ -41,7 +42,7 @@ TEST_CASE("taking, refusing and asking for frames allocates nothing") {
   const test::AllocationCount allocations;
   for (const auto& datagram : datagrams) {
     now += 8ms;
-    const auto result = intake.on_datagram(test::view(datagram), link.key, now);
+    const auto result = intake.on_datagram(test::view(datagram), link.key, distrust, now);
     ++seen[static_cast<std::size_t>(result.taken)];
     if (result.taken == Taken::fresh && result.attestation == 0)
       gaps.on_frame(result.header.sequence, result.header.jumps(), now);

@@ -1,7 +1,6 @@
 """The keys of the epochs that are known, and the frames that wait for one (crypto/PROTOCOL.md §5.3 and §10). Knows no
 sequence and no time but that of asking."""
 import seal
-from noise import Forged
 
 MOST_UNUSED, MOST_USED = 4, 4  # of a source: announcements alone never push out what is in use
 UNKNOWN_EPOCHS, AWAITING, ASK_EVERY = 2, 64, 2.0
@@ -9,26 +8,24 @@ UNKNOWN_EPOCHS, AWAITING, ASK_EVERY = 2, 64, 2.0
 
 class Known:
     def __init__(self, record):
-        self.name, self.value = (record.source, record.epoch), record.value
+        self.name = (record.source, record.epoch)
         self.key = seal.FrameKey(record.value, record.group, record.source, record.epoch)
-        self.used = self.failed = False
+        self.used = False
 
 
 class Epochs:
-    def __init__(self, group, sources):
-        self._group, self._sources = group, set(sources)
+    def __init__(self, group, source_keys):
+        self._group, self._source_keys = group, source_keys
         self._known = []     # oldest first
         self._awaiting = []  # (name, datagram)
         self._asked_at = None
 
     def add(self, record):
-        """The frames that waited for it; None if it tells nothing new. Announcements are not signed: values of one
-        epoch that differ are kept side by side, and the one that opens is the right one."""
-        if record.group != self._group or record.source not in self._sources:
+        """The frames that waited for it; None if it tells nothing new. Forged: the source has not signed it."""
+        if record.group != self._group or record.source not in self._source_keys or self._find(record):
             return None
+        seal.verify_epoch(record, self._source_keys[record.source])
         known = Known(record)
-        if any((k.name, k.value) == (known.name, known.value) for k in self._known):
-            return None
         self._known.append(known)
         for used, most in ((False, MOST_UNUSED), (True, MOST_USED)):
             alike = [k for k in self._known if k.used == used and k.name[0] == record.source]
@@ -38,26 +35,25 @@ class Epochs:
         self._awaiting = [a for a in self._awaiting if a[0] != known.name]
         return waited
 
-    def find(self, header):
-        return [k for k in self._known if k.name == (header.source, header.epoch)]
+    def _find(self, named):
+        return next((k for k in self._known if k.name == (named.source, named.epoch)), None)
+
+    def key(self, header):
+        known = self._find(header)
+        return known and known.key
 
     def open(self, header, frame):
         """The Opus packet; None if the epoch is unknown; Forged."""
-        candidates = self.find(header)
-        if not candidates:
+        known = self._find(header)
+        if not known:
             return None
-        for known in candidates:
-            try:
-                packet = known.key.open(frame)
-                known.used = True
-                return packet
-            except Forged:
-                known.failed = True
-        raise Forged("a frame")
+        packet = known.key.open(frame)
+        known.used = True
+        return packet
 
     def held(self):
-        """What a keepalive names. A value that never opened anything, though tried, is to be told again."""
-        return {k.name for k in self._known if k.used or not k.failed}
+        """What a keepalive names."""
+        return {k.name for k in self._known}
 
     def wait(self, header, frame):
         """Keeps a frame for its epoch's value to come; False if there is no room."""

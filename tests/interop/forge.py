@@ -43,8 +43,9 @@ class Forger(Listener):
         super().on_datagram(data, now)
         if data[:1] == bytes([wire.FRAME]):
             header = wire.read_header(data)
-            for known in self.stream.epochs.find(header)[:1]:
-                self._forge(known.key, header._replace(sequence=header.sequence + AHEAD))
+            key = self.stream.epochs.key(header)
+            if key:
+                self._forge(key, header._replace(sequence=header.sequence + AHEAD))
 
     def _forge(self, key, header):
         """What opens under the group's key is what everybody else may seal too. It claims ends and jumps as well."""

@@ -48,9 +48,17 @@ def read_attest(datagram):
     return header, [r.take(HASH) for _ in range(count)]
 
 
-def verify_attest(datagram, source_key):
+def _verify(source_key, signature, message, what):
     try:
-        Ed25519PublicKey.from_public_bytes(source_key).verify(datagram[-SIGNATURE:],
-                                                              b"tiercast attest v1" + datagram[:-SIGNATURE])
+        Ed25519PublicKey.from_public_bytes(source_key).verify(signature, message)
     except InvalidSignature:
-        raise Forged("an attestation") from None
+        raise Forged(what) from None
+
+
+def verify_attest(datagram, source_key):
+    _verify(source_key, datagram[-SIGNATURE:], b"tiercast attest v1" + datagram[:-SIGNATURE], "an attestation")
+
+
+def verify_epoch(record, source_key):
+    message = wire.number(record.group, 3) + wire.number(record.source, 1) + wire.number(record.epoch, 4) + record.value
+    _verify(source_key, record.signature, b"tiercast epoch v1" + message, "an announcement")

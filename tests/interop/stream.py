@@ -60,7 +60,11 @@ class Stream:
             self._exists(info.newest, now)
 
     def on_epoch(self, record, now):
-        waited = self.epochs.add(record)
+        try:
+            waited = self.epochs.add(record)
+        except Forged:
+            self.counters["forged_epoch"] += 1
+            return
         if waited is not None:
             self.counters["epochs"] += 1
             for frame in waited:

@@ -50,7 +50,7 @@ def write_header(header):
 
 # What comes down. `path` are node ids.
 Acknowledgement = namedtuple("Acknowledgement", "number token seeking path")
-Epoch = namedtuple("Epoch", "group source epoch value")
+Epoch = namedtuple("Epoch", "group source epoch value signature")
 GroupInfo = namedtuple("GroupInfo", "group source frame_ms flags newest stamped stamped_at ssrc rtp_timestamp")
 GoAway = namedtuple("GoAway", "reason retry_after")
 Leave = namedtuple("Leave", "reason")
@@ -76,7 +76,7 @@ def _path(r):
 
 _PARSERS = {
     0x02: lambda r: Acknowledgement(r.number(4), r.take(8), r.number(1), _path(r)),
-    0x06: lambda r: Epoch(r.number(3), r.number(1), r.number(4), r.take(32)),
+    0x06: lambda r: Epoch(r.number(3), r.number(1), r.number(4), r.take(32), r.take(64)),
     0x07: lambda r: GroupInfo(r.number(3), r.number(1), _among(r.number(1), (10, 20, 40, 60)), r.number(1), r.number(6),
                               r.number(6), r.number(8), r.number(4), r.number(4)),
     0x08: lambda r: GoAway(_among(r.number(1), GO_AWAY_REASONS), r.number(2)),

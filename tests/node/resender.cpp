@@ -28,7 +28,13 @@ struct Fixture {
     REQUIRE(history.add_attestation(datagram));
   }
   void ask(const wire::Nack& nack, std::uint16_t group = 0, bool resume = false, std::uint64_t lease = 1) {
-    resender.on_nack(LeaseId{lease}, resume, GroupIndex{group}, 20ms, history, late, 50ms, nack, now);
+    Resender::Allowance allowance;
+    ask(nack, allowance, group, resume, lease);
+  }
+  /// One of several in a CONTROL.
+  void ask(const wire::Nack& nack, Resender::Allowance& allowance, std::uint16_t group = 0, bool resume = false,
+           std::uint64_t lease = 1) {
+    resender.on_nack({LeaseId{lease}, resume, 50ms}, GroupIndex{group}, 20ms, history, late, nack, allowance, now);
   }
   static wire::Nack frames(std::uint64_t first, std::uint16_t count, wire::NackKind kind = wire::NackKind::frame) {
     wire::Nack nack{GroupId{7}, kind, {}};
@@ -78,17 +84,32 @@ TEST_CASE("the same moment's frames of several groups are not one frame") {
   CHECK(f.due(2s).size() == 1);
 }
 
-TEST_CASE("a NACK of ranges that overlap is not walked longer than history") {
+TEST_CASE("all NACKs of one CONTROL together are not walked longer than a history, nor once a budget is empty") {
   Fixture f;
   wire::Nack nack{GroupId{7}, wire::NackKind::frame, {}};
   for (int i = 0; i < 32; ++i) nack.ranges.push_back({Sequence{1}, 65535});
-  f.ask(nack);
-  CHECK(f.resender.counters().asked.get() == 500);
-  CHECK(f.resender.counters().drop_too_much.get() == 1);
+  Resender::Allowance allowance;
+  for (int record = 0; record < 79; ++record) f.ask(nack, allowance);
+  CHECK(f.resender.counters().asked.get() == wire::kResendBurst);
   CHECK(f.due(1h).size() == wire::kResendBurst);
+
+  // What is not here costs no budget: that is where the walk itself must end.
+  forward::History empty{500};
+  const auto slot = empty.claim_frame(Sequence{1500});
+  std::fill_n(slot->begin(), 40, std::uint8_t{1});
+  empty.publish_frame(Sequence{1500}, 40);
+  Resender::Allowance of_one;
+  const auto before = f.resender.counters().not_here.get();
+  for (int record = 0; record < 79; ++record)
+    f.resender.on_nack({LeaseId{2}, false, 50ms}, GroupIndex{0}, 20ms, empty, f.late, nack, of_one, f.now);
+  CHECK(f.resender.counters().not_here.get() - before <= 1024);
+  CHECK(f.resender.counters().drop_too_much.get() > 0);
+
   nack.kind = wire::NackKind::attestation;  // of which there is none
-  f.ask(nack, 0, false, 2);
-  CHECK(f.resender.counters().asked.get() <= 500 + 8);
+  const auto asked = f.resender.counters().asked.get();
+  Resender::Allowance again;
+  for (int record = 0; record < 79; ++record) f.ask(nack, again, 0, false, 3);
+  CHECK(f.resender.counters().asked.get() - asked == 8);
 }
 
 TEST_CASE("a resume is exempt from the lease's budget, not from the node's") {
@@ -101,7 +122,27 @@ TEST_CASE("a resume is exempt from the lease's budget, not from the node's") {
   const auto sent = poor.due().size();
   CHECK(sent >= wire::kResendBurst);
   CHECK(sent < 500);
-  CHECK(poor.resender.counters().drop_node_budget.get() == 500 - sent);
+  CHECK(poor.resender.counters().drop_node_budget.get() == 1);
+}
+
+TEST_CASE("a lease has one resume a group, of frames; another one when it has moved, not sooner than a lease's life") {
+  Fixture f;
+  f.attest(1100, 25);
+  f.ask(Fixture::frames(1100, 1, wire::NackKind::attestation), 0, true);
+  f.ask(Fixture::frames(1000, 500), 0, true);
+  CHECK(f.due().size() == 501);
+  f.ask(Fixture::frames(1000, 500), 1, true);
+  CHECK(f.due().size() == 500);
+  const auto again = [&] {
+    f.now += 16s;  // its budget is whole again
+    f.ask(Fixture::frames(1000, 500), 0, true);
+    return f.due(10s).size();
+  };
+  CHECK(again() == wire::kResendBurst);
+  f.resender.lease_moved(LeaseId{1}, f.now);
+  CHECK(again() == 500);
+  f.resender.lease_moved(LeaseId{1}, f.now - 2s);
+  CHECK(again() == wire::kResendBurst);
 }
 
 TEST_CASE("a frame that came late and went to everybody is not sent again to who asked before it arrived") {

@@ -213,28 +213,75 @@ TEST_CASE("a relay cannot be fed by who holds the group's key, nor is a strict l
   }
 }
 
-TEST_CASE("an attestation that is forged is no sign of a parent's life") {
-  VirtualTree tree{27};
-  const auto origin = tree.add({.origin = true});
-  const auto l = tree.listen({.parents = {origin}});
-  tree.run(3s);
-  tree.drops = [&](const Endpoint& from, const Endpoint&, Bytes d) {
-    return from == VirtualTree::address_of(origin) && (d[0] == 0x22 || d[0] == 0x23);
-  };
-  const auto newest = tree.group(origin).group.history.newest();
-  for (int i = 0; i < 40; ++i) {
-    test::Datagram fake(wire::kHeader + 1 + 10 * wire::kAttestHash + wire::kSignature, 0x77);
-    wire::write_header(
-        std::span{fake}.first<wire::kHeader>(),
-        {wire::Type::attest, 0, SourceId{1}, GroupId{7}, Epoch{1}, newest.plus(static_cast<std::uint64_t>(i * 5))});
-    fake[wire::kHeader] = 10;
-    const auto keep = std::exchange(tree.drops, nullptr);
-    tree.send(VirtualTree::address_of(origin), tree.listener_address(l, 0), fake);
-    tree.drops = keep;
-    tree.run(100ms);
+TEST_CASE("an attestation that is forged, says nothing, or is an old one again is no sign of a parent's life") {
+  enum Fake { unknown_hashes, no_hashes, wrong_hashes, old_again };
+  for (const Fake kind : {unknown_hashes, no_hashes, wrong_hashes, old_again}) {
+    CAPTURE(kind);
+    VirtualTree tree{27};
+    const auto origin = tree.add({.origin = true});
+    const auto l = tree.listen({.parents = {origin}});
+    test::Datagram last;
+    tree.drops = [&](const Endpoint& from, const Endpoint&, Bytes d) {
+      if (from == VirtualTree::address_of(origin) && d[0] == 0x22) last.assign(d.begin(), d.end());
+      return false;
+    };
+    tree.run(3s);
+    REQUIRE(!last.empty());
+    tree.drops = [&](const Endpoint& from, const Endpoint&, Bytes d) {
+      return from == VirtualTree::address_of(origin) && (d[0] == 0x22 || d[0] == 0x23);
+    };
+    const auto newest = tree.group(origin).group.history.newest();
+    for (int i = 0; i < 60; ++i) {
+      test::Datagram fake(wire::kHeader + 1 + 10 * wire::kAttestHash + wire::kSignature, 0x77);
+      const auto first =
+          kind == wrong_hashes ? Sequence{newest.value - 60} : newest.plus(static_cast<std::uint64_t>(i * 5));
+      wire::write_header(std::span{fake}.first<wire::kHeader>(),
+                         {wire::Type::attest, 0, SourceId{1}, GroupId{7}, Epoch{1}, first});
+      fake[wire::kHeader] = 10;
+      if (kind == no_hashes) std::fill_n(fake.begin() + wire::kHeader + 1, 10 * wire::kAttestHash, std::uint8_t{0});
+      if (kind == old_again) fake = last;
+      const auto keep = std::exchange(tree.drops, nullptr);
+      tree.send(VirtualTree::address_of(origin), tree.listener_address(l, 0), fake);
+      tree.drops = keep;
+      tree.run(100ms);
+    }
+    if (kind != old_again)
+      CHECK(tree.listener_counter(l, "playout_attest_drop_forged") +
+                tree.listener_counter(l, "playout_attest_drop_malformed") >
+            30);
+    CHECK(tree.listener_counter(l, "parent_unattested") >= 1);
+    CHECK(tree.listener_counter(l, "repair_attestation_asked") > 0);
   }
-  CHECK(tree.listener_counter(l, "playout_attest_drop_forged") > 30);
-  CHECK(tree.listener_counter(l, "parent_unattested") >= 1);
+}
+
+TEST_CASE(
+    "a parent that is fed by an impostor costs nothing: its frames and its epochs are refused, and do not go on") {
+  VirtualTree tree{31};
+  const auto origin = tree.add({.origin = true});
+  const auto bad = tree.add({.origin = true, .impostor = true});
+  const auto relay = tree.add({.parents = {bad, origin}, .pinned = true});
+  const auto edge = tree.add({.parents = {relay}, .pinned = true});
+  tree.run(2s);
+  const auto l = tree.listen({.parents = {edge}});
+  const auto strict = tree.listen({.parents = {edge}, .strict = true});
+  const auto deceived = tree.listen({.parents = {bad}});
+  tree.run(10s);
+  CHECK(tree.counter(relay, "feed_drop_epoch") > 0);
+  CHECK(tree.counter(relay, "intake_drop_signature") > 0);
+  CHECK(tree.counter(relay, "intake_drop_distrusted") == 0);  // 50 frames a second, and that is what it is read for
+  for (const auto node : {relay, edge}) {
+    REQUIRE(tree.group(node).epochs.all().size() == 3);
+    for (const auto& epoch : tree.group(node).epochs.all()) {
+      const auto announced = tree.group(origin).origin->announced();
+      CHECK(std::any_of(announced.begin(), announced.end(), [&](const auto& a) { return a.value == epoch.value; }));
+    }
+  }
+  for (const auto who : {l, strict}) {
+    CHECK(tree.lost_by(who) == 0);
+    CHECK(tree.good(who) > 420);
+  }
+  CHECK(tree.listener_counter(deceived, "playout_drop_epoch_forged") > 0);
+  CHECK(tree.heard(deceived).empty());
 }
 
 TEST_CASE("two relays that are each other's parents do not count themselves, and say that they seek when all is lost") {

@@ -54,6 +54,8 @@ VirtualTree::VirtualTree(std::uint64_t seed, std::vector<GroupSpec> groups)
       next_rtp_(groups_.size(), now_),
       sent_(groups_.size()) {
   for (std::size_t g = 0; g < groups_.size(); ++g) signing_.push_back(crypto::generate_private_key(random_));
+  SeededRandom other{999};
+  impostor_ = crypto::generate_private_key(other);
   // All keys at once: whoever may be a parent's child is known to it.
   for (std::size_t n = 0; n < kMostNodes; ++n) {
     nodes_.push_back(std::make_unique<Node>());
@@ -104,7 +106,8 @@ void VirtualTree::start(Node& node) {
   node::Feed::Setup feed;
   Duration silence = wire::kSilenceFloor;
   for (std::size_t g = 0; g < groups_.size(); ++g) {
-    std::vector<forward::Source> sources{{SourceId{1}, crypto::signing_public_key(signing_[g])}};
+    std::vector<forward::Source> sources{
+        {SourceId{1}, crypto::signing_public_key(spec.impostor ? impostor_ : signing_[g])}};
     agents->groups.push_back(std::make_unique<node::Group>(node::GroupIndex{static_cast<std::uint16_t>(g)},
                                                            groups_[g].id, "group",
                                                            std::chrono::milliseconds{groups_[g].frame_ms}, sources));
@@ -116,8 +119,9 @@ void VirtualTree::start(Node& node) {
     group->pinned = spec.pinned;
     if (spec.origin) {
       group->origin = std::make_unique<node::Origin>(
-          node::Origin::Setup{groups_[g].id, SourceId{1}, groups_[g].frame_ms, &signing_[g], node.stored[g].epochs,
-                              node.stored[g].last, Duration{0}, &random_},
+          node::Origin::Setup{groups_[g].id, SourceId{1}, groups_[g].frame_ms,
+                              spec.impostor ? &impostor_ : &signing_[g], node.stored[g].epochs, node.stored[g].last,
+                              Duration{0}, &random_},
           now());
       while (auto job = group->origin->take_save(now_)) {
         node.stored[g] = *job;

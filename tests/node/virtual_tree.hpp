@@ -26,6 +26,7 @@ struct GroupSpec {
 struct NodeSpec {
   std::vector<std::size_t> parents{};  // nodes
   bool origin = false;                 // of all its groups
+  bool impostor = false;               // an origin, but what it signs with is not the source's key
   bool pinned = false;
   unsigned workers = 1;
   std::uint32_t max_leases = 256;
@@ -122,6 +123,7 @@ class VirtualTree {
   SeededRandom random_, network_random_;
   std::vector<GroupSpec> groups_;
   std::vector<crypto::PrivateKey> signing_;
+  crypto::PrivateKey impostor_;
   std::vector<std::unique_ptr<Node>> nodes_;
   std::vector<std::unique_ptr<ListenerNode>> listeners_;
   std::multimap<Time, Packet> under_way_;

@@ -26,6 +26,7 @@ class TestSource {
     wire::EpochRecord r{group_, id_, epoch, {}};
     for (std::size_t i = 0; i < r.value.size(); ++i)
       r.value[i] = static_cast<std::uint8_t>(epoch.value + i + id_.value);
+    r.signature = signer_.sign_epoch(r);
     return r;
   }
   /// Anybody with the group's key can do this: the seal says nothing of who made it.

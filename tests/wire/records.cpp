@@ -99,6 +99,8 @@ struct Golden {
 std::vector<Golden> golden() {
   EpochValue value{};
   value.fill(0xee);
+  std::array<std::uint8_t, kSignature> signature;
+  signature.fill(0xaa);
   const std::string token = "0102030405060708";
   return {
       {"keepalive", write(keepalive()), "01 0013 01020304" + token + "0506 0708090a 02"},
@@ -107,8 +109,8 @@ std::vector<Golden> golden() {
       {"subscribe", write(Subscribe{GroupId{5}, kTicket}), "03 0006 000005 c0ffee", true},
       {"unsubscribe", write(Unsubscribe{GroupId{5}}), "04 0003 000005"},
       {"nack", write(nack()), "05 0014 000009 01 010203040506 0003 ffffffffffff ffff", true},
-      {"epoch", write(EpochRecord{GroupId{1}, SourceId{2}, Epoch{3}, value}),
-       "06 0028 000001 02 00000003" + std::string(64, 'e')},
+      {"epoch", write(EpochRecord{GroupId{1}, SourceId{2}, Epoch{3}, value, signature}),
+       "06 0068 000001 02 00000003" + std::string(64, 'e') + std::string(128, 'a')},
       {"group_info", write(group_info()),
        "07 0022 000001 02 14 06 0a0b0c0d0e0f 000000000102 0001020304050607 11121314 21222324"},
       {"go_away", write(GoAway{LeaveReason::drain, 5, kTwoIndices}), "08 0007 02 0005 0001 0002", true},
@@ -159,11 +161,14 @@ TEST_CASE("every record is read back as it was written") {
   CHECK(n.ranges[1].count == 0xffff);
   EpochValue value{};
   value.fill(0xee);
-  const auto e = read_one<EpochRecord>(write(EpochRecord{GroupId{1}, SourceId{2}, Epoch{3}, value}));
+  std::array<std::uint8_t, kSignature> signature;
+  signature.fill(0xaa);
+  const auto e = read_one<EpochRecord>(write(EpochRecord{GroupId{1}, SourceId{2}, Epoch{3}, value, signature}));
   CHECK(e.group == GroupId{1});
   CHECK(e.source == SourceId{2});
   CHECK(e.epoch == Epoch{3});
   CHECK(e.value == value);
+  CHECK(e.signature == signature);
   const auto i = read_one<GroupInfo>(write(group_info()));
   CHECK(i.group == GroupId{1});
   CHECK(i.source == SourceId{2});
