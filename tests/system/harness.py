@@ -66,9 +66,9 @@ class Process:
         self.process = None
         t.processes.append(self)
 
-    def spawn(self, command, environment=None):
+    def spawn(self, command, environment=None, stdin=subprocess.DEVNULL):
         with open(self.log_path, "ab") as log:
-            self.process = self.host.popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            self.process = self.host.popen(command, stdin=stdin, stdout=log, stderr=log,
                                            env={**os.environ, **(environment or {})})
 
     @property
@@ -169,7 +169,7 @@ class Node(Process):
             text += f"[[{name}]]\n" + "".join(f"{k} = {toml(v)}\n" for k, v in keys.items()) + "\n"
         return text + self.extra
 
-    def start(self, timeout=10):
+    def start(self, timeout=10, stdin=subprocess.DEVNULL):
         """Until it says READY=1 to its service manager, which is this."""
         with open(self.config_path, "w", encoding="utf-8") as file:
             file.write(self.config())
@@ -179,7 +179,7 @@ class Node(Process):
         self.notified = []
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
             notify.bind(path)
-            self.spawn([self.binary, "run", "-c", self.config_path], {"NOTIFY_SOCKET": path})
+            self.spawn([self.binary, "run", "-c", self.config_path], {"NOTIFY_SOCKET": path}, stdin)
             deadline = time.monotonic() + timeout
             while "READY=1" not in self.notified:
                 if select.select([notify], [], [], 0.05)[0]:

@@ -31,13 +31,16 @@ def make_speech(path, seconds):
 class Encoder:
     """A real encoder that plays a WAV file in real time as RTP to a port of its own host: "ffmpeg" or "gstreamer"."""
 
-    def __init__(self, host, wav, port=5004, kind="ffmpeg", frame_ms=20, address="127.0.0.1", log=subprocess.DEVNULL):
+    def __init__(self, host, wav, port=5004, kind="ffmpeg", frame_ms=20, address="127.0.0.1", log=subprocess.DEVNULL,
+                 payload=(), rtcp_port=None):
+        """payload: more properties of GStreamer's rtpopuspay; rtcp_port: where ffmpeg's RTCP goes, else the port above."""
         if kind == "ffmpeg":
+            url = f"rtp://{address}:{port}" + (f"?rtcpport={rtcp_port}" if rtcp_port else "")
             command = ["ffmpeg", "-nostdin", "-v", "warning", "-re", "-i", wav, "-c:a", "libopus", "-b:a", "24k",
-                       "-application", "voip", "-frame_duration", str(frame_ms), "-f", "rtp", f"rtp://{address}:{port}"]
+                       "-application", "voip", "-frame_duration", str(frame_ms), "-f", "rtp", url]
         else:
             command = ["gst-launch-1.0", "-q", "filesrc", f"location={wav}", "!", "wavparse", "!", "audioconvert", "!",
-                       "audioresample", "!", "opusenc", "bitrate=24000", f"frame-size={frame_ms}", "!", "rtpopuspay", "!",
+                       "audioresample", "!", "opusenc", "bitrate=24000", f"frame-size={frame_ms}", "!", "rtpopuspay", *payload, "!",
                        "udpsink", f"host={address}", f"port={port}"]
         self.process = host.popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log)
 
@@ -134,6 +137,28 @@ def opus_packets(datagrams):
             seen.add((rtp.ssrc, rtp.timestamp, rtp.sequence))
             packets.append(rtp.payload)
     return packets
+
+
+def envelope(path, frame_ms=20):
+    """How loud it is, a value per frame, of a WAV or Opus file. By libopus: ffmpeg's own decoder before 6.0 stumbles over
+    in-band FEC (its ticket 9890)."""
+    decoder = ["-c:a", "libopus"] if path.endswith(".opus") else []
+    pcm = subprocess.run(["ffmpeg", "-nostdin", "-v", "error", *decoder, "-i", path, "-f", "s16le", "-ar", "8000", "-ac", "1",
+                          "-"], capture_output=True, check=True).stdout
+    samples = struct.unpack(f"<{len(pcm) // 2}h", pcm[:len(pcm) // 2 * 2])
+    size = 8 * frame_ms
+    return [(sum(s * s for s in samples[i:i + size]) / size) ** 0.5 for i in range(0, len(samples) - size + 1, size)]
+
+
+def likeness(whole, part):
+    """How alike two envelopes are where `part` fits best into `whole`, 1 being the same, and where that is."""
+    def correlation(a, b):
+        mean_a, mean_b = sum(a) / len(a), sum(b) / len(b)
+        a, b = [x - mean_a for x in a], [x - mean_b for x in b]
+        norm = (sum(x * x for x in a) * sum(x * x for x in b)) ** 0.5
+        return sum(x * y for x, y in zip(a, b)) / norm if norm else 0.0
+    at = range(0, len(whole) - len(part) + 1)
+    return max((correlation(whole[i:i + len(part)], part), i) for i in at) if len(part) > 1 and at else (0.0, 0)
 
 
 OggOpus = namedtuple("OggOpus", "head tags packets granules ended")  # granules: of each page that ends a packet
