@@ -40,8 +40,8 @@ class Encoder:
                        "-application", "voip", "-frame_duration", str(frame_ms), "-f", "rtp", url]
         else:
             command = ["gst-launch-1.0", "-q", "filesrc", f"location={wav}", "!", "wavparse", "!", "audioconvert", "!",
-                       "audioresample", "!", "opusenc", "bitrate=24000", f"frame-size={frame_ms}", "!", "rtpopuspay", *payload, "!",
-                       "udpsink", f"host={address}", f"port={port}"]
+                       "audioresample", "!", "opusenc", "bitrate=24000", f"frame-size={frame_ms}", "!",
+                       "rtpopuspay", *payload, "!", "udpsink", f"host={address}", f"port={port}"]
         self.process = host.popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log)
 
     def wait(self, timeout):
@@ -143,8 +143,8 @@ def envelope(path, frame_ms=20):
     """How loud it is, a value per frame, of a WAV or Opus file. By libopus: ffmpeg's own decoder before 6.0 stumbles over
     in-band FEC (its ticket 9890)."""
     decoder = ["-c:a", "libopus"] if path.endswith(".opus") else []
-    pcm = subprocess.run(["ffmpeg", "-nostdin", "-v", "error", *decoder, "-i", path, "-f", "s16le", "-ar", "8000", "-ac", "1",
-                          "-"], capture_output=True, check=True).stdout
+    command = ["ffmpeg", "-nostdin", "-v", "error", *decoder, "-i", path, "-f", "s16le", "-ar", "8000", "-ac", "1", "-"]
+    pcm = subprocess.run(command, capture_output=True, check=True).stdout
     samples = struct.unpack(f"<{len(pcm) // 2}h", pcm[:len(pcm) // 2 * 2])
     size = 8 * frame_ms
     return [(sum(s * s for s in samples[i:i + size]) / size) ** 0.5 for i in range(0, len(samples) - size + 1, size)]
