@@ -20,6 +20,8 @@ constexpr std::size_t kMaxName = 256;
 constexpr unsigned kLongestPacket = kOpusRate * 120 / 1000;
 constexpr unsigned kPreSkip = 120;               // 2.5 ms, the shortest packet there is
 constexpr std::uint8_t kShortestMode = 28 << 3;  // its TOC: fullband CELT, one frame (RFC 6716 §3.1)
+constexpr std::uint8_t kStereo = 0x04;           // in any TOC
+constexpr std::size_t kProbe = 2048;             // bytes that ffmpeg reads before it tells a format (PROBE_BUF_MIN)
 
 void put_le(std::vector<std::uint8_t>& out, std::uint64_t value, int bytes) {
   for (int i = 0; i < bytes; ++i) out.push_back(static_cast<std::uint8_t>(value >> (8 * i)));
@@ -40,8 +42,8 @@ std::vector<std::uint8_t> opus_head(int channels) {
   return out;
 }
 
-/// RFC 7845 §5.2.
-std::vector<std::uint8_t> opus_tags(const std::string& group, WallTime started) {
+/// RFC 7845 §5.2; zeros at its end are padding.
+std::vector<std::uint8_t> opus_tags(const std::string& group, WallTime started, std::size_t least) {
   std::vector<std::uint8_t> out{'O', 'p', 'u', 's', 'T', 'a', 'g', 's'};
   put_text(out, "tiercast " TIERCAST_VERSION);
   put_le(out, 2, 4);
@@ -49,6 +51,7 @@ std::vector<std::uint8_t> opus_tags(const std::string& group, WallTime started) 
   const auto second = std::chrono::floor<std::chrono::seconds>(started);
   put_text(out, fmt::format("DATE={:%Y-%m-%dT%H:%M:%S}.{:06}Z",
                             fmt::gmtime(std::chrono::system_clock::to_time_t(second)), (started - second).count()));
+  if (out.size() < least) out.resize(least);
   return out;
 }
 
@@ -92,11 +95,11 @@ bool OggOpusWriter::add(const Played& played) {
   const bool audio = played.kind == PlayedKind::frame;
   const bool fits = audio && opus_samples(played.opus) == samples_;
   if (audio && !fits) counters_.refused.add();
-  if (!fits && !begun_) {
+  if (!fits && !begun_ && !config_.live) {
     ++leading_;
     return true;
   }
-  if (!begun_) begin(played.opus[0]);
+  if (!begun_) begin(fits ? played.opus[0] : static_cast<std::uint8_t>(toc_for(config_.frame) | kStereo));
   if (fits) {
     counters_.packets.add();
     toc_ = played.opus[0];
@@ -104,6 +107,7 @@ bool OggOpusWriter::add(const Played& played) {
   } else {
     conceal(samples_);
   }
+  if (config_.live) flush_page();
   return true;
 }
 
@@ -114,7 +118,9 @@ bool OggOpusWriter::finish() {
   finished_ = true;
   if (!begun_ && leading_ == 0) return true;
   if (!begun_) begin(toc_for(config_.frame));
-  stream_.e_o_s = 1;  // on the last page, for which write() always leaves a packet
+  // The mark of the end needs a page, and that a packet: live it is one of which all is cut off (RFC 7845 §4.4).
+  if (page_segments_ == 0) write_silence(0);
+  stream_.e_o_s = 1;
   flush_page();
   return true;
 }
@@ -125,7 +131,8 @@ void OggOpusWriter::begin(std::uint8_t toc) {
   const auto most = static_cast<std::uint64_t>(kMaxLeading / config_.frame);
   const std::uint64_t forgotten = leading_ > most ? leading_ - most : 0;
   for (const auto& header : {opus_head(opus_channels(toc)),
-                             opus_tags(config_.group, config_.started + config_.frame * static_cast<int>(forgotten))}) {
+                             opus_tags(config_.group, config_.started + config_.frame * static_cast<int>(forgotten),
+                                       config_.live ? kProbe : 0)}) {
     ogg_packet packet{};
     packet.packet = const_cast<unsigned char*>(header.data());
     packet.bytes = static_cast<long>(header.size());
@@ -133,12 +140,17 @@ void OggOpusWriter::begin(std::uint8_t toc) {
     ogg_stream_packetin(&stream_, &packet);
     flush_page();
   }
-  const std::uint8_t skipped[] = {static_cast<std::uint8_t>(kShortestMode | (toc & 0x04))};
-  write(skipped, kPreSkip);
+  write_silence(kPreSkip);
   std::uint64_t samples = (leading_ - forgotten) * samples_;
   leading_ = 0;
   for (; samples >= kLongestPacket; samples -= kLongestPacket) conceal(kLongestPacket);
   for (; samples > 0; samples -= samples_) conceal(samples_);
+}
+
+/// The shortest packet there is; `samples` of it count.
+void OggOpusWriter::write_silence(unsigned samples) {
+  const std::uint8_t packet[] = {static_cast<std::uint8_t>(kShortestMode | (toc_ & kStereo))};
+  write(packet, samples);
 }
 
 void OggOpusWriter::conceal(unsigned samples) {
@@ -147,7 +159,7 @@ void OggOpusWriter::conceal(unsigned samples) {
   write(Bytes{packet.begin(), packet.size()}, samples);
 }
 
-/// Closes a full page first, so that the last packet always waits for the mark of the end.
+/// Closes a full page first, so that the last packet waits for the mark of the end.
 void OggOpusWriter::write(Bytes packet, unsigned samples) {
   const std::size_t segments = packet.size() / 255 + 1;
   if (page_segments_ != 0 && (page_segments_ + segments > kPageSegments || page_bytes_ + packet.size() > kPageBytes ||

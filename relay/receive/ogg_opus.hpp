@@ -18,6 +18,7 @@ struct OggOpusConfig {
   std::uint32_t serial = 0;             // of the logical stream: random
   std::string group;                    // group's name, into OpusTags
   WallTime started;                     // of the first tick written
+  bool live = false;                    // somebody listens while it is written
 };
 
 struct OggOpusCounters {
@@ -40,6 +41,10 @@ struct OggOpusCounters {
 /// nothing of the audio may be skipped; but a pre-skip below 2.5 ms makes opusinfo warn. So 2.5 ms of silence go first,
 /// and the pre-skip (RFC 7845 §4.2) is just that: opusfile and opusinfo find ticks × length. ffprobe adds the pre-skip,
 /// as it does to every Ogg Opus file.
+///
+/// Live, every tick is a page at once, and the headers go out with the first tick, for two channels where that has no
+/// audio: mono is played on both. They fill what ffmpeg wants to see before it looks at a stream at all, which speech
+/// would take half a second to do.
 class OggOpusWriter {
  public:
   explicit OggOpusWriter(const OggOpusConfig& config);
@@ -62,6 +67,7 @@ class OggOpusWriter {
   void begin(std::uint8_t toc);
   bool has_room() const;
   void write(Bytes packet, unsigned samples);
+  void write_silence(unsigned samples);
   void conceal(unsigned samples);
   void flush_page();
 

@@ -3,6 +3,7 @@
 
 #include <opus/opus.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "relay/base/inline_vector.hpp"
@@ -24,6 +25,21 @@ inline std::optional<unsigned> opus_samples(Bytes packet) {
 }
 
 inline int opus_channels(std::uint8_t toc) { return (toc & 0x04) != 0 ? 2 : 1; }
+
+/// Whether the packet carries in-band FEC for the one before it: the LBRR flag of its first SILK frame (RFC 6716
+/// §2.1.7, §4.2.3). A hint, which the decoder need not share.
+inline bool opus_has_fec(Bytes packet) {
+  if (packet.empty() || (packet[0] & 0x80) != 0) return false;  // CELT only has none
+  unsigned char toc = 0;
+  const unsigned char* frames[48];
+  opus_int16 sizes[48];
+  const auto length = static_cast<opus_int32>(packet.size());
+  if (opus_packet_parse(packet.data(), length, &toc, frames, sizes, nullptr) <= 0 || sizes[0] == 0) return false;
+  // A voice activity flag for each 20 ms (or one of 10), then this one; then the same of the second channel.
+  const int each = std::max(1, opus_packet_get_samples_per_frame(packet.data(), kOpusRate) / 960);
+  const bool first = (frames[0][0] >> (7 - each) & 1) != 0;
+  return first || (opus_channels(toc) == 2 && (frames[0][0] >> (6 - 2 * each) & 1) != 0);
+}
 
 using ConcealmentPacket = InlineVector<std::uint8_t, 2>;
 

@@ -475,6 +475,9 @@ void Playout::give_up(Played& out) {
   out.discontinuity = std::exchange(discontinuity_, false);
   out.end = ended_ = end_ == next_;
   out.arrived = now_;
+  // One that says that ticks were skipped before it has followed another packet than this.
+  if (const Version* after = playable(next_.next()); after != nullptr && (after->flags & wire::kFlagDiscontinuity) == 0)
+    out.next_opus = Bytes{after->opus}.first(after->size);
   counters_.lost.add();
   if (any_version(next_)) counters_.lost_unattested.add();
   advance_to(next_.next());

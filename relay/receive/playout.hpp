@@ -49,6 +49,7 @@ struct Played {
   bool end = false;            // attested: the broadcast ends with this one
   bool repaired = false;       // came after a later one: resent, rebuilt from parity, or reordered
   Time arrived;                // lost: when it was given up
+  Bytes next_opus;             // lost: the packet after it, if that is here, valid as long: its FEC may hold this one
 };
 
 struct PlayoutCounters {
