@@ -15,6 +15,7 @@ struct ExitCode {
     software = 70,       // EX_SOFTWARE: our own fault
     os = 71,             // EX_OSERR: the kernel refuses, a setting must change
     cannot_create = 73,  // EX_CANTCREAT: an output file
+    io = 74,             // EX_IOERR: writing an output failed, such as on a full disk
     permission = 77,     // EX_NOPERM
     config = 78,         // EX_CONFIG: the node's file
   };

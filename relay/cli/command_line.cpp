@@ -79,10 +79,21 @@ Subcommand add_pubkey(CLI::App& root) {
 }
 
 struct ListenWords {
-  std::vector<std::string> parents, source_keys;
-  std::string key, group, output, rtp, sdp, seconds, playout, report, frame_log;
+  std::vector<std::string> parents, source_keys, outputs;
+  std::string key, group, pcm, channels, rtp, sdp, seconds, playout, report, frame_log;
   bool strict = false, quiet = false;
 };
+
+void check_outputs(const std::vector<std::string>& outputs) {
+  constexpr std::size_t kMostOutputs = 8;
+  if (outputs.size() > kMostOutputs) throw Refused("--output: given more than 8 times");
+  for (auto at = outputs.begin(); at != outputs.end(); ++at) {
+    if (*at != "-" && !at->ends_with(".opus") && !at->ends_with(".wav"))
+      throw Refused("--output: use a file that ends in .opus or .wav, or - for standard output");
+    if (std::find(outputs.begin(), at, *at) != at)
+      throw Refused("--output: " + config::printable(*at) + " given twice");
+  }
+}
 
 ListenOptions finish_listen(const ListenWords& words) {
   constexpr std::size_t kMostParents = 16;
@@ -105,10 +116,15 @@ ListenOptions finish_listen(const ListenWords& words) {
   }
   out.strict = words.strict;
   out.quiet = words.quiet;
-  out.output = words.output;
-  if (out.output.ends_with(".wav")) throw Refused("--output: .wav is not available in this version; use .opus");
-  if (!out.output.empty() && out.output != "-" && !out.output.ends_with(".opus")) {
-    throw Refused("--output: use a file that ends in .opus, or - for standard output");
+  check_outputs(words.outputs);
+  out.outputs = words.outputs;
+  out.pcm = words.pcm;
+  const bool wav =
+      std::any_of(out.outputs.begin(), out.outputs.end(), [](const auto& o) { return o.ends_with(".wav"); });
+  if (!words.channels.empty()) {
+    if (!wav && out.pcm.empty())
+      throw Refused("--channels: of what is decoded; give --output FILE.wav or --pcm FILE too");
+    out.channels = static_cast<int>(demand("--channels", parse_number(words.channels, 1, 2)));
   }
   if (!words.rtp.empty()) out.rtp = demand("--rtp", parse_address(words.rtp));
   out.sdp = words.sdp;
@@ -120,11 +136,20 @@ ListenOptions finish_listen(const ListenWords& words) {
   }
   out.report = words.report;
   out.frame_log = words.frame_log;
-  if ((out.output == "-") + (out.report == "-") + (out.frame_log == "-") + (out.sdp == "-") > 1) {
-    throw Refused("only one of --output, --report, --frame-log and --sdp can be -, standard output");
+  const auto to_stdout = std::count(out.outputs.begin(), out.outputs.end(), "-");
+  if (to_stdout + (out.pcm == "-") + (out.report == "-") + (out.frame_log == "-") + (out.sdp == "-") > 1) {
+    throw Refused("only one of --output, --pcm, --report, --frame-log and --sdp can be -, standard output");
   }
   return out;
 }
+
+constexpr const char* kListenExamples = R"(Examples, behind ADDR and keys:
+  -o talk.opus -o talk.wav                 record, as it came and decoded
+  -o - | ffplay -acodec libopus -          listen
+  --pcm - | aplay -f S16_LE -r 48000 -c 2
+  --pcm - --channels 1 | ffplay -f s16le -ar 48000 -ac 1 -
+  --rtp 127.0.0.1:6004 --sdp talk.sdp      for ffplay -acodec libopus -protocol_whitelist file,udp,rtp talk.sdp
+A player that is closed ends the listener, once no other output is left.)";
 
 Subcommand add_listen(CLI::App& root) {
   CLI::App* app = root.add_subcommand("listen", "receive a group as a listener");
@@ -142,7 +167,13 @@ Subcommand add_listen(CLI::App& root) {
       ->allow_extra_args(false)
       ->type_name("ID:KEY");
   app->add_flag("--strict", words->strict, "play only what the source has attested");
-  add("-o,--output", words->output, "FILE", "write Ogg Opus to FILE.opus, or to standard output (-)");
+  app->add_option("-o,--output", words->outputs,
+                  "FILE.opus: as it comes; FILE.wav: decoded; -: live Ogg Opus to\n"
+                  "standard output; may be given several times")
+      ->allow_extra_args(false)
+      ->type_name("FILE");
+  add("--pcm", words->pcm, "FILE", "write decoded samples, 16 bit little-endian at 48 kHz, to FILE or -");
+  add("--channels", words->channels, "N", "of what is decoded: 1 or 2; default 2");
   add("--rtp", words->rtp, "HOST:PORT", "send the frames there as RTP");
   add("--sdp", words->sdp, "FILE", "write the RTP session's description");
   add("--seconds", words->seconds, "N", "stop after N seconds");
@@ -150,6 +181,7 @@ Subcommand add_listen(CLI::App& root) {
   add("--report", words->report, "FILE", "write statistics as JSON at the end");
   add("--frame-log", words->frame_log, "FILE", "write a line per played frame");
   app->add_flag("--quiet", words->quiet, "log errors only");
+  app->footer(kListenExamples);
   return {app, [words] { return finish_listen(*words); }};
 }
 

@@ -16,12 +16,33 @@ int fail(const net::Error& error) {
   return error.exit_code;
 }
 
-tl::expected<std::vector<std::unique_ptr<node::ListenSink>>, net::Error> make_sinks(const ListenOptions& options, Random& random) {
-  std::vector<std::unique_ptr<node::ListenSink>> sinks;
-  if (!options.output.empty()) {
-    auto file = node::OutputFile::create(options.output);
+using Sinks = std::vector<std::unique_ptr<node::ListenSink>>;
+
+/// A file for audio. A terminal would show it as garbage.
+tl::expected<node::OutputFile, net::Error> create_audio(const std::string& path) {
+  auto file = node::OutputFile::create(path);
+  if (file && file->terminal())
+    return tl::unexpected{net::Error{file->status().name + " is a terminal; pipe it into a player, as in " +
+                                         "`… -o - | ffplay -acodec libopus -`, or name a file",
+                                     ExitCode::usage}};
+  return file;
+}
+
+tl::expected<Sinks, net::Error> make_sinks(const ListenOptions& options, Random& random) {
+  Sinks sinks;
+  for (const std::string& path : options.outputs) {
+    auto file = create_audio(path);
     if (!file) return tl::unexpected{file.error()};
-    sinks.push_back(node::make_ogg_sink(std::move(*file), options.group, static_cast<std::uint32_t>(random.u64())));
+    if (path.ends_with(".wav")) {
+      sinks.push_back(node::make_sample_sink(std::move(*file), node::SampleFormat::wav, options.channels));
+    } else {
+      sinks.push_back(node::make_ogg_sink(std::move(*file), options.group, static_cast<std::uint32_t>(random.u64())));
+    }
+  }
+  if (!options.pcm.empty()) {
+    auto file = create_audio(options.pcm);
+    if (!file) return tl::unexpected{file.error()};
+    sinks.push_back(node::make_sample_sink(std::move(*file), node::SampleFormat::raw, options.channels));
   }
   if (!options.frame_log.empty()) {
     auto file = node::OutputFile::create(options.frame_log);
@@ -51,10 +72,10 @@ tl::expected<std::vector<std::unique_ptr<node::ListenSink>>, net::Error> make_si
 int run(const ListenOptions& options) {
   ::signal(SIGPIPE, SIG_IGN);
   crypto::SystemRandom random;
-  auto loop = net::Loop::create();
-  if (!loop) return fail(loop.error());
   auto sinks = make_sinks(options, random);
   if (!sinks) return fail(sinks.error());
+  auto loop = net::Loop::create();
+  if (!loop) return fail(loop.error());
   node::ListenSession::Setup setup;
   setup.listener.group = options.group;
   setup.listener.strict = options.strict;
@@ -77,11 +98,12 @@ int run(const ListenOptions& options) {
   }
   node::ListenSession session{*loop, std::move(setup)};
   const int status = session.run();
-  if (report) {
-    report->write(session.report());
-    report->flush();
-  }
-  return status;
+  if (!report) return status;
+  report->write(session.report());
+  report->finish(node::kLastPatience);
+  if (report->status().state != node::OutputStatus::State::failed) return status;
+  const int failed = fail({"cannot write to " + report->status().name + ": " + report->status().why, ExitCode::io});
+  return status == ExitCode::ok ? failed : status;
 }
 
 }  // namespace tiercast::cli

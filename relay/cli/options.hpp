@@ -41,7 +41,9 @@ struct ListenOptions {
   GroupId group;
   std::vector<config::SourceKey> source_keys;  // 1..2, distinct ids
   bool strict = false;                         // play only what is attested
-  std::string output;                          // Ogg Opus file, "-": stdout, empty: none
+  std::vector<std::string> outputs;            // files: *.opus, *.wav (decoded); "-": Ogg Opus to stdout
+  std::string pcm;                             // decoded samples, s16le: file, "-": stdout, empty: none
+  int channels = 2;                            // of what is decoded: 1 or 2
   std::optional<HostPort> rtp;                 // send RTP there (name or number)
   std::string sdp;                             // write the session's description there; only with rtp
   std::optional<Duration> seconds;             // stop after so long; absent: at the broadcast's end or a signal

@@ -32,6 +32,7 @@ ListenSession::ListenSession(net::Loop& loop, Setup setup)
                   drain(now);
                 },
                 [this](std::size_t p) { listener_->on_unreachable(p, net::read_clocks()); }}),
+      outputs_(std::move(setup_.sinks), setup_.quiet, [this](const std::string& line) { say(line); }),
       next_show_(start_.mono),
       next_refresh_(start_.mono + kRefreshEvery) {
   for (const auto& address : setup_.addresses) names_.push_back(address.host + ":" + std::to_string(address.port));
@@ -59,6 +60,8 @@ int ListenSession::run() {
     const Moment now = net::read_clocks();
     listener_->on_timer(now);
     drain(now);
+    outputs_.on_turn();
+    if (outputs_.all_gone()) break;
     if (listener_->ended() || (setup_.seconds && now.mono >= start_.mono + *setup_.seconds)) break;
     if ((given_up = hopeless(now))) break;
     if (now.mono >= next_show_) show(now, false);
@@ -67,17 +70,12 @@ int ListenSession::run() {
     loop_.turn(deadline, 64);
   }
   listener_->leave();
-  for (const auto& sink : setup_.sinks) sink->finish();
+  outputs_.finish();
   show(net::read_clocks(), true);
-  for (const auto& sink : setup_.sinks) {
-    if (const std::string problem = sink->problem(); !problem.empty()) {
-      std::fprintf(stderr, "tiercast: cannot write to %s\n", problem.c_str());
-      return ExitCode::cannot_create;
-    }
-  }
+  if (outputs_.exit_code() != ExitCode::ok || outputs_.all_gone()) return outputs_.exit_code();
   if (!given_up && !listener_->first_frame_at() && !listener_->ended()) given_up = listener_->diagnose(names_);
   if (given_up) {
-    std::fprintf(stderr, "tiercast: %s\n", given_up->text.c_str());
+    say(given_up->text);
     return given_up->exit_code;
   }
   return ExitCode::ok;
@@ -85,13 +83,12 @@ int ListenSession::run() {
 
 void ListenSession::drain(Moment now) {
   receive::Played played;
-  while (listener_->next(played, now)) {
-    if (!begun_) {
-      begun_ = true;
-      for (const auto& sink : setup_.sinks) sink->begin(*listener_->frame(), now.wall);
-    }
-    for (const auto& sink : setup_.sinks) sink->on_played(played, now);
-  }
+  while (listener_->next(played, now)) outputs_.on_played(played, *listener_->frame(), now);
+}
+
+/// Over the live line, which is shown again below.
+void ListenSession::say(const std::string& line) const {
+  std::fprintf(stderr, "%stiercast: %s\n", setup_.live_line ? "\r\033[K" : "", line.c_str());
 }
 
 std::optional<Diagnosis> ListenSession::hopeless(Moment now) const {
@@ -117,7 +114,7 @@ void ListenSession::show(Moment now, bool last) {
   }
   if (!warned_ && listener_->joined_at() && !listener_->first_frame_at() && now.mono > *listener_->joined_at() + kFramesPatience) {
     warned_ = true;
-    if (!setup_.quiet) std::fprintf(stderr, "tiercast: %s\n", listener_->diagnose(names_).text.c_str());
+    if (!setup_.quiet) say(listener_->diagnose(names_).text);
   }
   if (!setup_.live_line) return;
   const receive::Summary summary = listener_->summary();
@@ -180,6 +177,18 @@ std::string ListenSession::report() const {
       parent.lease()->counters().each([&](const char* name, const Counter& counter) { of[name] = counter.get(); });
     out["parents"].push_back(of);
   }
+  out["outputs"] = Json::array();
+  outputs_.each([&](const ListenSink& sink) {
+    using State = OutputStatus::State;
+    const OutputStatus& status = sink.status();
+    Json of;
+    of["name"] = status.name;
+    of["state"] = status.state == State::open ? "open" : status.state == State::failed ? "failed" : "reader gone";
+    if (!status.why.empty()) of["why"] = status.why;
+    of["dropped"] = status.dropped;
+    sink.each_counter([&](const char* name, const Counter& counter) { of[name] = counter.get(); });
+    out["outputs"].push_back(of);
+  });
   return out.dump(2) + "\n";
 }
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "relay/net/loop.hpp"
-#include "relay/node/listen_sinks.hpp"
+#include "relay/node/listen_outputs.hpp"
 #include "relay/node/listener.hpp"
 #include "relay/node/uplink_sockets.hpp"
 
@@ -26,13 +26,15 @@ class ListenSession {
   /// SIGTERM and SIGINT are blocked and end it.
   ListenSession(net::Loop& loop, Setup setup);
   ~ListenSession();
-  /// Until the broadcast's attested end, the time given, a signal, or a join that fails for good. The exit status.
+  /// Until the broadcast's attested end, the time given, a signal, a join that fails for good, or nobody is left to
+  /// listen for. The exit status.
   int run();
   /// Statistics as JSON.
   std::string report() const;
 
  private:
   void drain(Moment now);
+  void say(const std::string& line) const;
   void show(Moment now, bool last);
   /// Why it makes no sense to go on, if that is so.
   std::optional<Diagnosis> hopeless(Moment now) const;
@@ -42,8 +44,8 @@ class ListenSession {
   Moment start_;
   UplinkSockets uplinks_;
   std::unique_ptr<Listener> listener_;
+  ListenOutputs outputs_;
   net::Descriptor signals_;
-  bool begun_ = false;
   bool stop_ = false;
   bool warned_ = false;
   Time next_show_, next_refresh_;

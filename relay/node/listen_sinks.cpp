@@ -4,7 +4,6 @@
 #include <cstring>
 
 #include "crypto/signature.hpp"
-#include "relay/base/exit_code.hpp"
 #include "relay/receive/sdp.hpp"
 
 namespace tiercast::node {
@@ -21,50 +20,66 @@ const char* to_text(receive::PlayedKind kind) {
 
 class OggSink final : public ListenSink {
  public:
-  OggSink(OutputFile file, GroupId group, std::uint32_t serial) : file_(std::move(file)), group_(group), serial_(serial) {}
+  OggSink(OutputFile file, GroupId group, std::uint32_t serial)
+      : file_(std::move(file)), group_(group), serial_(serial) {}
   void begin(std::chrono::milliseconds frame, WallTime now) override {
-    writer_.emplace(receive::OggOpusConfig{frame, serial_, "group " + std::to_string(group_.value), now});
+    file_.set_bound(static_cast<std::size_t>(kBacklog / frame));
+    writer_.emplace(
+        receive::OggOpusConfig{frame, serial_, "group " + std::to_string(group_.value), now, !file_.regular()});
   }
   void on_played(const receive::Played& played, Moment) override {
     writer_->add(played);
     flush();
   }
+  void on_turn() override { file_.pump(); }
   void finish() override {
-    if (!writer_) return;
-    writer_->finish();
-    flush();
-    file_.flush();
+    if (writer_) {
+      writer_->finish();
+      flush();
+    }
+    file_.finish(kLastPatience);
   }
-  std::string problem() const override { return file_.problem(); }
+  const OutputStatus& status() const override { return file_.status(); }
+  void each_counter(const PutCounter& put) const override {
+    if (writer_) writer_->counters().each(put);
+  }
 
  private:
+  /// The first bytes are the headers, without which nobody can play the rest.
   void flush() {
     const Bytes bytes = writer_->take();
-    if (!bytes.empty()) file_.write(bytes);
+    if (bytes.empty()) return;
+    file_.write(bytes, !begun_);
+    begun_ = true;
   }
   OutputFile file_;
   GroupId group_;
   std::uint32_t serial_;
+  bool begun_ = false;
   std::optional<receive::OggOpusWriter> writer_;
 };
 
 class LogSink final : public ListenSink {
  public:
   explicit LogSink(OutputFile file) : file_(std::move(file)) {}
-  void begin(std::chrono::milliseconds, WallTime) override {}
+  void begin(std::chrono::milliseconds frame, WallTime) override {
+    file_.set_bound(static_cast<std::size_t>(kBacklog / frame));
+  }
   void on_played(const receive::Played& played, Moment now) override {
     std::array<char, 160> line{};
-    int length = std::snprintf(line.data(), line.size(), "%llu %s %zu ",
-                               static_cast<unsigned long long>(played.sequence.value), to_text(played.kind),
-                               played.opus.size());
+    int length =
+        std::snprintf(line.data(), line.size(), "%llu %s %zu ", static_cast<unsigned long long>(played.sequence.value),
+                      to_text(played.kind), played.opus.size());
     for (const std::uint8_t b : crypto::attest_hash(played.opus))
       length += std::snprintf(line.data() + length, line.size() - static_cast<std::size_t>(length), "%02x", b);
     const double waited = std::chrono::duration<double, std::milli>(now.mono - played.arrived).count();
     length += std::snprintf(line.data() + length, line.size() - static_cast<std::size_t>(length), " %.3f\n", waited);
     file_.write(std::string{line.data(), static_cast<std::size_t>(length)});
   }
-  void finish() override { file_.flush(); }
-  std::string problem() const override { return file_.problem(); }
+  void on_turn() override { file_.pump(); }
+  void finish() override { file_.finish(kLastPatience); }
+  const OutputStatus& status() const override { return file_.status(); }
+  bool audio() const override { return false; }
 
  private:
   OutputFile file_;
@@ -73,7 +88,9 @@ class LogSink final : public ListenSink {
 class RtpSink final : public ListenSink {
  public:
   RtpSink(net::UdpSocket socket, const Endpoint& to, GroupId group, Random& random, std::optional<OutputFile> sdp)
-      : socket_(std::move(socket)), to_(to), group_(group), random_(random), sdp_(std::move(sdp)) {}
+      : socket_(std::move(socket)), to_(to), group_(group), random_(random), sdp_(std::move(sdp)) {
+    status_.name = "RTP to " + to_string(to_);
+  }
   void begin(std::chrono::milliseconds frame, WallTime now) override {
     writer_.emplace(frame, random_);
     if (!sdp_) return;
@@ -83,17 +100,35 @@ class RtpSink final : public ListenSink {
     config.session = static_cast<std::uint64_t>(now.time_since_epoch().count());
     config.frame = frame;
     sdp_->write(receive::make_sdp(config));
-    sdp_->flush();
   }
   void on_played(const receive::Played& played, Moment) override {
     const Bytes packet = writer_->write(played);
     if (packet.empty()) return;
-    // Nobody there yet (ECONNREFUSED) is a player that starts later.
     const int error = socket_.send(packet);
-    if (error != 0 && error != ECONNREFUSED) problem_ = std::string{"RTP to "} + to_string(to_) + ": " + std::strerror(error);
+    if (error == 0) {
+      sent_ = true;
+    } else if (error != ECONNREFUSED) {  // nobody there yet: a player that starts later
+      refused_.add();
+      error_ = error;
+    }
   }
-  void finish() override {}
-  std::string problem() const override { return problem_; }
+  void on_turn() override {
+    if (sdp_) sdp_->pump();
+  }
+  /// A network that was away for a while has cost packets. One that never took any is a failure.
+  void finish() override {
+    if (sdp_) sdp_->finish(kLastPatience);
+    if (sent_ || error_ == 0) return;
+    status_.state = OutputStatus::State::failed;
+    status_.why = std::strerror(error_);
+  }
+  const OutputStatus& status() const override {
+    return sdp_ && sdp_->status().state == OutputStatus::State::failed ? sdp_->status() : status_;
+  }
+  void each_counter(const PutCounter& put) const override {
+    if (writer_) writer_->counters().each(put);
+    put("rtp_out_drop_refused", refused_);
+  }
 
  private:
   net::UdpSocket socket_;
@@ -102,27 +137,13 @@ class RtpSink final : public ListenSink {
   Random& random_;
   std::optional<OutputFile> sdp_;
   std::optional<receive::RtpWriter> writer_;
-  std::string problem_;
+  bool sent_ = false;
+  int error_ = 0;
+  Counter refused_;  // by the kernel: no route, no buffers
+  OutputStatus status_;
 };
 
 }  // namespace
-
-tl::expected<OutputFile, net::Error> OutputFile::create(const std::string& path) {
-  std::FILE* file = path == "-" ? stdout : std::fopen(path.c_str(), "wbe");
-  if (file == nullptr)
-    return tl::unexpected{net::Error{"cannot write " + path + ": " + std::strerror(errno), ExitCode::cannot_create}};
-  return OutputFile{path, file};
-}
-
-void OutputFile::write(Bytes bytes) {
-  if (!problem_.empty()) return;
-  if (std::fwrite(bytes.data(), 1, bytes.size(), file_.get()) != bytes.size() || (file_.get() == stdout && std::fflush(stdout) != 0))
-    problem_ = path_ + ": " + std::strerror(errno);
-}
-
-void OutputFile::flush() {
-  if (problem_.empty() && std::fflush(file_.get()) != 0) problem_ = path_ + ": " + std::strerror(errno);
-}
 
 std::unique_ptr<ListenSink> make_ogg_sink(OutputFile file, GroupId group, std::uint32_t serial) {
   return std::make_unique<OggSink>(std::move(file), group, serial);

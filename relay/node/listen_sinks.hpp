@@ -1,15 +1,12 @@
-// Where a listener's frames go: an Ogg Opus file, RTP, a log of every tick. Each is told every tick in order.
+// Where a listener's frames go: Ogg Opus, samples, RTP, a log of every tick. Each is told every tick in order.
 #pragma once
 
-#include <cstdio>
+#include <functional>
 #include <memory>
 #include <optional>
-#include <string>
-#include <tl/expected.hpp>
-#include <vector>
 
-#include "relay/net/error.hpp"
 #include "relay/net/udp_socket.hpp"
+#include "relay/node/output_file.hpp"
 #include "relay/receive/ogg_opus.hpp"
 #include "relay/receive/rtp_writer.hpp"
 
@@ -21,33 +18,27 @@ class ListenSink {
   /// Once, before the first tick.
   virtual void begin(std::chrono::milliseconds frame, WallTime now) = 0;
   virtual void on_played(const receive::Played& played, Moment now) = 0;
+  /// Every turn of the loop: for what a slow reader has not taken yet, and one that went away.
+  virtual void on_turn() {}
+  /// May wait for a slow reader, kLastPatience at most.
   virtual void finish() = 0;
-  /// What could not be written; empty: nothing.
-  virtual std::string problem() const { return {}; }
+  virtual const OutputStatus& status() const = 0;
+  /// Audio, for which a listener runs. When all such outputs have ended there is nothing left to do.
+  virtual bool audio() const { return true; }
+  using PutCounter = std::function<void(const char*, const Counter&)>;
+  virtual void each_counter(const PutCounter&) const {}
 };
 
-/// A file that is closed at the end; "-" is stdout.
-class OutputFile {
- public:
-  static tl::expected<OutputFile, net::Error> create(const std::string& path);
-  void write(Bytes bytes);
-  void write(const std::string& text) { write(Bytes{reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}); }
-  void flush();
-  const std::string& problem() const { return problem_; }
+/// How long a reader is waited for at the end, and how much may wait for it before: what came last.
+inline constexpr Duration kLastPatience = 3s;
+inline constexpr Duration kBacklog = 2s;
 
- private:
-  struct Close {
-    void operator()(std::FILE* file) const {
-      if (file != stdout) std::fclose(file);
-    }
-  };
-  OutputFile(std::string path, std::FILE* file) : path_(std::move(path)), file_(file) {}
-  std::string path_;
-  std::unique_ptr<std::FILE, Close> file_;
-  std::string problem_;
-};
-
+/// Whole pages of a second into a regular file; a page a tick, at once, to whoever reads along.
 std::unique_ptr<ListenSink> make_ogg_sink(OutputFile file, GroupId group, std::uint32_t serial);
+/// Decoded, 16 bit at 48 kHz, `channels` 1 or 2. WAV: with a header, whose sizes are put in at the end where the file
+/// can be written to twice.
+enum class SampleFormat : std::uint8_t { raw, wav };
+std::unique_ptr<ListenSink> make_sample_sink(OutputFile file, SampleFormat format, int channels);
 /// One line a tick: sequence, kind, bytes of Opus, BLAKE2b-128 of them in hex, milliseconds since its arrival.
 std::unique_ptr<ListenSink> make_log_sink(OutputFile file);
 /// `sdp`: where to write the session's description; nullopt: nowhere.

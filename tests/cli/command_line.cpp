@@ -105,7 +105,9 @@ TEST_CASE("listen takes its least and leaves the rest at defaults") {
   CHECK(options.source_keys[0].id == SourceId{1});
   CHECK_FALSE(options.strict);
   CHECK_FALSE(options.quiet);
-  CHECK(options.output.empty());
+  CHECK(options.outputs.empty());
+  CHECK(options.pcm.empty());
+  CHECK(options.channels == 2);
   CHECK_FALSE(options.rtp);
   CHECK_FALSE(options.seconds);
   CHECK_FALSE(options.playout);
@@ -126,6 +128,12 @@ TEST_CASE("listen takes everything at once") {
                                               "--strict",
                                               "-o",
                                               "x.opus",
+                                              "-o",
+                                              "x.wav",
+                                              "--pcm",
+                                              "x.pcm",
+                                              "--channels",
+                                              "1",
                                               "--rtp",
                                               "player:5004",
                                               "--sdp",
@@ -148,7 +156,9 @@ TEST_CASE("listen takes everything at once") {
   CHECK(options.group == GroupId{16777215});
   CHECK(options.strict);
   CHECK(options.quiet);
-  CHECK(options.output == "x.opus");
+  CHECK(options.outputs == std::vector<std::string>{"x.opus", "x.wav"});
+  CHECK(options.pcm == "x.pcm");
+  CHECK(options.channels == 1);
   REQUIRE(options.rtp);
   CHECK(options.rtp->host == "player");
   CHECK(options.sdp == "x.sdp");
@@ -174,13 +184,19 @@ TEST_CASE("listen says what is missing or wrong") {
         who + "--source-key: id 1 given twice; give each its own");
   CHECK(refusal(listen({"--source-key", "2:" + kKey, "--source-key", "3:" + kKey})) ==
         who + "--source-key: given more than twice; a group has one or two sources");
-  CHECK(refusal(listen({"-o", "x.wav"})) == who + "--output: .wav is not available in this version; use .opus");
-  CHECK(refusal(listen({"-o", "x.mp3"})) == who + "--output: use a file that ends in .opus, or - for standard output");
+  CHECK(refusal(listen({"-o", "x.mp3"})) ==
+        who + "--output: use a file that ends in .opus or .wav, or - for standard output");
+  CHECK(refusal(listen({"-o", "a.wav", "-o", "b.opus", "-o", "a.wav"})) == who + "--output: a.wav given twice");
+  CHECK(refusal(listen({"-o", "-", "-o", "-"})) == who + "--output: - given twice");
+  CHECK(refusal(listen({"--channels", "1", "-o", "b.opus"})) ==
+        who + "--channels: of what is decoded; give --output FILE.wav or --pcm FILE too");
+  CHECK(refusal(listen({"--channels", "3", "--pcm", "-"})) == who + "--channels \"3\": use a whole number, 1 to 2");
   CHECK(refusal(listen({"--sdp", "x"})) == who + "--sdp: describes what --rtp HOST:PORT sends; give that too");
   CHECK(refusal(listen({"--seconds", "soon"})) == who + "--seconds \"soon\": use seconds, 0.001 to 604800");
   CHECK(refusal(listen({"--playout", "19"})) == who + "--playout \"19\": use a whole number, 20 to 8000");
-  CHECK(refusal(listen({"-o", "-", "--report", "-"})) ==
-        who + "only one of --output, --report, --frame-log and --sdp can be -, standard output");
+  for (const char* other : {"--report", "--pcm", "--frame-log"})
+    CHECK(refusal(listen({"-o", "-", other, "-"})) ==
+          who + "only one of --output, --pcm, --report, --frame-log and --sdp can be -, standard output");
   CHECK(refusal(listen(std::vector<std::string>(16, "edge:1"))) ==
         who + "ADDR: more than 16 parents; a few are enough");
   CHECK(parsed<ListenOptions>(listen(std::vector<std::string>(15, "edge:1"))).parents.size() == 16);
