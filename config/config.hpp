@@ -121,6 +121,7 @@ struct Loaded {
 struct Machine {
   unsigned cpus = 1;
   std::string credentials_directory;  // empty: none
+  bool outside_its_unit = false;      // only looked at: credentials stay "credential:NAME"
 };
 
 /// Parses and checks `text`; `file` is only for messages. Touches no file: neither keys nor directories are opened.

@@ -68,6 +68,7 @@ KeyRef read_key_ref(Table& table, std::string_view key, std::string_view example
     return {};
   }
   if (machine.credentials_directory.empty()) {
+    if (machine.outside_its_unit) return {*text, true};
     table.refuse(key, "$CREDENTIALS_DIRECTORY is not set: only a systemd unit with LoadCredential=" + name +
                           ":FILE has it; start that, or name a file");
     return {};

@@ -15,9 +15,11 @@ std::string count(std::size_t n, const std::string& noun) {
 }
 
 /// "origin oslo (public key …): groups main, second; listens on …; 2 upstreams".
-std::string summary(const config::Config& config, const crypto::PublicKey& key) {
-  std::string out = (config.is_origin() ? "origin " : "relay ") + config.node.name + " (public key " +
-                    crypto::to_base64(key) + "): " + (config.groups.size() == 1 ? "group" : "groups");
+std::string summary(const config::Config& config, const crypto::PrivateKey& key) {
+  std::string out = (config.is_origin() ? "origin " : "relay ") + config.node.name;
+  if (!key.view().empty() && !config.node.key.path.starts_with("credential:"))
+    out += " (public key " + crypto::to_base64(crypto::node_public_key(key)) + ")";
+  out += config.groups.size() == 1 ? ": group" : ": groups";
   for (std::size_t i = 0; i < config.groups.size(); ++i) out += (i == 0 ? " " : ", ") + config.groups[i].name;
   if (config.listen) {
     out += "; listens on " + to_string(config.listen->address) + " with " + count(config.listen->workers, "worker");
@@ -51,12 +53,15 @@ int report(const LoadFailure& failure, int exit_code) {
 }  // namespace
 
 int run(const CheckOptions& options) {
-  const auto config = load_config(options.config);
+  const auto config = load_config(options.config, true);
   if (!config) return report(config.error(), config.error().exit_code);
   const auto keys = load_keys(*config);
   if (!keys) return report(keys.error(), ExitCode::config);
   if (const LoadFailure media = check_media(*config); !media.problems.empty()) return report(media, media.exit_code);
-  const std::string line = summary(*config, crypto::node_public_key(keys->node));
+  for (const std::string& key : keys->unread)
+    std::fprintf(stderr, "%s: note: %s is not looked at: only the unit with its LoadCredential= has it\n",
+                 options.config.c_str(), key.c_str());
+  const std::string line = summary(*config, keys->node);
   std::printf("%s: ok: %s\n", options.config.c_str(), line.c_str());
   return std::fflush(stdout) == 0 ? ExitCode::ok : ExitCode::cannot_create;
 }

@@ -72,6 +72,9 @@ void check_signing_key(const config::Group& group, const crypto::PrivateKey& key
                ExitCode::config);
 }
 
+/// A credential outside of its unit.
+bool unavailable(const config::KeyRef& key) { return key.credential && key.path.starts_with("credential:"); }
+
 }  // namespace
 
 config::Machine this_machine() {
@@ -83,13 +86,15 @@ config::Machine this_machine() {
   return machine;
 }
 
-tl::expected<config::Config, LoadFailure> load_config(const std::string& file) {
+tl::expected<config::Config, LoadFailure> load_config(const std::string& file, bool only_looked_at) {
   const auto text = read_file(file);
   if (!text) {
     const std::string reason = std::strerror(text.error());
     return tl::unexpected(LoadFailure{ExitCode::no_input, {file + ": cannot read the configuration: " + reason}});
   }
-  config::Loaded loaded = config::parse(*text, file, this_machine());
+  config::Machine machine = this_machine();
+  machine.outside_its_unit = only_looked_at;
+  config::Loaded loaded = config::parse(*text, file, machine);
   if (loaded.config) return std::move(*loaded.config);
   LoadFailure failure{ExitCode::config, {}};
   for (config::Problem& problem : loaded.problems) failure.problems.push_back(std::move(problem.text));
@@ -99,7 +104,9 @@ tl::expected<config::Config, LoadFailure> load_config(const std::string& file) {
 tl::expected<Keys, LoadFailure> load_keys(const config::Config& config) {
   KeyProblems problems;
   Keys keys;
-  if (auto node = store::read_private_key(config.node.key)) {
+  if (unavailable(config.node.key)) {
+    keys.unread.push_back(config.node.key.path);
+  } else if (auto node = store::read_private_key(config.node.key)) {
     keys.node = std::move(*node);
     check_neighbours(config, crypto::node_public_key(keys.node), problems);
   } else {
@@ -108,7 +115,9 @@ tl::expected<Keys, LoadFailure> load_keys(const config::Config& config) {
   for (const config::Group& group : config.groups) {
     auto& slot = keys.signing.emplace_back();
     if (!group.source) continue;
-    if (auto signing = store::read_private_key(group.source->signing_key)) {
+    if (unavailable(group.source->signing_key)) {
+      keys.unread.push_back(group.source->signing_key.path);
+    } else if (auto signing = store::read_private_key(group.source->signing_key)) {
       check_signing_key(group, *signing, problems);
       slot = std::move(*signing);
     } else {

@@ -20,12 +20,14 @@ struct LoadFailure {
 /// This machine: its usable CPUs and $CREDENTIALS_DIRECTORY.
 config::Machine this_machine();
 
-/// Reads and parses the file. Not readable: 66; not right: 78.
-tl::expected<config::Config, LoadFailure> load_config(const std::string& file);
+/// Reads and parses the file. Not readable: 66; not right: 78. `only_looked_at`: without a credentials directory, keys
+/// that are credentials are left as they are named.
+tl::expected<config::Config, LoadFailure> load_config(const std::string& file, bool only_looked_at = false);
 
 struct Keys {
   crypto::PrivateKey node;
   std::vector<std::optional<crypto::PrivateKey>> signing;  // one per Config::groups; present where it has a source
+  std::vector<std::string> unread;                         // credentials that only the unit has; none in `run`
 };
 
 /// Opens every private key the configuration names, and checks it against the public keys in it: a signing key must be

@@ -15,7 +15,7 @@ inline constexpr std::uint32_t kStereoBitrate = 64000;
 struct Encoding {
   std::optional<std::uint32_t> bitrate;  // kMinBitrate to kMaxBitrate; unset: kMonoBitrate or kStereoBitrate
   int complexity = 9;                    // 0 to 10
-  bool fec = true;                       // in-band: a packet carries the one before it in brief
+  bool fec = false;                      // in-band: a packet carries the one before it in brief
   int expected_loss = 5;                 // percent, for which FEC is made; above some 8 music is coded as speech, too
 };
 

@@ -57,6 +57,18 @@ TEST_CASE("check says ok, in one line on stdout, of a file that is right") {
   CHECK(ran.err.empty());
 }
 
+TEST_CASE("check outside of the unit looks at all but the credentials, and says so") {
+  Origin origin;
+  std::string text = origin.text();
+  text.replace(text.find(origin.node_key), origin.node_key.size(), "credential:node");
+  const Ran ran = origin.check(text);
+  CHECK(ran.exit_code == ExitCode::ok);
+  CHECK(ran.out ==
+        origin.file + ": ok: origin origin: group main; listens on 0.0.0.0:4800 with 1 worker; 1 upstream\n");
+  CHECK(ran.err ==
+        origin.file + ": note: credential:node is not looked at: only the unit with its LoadCredential= has it\n");
+}
+
 TEST_CASE("check reports every problem on stderr and exits 78") {
   Origin origin;
   const Ran ran = origin.check("[node]\nnmae = \"a\"\nkey = 7\n");

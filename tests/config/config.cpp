@@ -105,6 +105,12 @@ TEST_CASE("a credential is looked for where systemd puts it") {
   CHECK(loaded.config->node.key.credential);
   must_be(problems_of(text), {"f.toml:3:7: node.key = \"credential:node\": $CREDENTIALS_DIRECTORY is not set: only a "
                               "systemd unit with LoadCredential=node:FILE has it; start that, or name a file"});
+  Machine desk;
+  desk.outside_its_unit = true;
+  const Loaded looked_at = parse(text, "f.toml", desk);
+  REQUIRE(looked_at.config);
+  CHECK(looked_at.config->node.key.path == "credential:node");
+  CHECK(looked_at.config->node.key.credential);
   for (const char* bad : {"credential:", "credential:..", "credential:.", "credential:a/b", "credential:../x"}) {
     must_be(problems_of(replaced(kWhole, "/k", bad), Machine{4, "/c"}),
             {"f.toml:3:7: node.key = \"" + std::string{bad} +
@@ -294,8 +300,8 @@ TEST_CASE("an origin's input: each wrong value has its message") {
        "f.toml:26:33: group.source.bitrate = 5999: with packets of 60 ms use 6000 to 144000"},
       {"rtp = \"127.0.0.1:5004\"", "wav = \"a\", complexity = 11",
        "f.toml:26:36: group.source.complexity = 11: use 0 to 10"},
-      {"rtp = \"127.0.0.1:5004\"", "wav = \"a\", expected_loss = 0",
-       "f.toml:26:39: group.source.expected_loss = 0: use 1 to 100"},
+      {"rtp = \"127.0.0.1:5004\"", "wav = \"a\", fec = true, expected_loss = 0",
+       "f.toml:26:51: group.source.expected_loss = 0: use 1 to 100"},
       {"rtp = \"127.0.0.1:5004\"", "wav = \"a\", fec = false, expected_loss = 5",
        "f.toml:26:52: group.source.expected_loss = 5: only fec = true makes use of it; leave it out"},
       {"\", id = 1, signing_key", "\", id = 2, signing_key",
@@ -321,7 +327,7 @@ TEST_CASE("an origin's input that is encoded here: what is told, and what is whe
   CHECK_FALSE(wav.reads_standard_input());
   CHECK_FALSE(wav.encoding.bitrate);
   CHECK(wav.encoding.complexity == 9);
-  CHECK(wav.encoding.fec);
+  CHECK_FALSE(wav.encoding.fec);
   CHECK(wav.encoding.expected_loss == 5);
   const SourceInput raw = input("pcm = \"-\"");
   CHECK(raw.kind == InputKind::pcm);
@@ -334,7 +340,7 @@ TEST_CASE("an origin's input that is encoded here: what is told, and what is whe
   CHECK(told.encoding.bitrate == 144000);
   CHECK(told.encoding.complexity == 0);
   CHECK(told.encoding.expected_loss == 20);
-  CHECK_FALSE(input("wav = \"-\", fec = false").encoding.fec);
+  CHECK(told.encoding.fec);
   const SourceInput ogg = input("ogg = \"-\"");
   CHECK(ogg.kind == InputKind::ogg);
   CHECK(ogg.reads_standard_input());

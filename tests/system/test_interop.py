@@ -208,7 +208,12 @@ def test_an_origin_that_signs_with_another_key_is_refused_by_the_first_relay(t):
     relay = t.node("relay", upstreams=[origin, rogue], sections={"node": {"parents": 2}})
     edge = t.node("edge", upstreams=[relay])
     ears = t.host("ears")
-    for node in (origin, rogue, relay, edge):  # their epochs have the same numbers, or nearly
+    origin.start()
+    # Epochs are numbered by the second of their making. A second later some of the rogue's have the numbers of the true
+    # ones, and at least one has not: which the relay cannot pass over as known, but must refuse.
+    first = min(e["epoch"] for e in trees.group(origin)["epochs"])
+    eventually(lambda: time.time() >= first + 1, 10, "a second later")
+    for node in (rogue, relay, edge):
         node.start()
     trees.live(edge)
     listeners = [t.listener("ear", [edge], host=ears).start(),
