@@ -61,6 +61,11 @@ void Gaps::on_frame(Sequence sequence, bool jumps, Time now) {
   if (missing_count_ == 0) floor_ = end_;
 }
 
+void Gaps::on_refuted(Sequence sequence, Time now) {
+  const std::uint64_t s = sequence.value;
+  if (framed_ && s < proven_ && s + window_ >= end_ && !is_missing(s)) miss(s, s + 1, now);
+}
+
 void Gaps::on_newest(Sequence newest, Time now) {
   if (!started_) return;
   const std::uint64_t first = end_;

@@ -40,6 +40,8 @@ class Gaps {
   void restart();
   /// A proven frame came, fresh or repaired. `jumps`: the discontinuity flag; nothing between is missing.
   void on_frame(Sequence sequence, bool jumps, Time now);
+  /// What came for this sequence turned out to be nothing of its source's: it is missing still.
+  void on_refuted(Sequence sequence, Time now);
   /// It is said that frames up to `newest` exist (IDLE, group info, an attestation): those not here are missing. Only a
   /// parent's word, so believed for half a window beyond the last proven frame; without a start or a frame it means
   /// nothing.

@@ -156,6 +156,11 @@ void Listener::on_stream(std::size_t p, Bytes datagram, Time now) {
         if (last.value + recent >= stream_->noted.value) parent.on_stream(Kind::attestation, now);
         stream_->attestation_gaps.on_attestation(attest->header.sequence, attest->count);
         note_frame(last, false, now);
+        // Of a sequence all that came was forged, and the true one found no room: now it has.
+        for (std::size_t i = 0; i < attest->count; ++i) {
+          const Sequence covered = attest->header.sequence.plus(i);
+          if (playout.attested(covered) && !playout.has(covered)) stream_->gaps.on_refuted(covered, now);
+        }
       }
       return;
     }

@@ -105,9 +105,7 @@ TEST_CASE("a credential is looked for where systemd puts it") {
   CHECK(loaded.config->node.key.credential);
   must_be(problems_of(text), {"f.toml:3:7: node.key = \"credential:node\": $CREDENTIALS_DIRECTORY is not set: only a "
                               "systemd unit with LoadCredential=node:FILE has it; start that, or name a file"});
-  Machine desk;
-  desk.outside_its_unit = true;
-  const Loaded looked_at = parse(text, "f.toml", desk);
+  const Loaded looked_at = parse(text, "f.toml", Machine{4, "", true});
   REQUIRE(looked_at.config);
   CHECK(looked_at.config->node.key.path == "credential:node");
   CHECK(looked_at.config->node.key.credential);

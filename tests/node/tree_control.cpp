@@ -152,11 +152,11 @@ TEST_CASE("a relay cannot be fed by who holds the group's key, nor is a strict l
   const auto plain = tree.listen({.parents = {edge}});
   tree.run(5s);
   const auto epoch = *tree.group(origin).origin->current_epoch();
+  std::array<std::uint8_t, 40> opus{72, 0xff, 0xff, 0xff, 0xff};
   const auto forge = [&](Sequence sequence, std::uint8_t flags) {
     crypto::FrameSealer sealer{crypto::FrameKey::derive({}, epoch.value, GroupId{7}, SourceId{1}, epoch.epoch),
                                GroupId{7}, SourceId{1}, epoch.epoch, Sequence{0}};
     test::Datagram out(wire::kMaxSealed);
-    const std::array<std::uint8_t, 40> opus{72, 0xff, 0xff, 0xff, 0xff};
     out.resize(*sealer.seal(sequence, flags, opus, out));
     return out;
   };
@@ -196,6 +196,17 @@ TEST_CASE("a relay cannot be fed by who holds the group's key, nor is a strict l
       if (heard.kind == receive::PlayedKind::frame && !heard.as_sent) ++forged;
     CHECK(forged <= 4);
     CHECK(tree.heard(plain).size() > good_before + 240);
+  }
+  SUBCASE("at the listener, with more versions than it holds: the true one is asked for again once they are refuted") {
+    for (std::uint64_t ahead = 3; ahead < 23; ++ahead)
+      for (int version = 0; version < 3; ++version) {
+        opus[10] = static_cast<std::uint8_t>(version);
+        tree.send(VirtualTree::address_of(edge), tree.listener_address(strict, 0), forge(newest.plus(ahead), 0));
+      }
+    tree.run(5s);
+    CHECK(tree.listener_counter(strict, "playout_drop_third_version") >= 40);
+    CHECK(tree.lost_by(strict) == 0);
+    CHECK(tree.good(strict) > 400);
   }
   SUBCASE("and what he sends far ahead does not end a listener's repairs") {
     tree.send(VirtualTree::address_of(edge), tree.listener_address(plain, 0), forge(newest.plus(140), 0));

@@ -307,6 +307,42 @@ class Test:
             shutil.rmtree(self.dir, ignore_errors=True)
 
 
+def alone(test):
+    """Marks a test that needs all processors: nothing runs beside it."""
+    test.alone = True
+    return test
+
+
+def _run_side_by_side(tests, options):
+    """Each in a process of its own, `options.jobs` at once; then those that are marked alone."""
+    waiting = [(n, f) for n, f in tests if not hasattr(f, "alone")] + [(n, f) for n, f in tests if hasattr(f, "alone")]
+    running, passed, failed = {}, 0, 0
+    command = [sys.executable, sys.argv[0], "--binary", options.binary, "--lines", str(options.lines)]
+    command += ["--keep"] if options.keep else []
+    try:
+        while waiting or running:
+            while waiting and len(running) < (1 if hasattr(waiting[0][1], "alone") else options.jobs):
+                name, _ = waiting.pop(0)
+                output = tempfile.TemporaryFile("w+")
+                running[name] = subprocess.Popen([*command, "--exactly", name], stdout=output, stderr=output), output
+            time.sleep(0.05)
+            for name, (process, output) in list(running.items()):
+                if process.poll() is None:
+                    continue
+                del running[name]
+                output.seek(0)
+                lines = output.read().splitlines()
+                print("\n".join(l for l in lines if not l.endswith(" failed")), flush=True)
+                good = process.returncode == 0
+                passed, failed = passed + good, failed + (not good)
+    finally:
+        for process, _ in running.values():
+            process.terminate()  # it cleans up
+        for process, _ in running.values():
+            process.wait()
+    return passed, failed
+
+
 def _run_one(function, name, options):
     began = time.monotonic()
     test, why = None, None
@@ -341,15 +377,19 @@ def main(names):
     parser = argparse.ArgumentParser(description="Tests with the real binary in network namespaces; needs root.")
     parser.add_argument("--binary", default=os.path.join(ROOT, "build/release/tiercast"))
     parser.add_argument("--only", default="*", metavar="PATTERN", help="test names, with * and ?")
+    parser.add_argument("--exactly", metavar="NAME", help="this one test")
     parser.add_argument("--repeat", type=int, default=1, metavar="N")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="tests at once")
     parser.add_argument("--lines", type=int, default=25, metavar="N", help="of each log, after a failure")
     parser.add_argument("--keep", action="store_true", help="keep the tests' files")
     options = parser.parse_args()
     options.binary = os.path.abspath(options.binary)
     pattern = options.only if set(options.only) & set("*?") else f"*{options.only}*"
     tests = [(n, f) for n, f in names.items() if n.startswith("test_") and callable(f) and fnmatch.fnmatch(n, pattern)]
+    if options.exactly:
+        tests = [(n, f) for n, f in names.items() if n == options.exactly]
     if not tests:
-        sys.exit(f"no test is named like {options.only}")
+        sys.exit(f"no test is named like {options.exactly or options.only}")
     reason = network.why_not()
     if reason:
         print(f"skipped: {reason}")
@@ -362,6 +402,10 @@ def main(names):
     passed = failed = 0
     try:
         for turn in range(options.repeat):
+            if options.jobs > 1:
+                good, bad = _run_side_by_side(tests, options)
+                passed, failed = passed + good, failed + bad
+                continue
             for name, function in tests:
                 good = _run_one(function, name if options.repeat == 1 else f"{name} #{turn + 1}", options)
                 passed, failed = passed + good, failed + (not good)

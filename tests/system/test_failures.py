@@ -7,7 +7,7 @@ import subprocess
 import time
 
 import trees
-from harness import check, equal, eventually
+from harness import alone, check, equal, eventually
 
 LEASE_LIFE = 15
 
@@ -61,6 +61,7 @@ def test_five_percent_loss_on_every_link_is_repaired(t):
     check(lost * 1000 < ticks, f"{lost} of {ticks} frames were lost for good")
 
 
+@alone
 def test_a_thousand_listeners_of_their_own_sockets_miss_nothing(t):
     source = t.new_source()
     slow = {"frame_ms": 40}  # they share two processors with all the rest here

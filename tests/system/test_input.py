@@ -6,7 +6,7 @@ import time
 
 import network
 import trees
-from harness import check, equal, eventually
+from harness import alone, check, equal, eventually
 
 # Runs in the attacker's namespace: datagrams of every kind at the public port; what comes back is weighed.
 ATTACK = """
@@ -52,6 +52,7 @@ print(answers, largest, sent_bytes, answer_bytes, odd, sent)
 """
 
 
+@alone
 def test_a_million_junk_datagrams_at_the_public_port_hurt_nobody(t):
     """The edge is the sanitized program: what it does wrong ends it."""
     tree = trees.Tree(t, edge={"binary": t.sanitized}).start()
