@@ -396,7 +396,9 @@ def main(names):
         print(f"0 passed, 0 failed, {len(tests)} skipped")
         sys.exit(0)
     network.sweep()
-    # A signal is an exception like any other, so that everything is cleaned up.
+    # A signal is an exception like any other, so that everything is cleaned up. Also Ctrl-C's where a shell that starts
+    # this in the background has it ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
     passed = failed = 0
