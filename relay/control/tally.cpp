@@ -59,7 +59,7 @@ std::uint32_t& Tally::head_of(LeaseId child, std::uint32_t group) {
   return heads_[mixed >> 32 & (heads_.size() - 1)];
 }
 
-void Tally::reported(LeaseId child, const wire::Tally& report) {
+void Tally::reported(LeaseId child, const wire::Tally& report, Time now) {
   counters_.reports_received.add();
   const std::uint32_t group = index_or_new(report.group);
   if (group == kNone) return counters_.drop_full.add();
@@ -74,6 +74,7 @@ void Tally::reported(LeaseId child, const wire::Tally& report) {
     head = at;
   }
   Report& r = reports_[at];
+  r.at = now;
   if (r.listeners == report.listeners && r.relays == report.relays) return;
   Group& g = groups_[group];
   g.reported_listeners += std::uint64_t{report.listeners} - r.listeners;
@@ -96,6 +97,11 @@ void Tally::forget(LeaseId child, std::uint32_t group) {
   r = Report{.child = {}, .next = free_};
   free_ = at;
   changed_ = true;
+}
+
+void Tally::expire(Time now) {
+  for (const Report& r : reports_)
+    if (r.group != kNone && now - r.at > wire::kTallyLife) forget(r.child, r.group);
 }
 
 void Tally::child_left(LeaseId child) {

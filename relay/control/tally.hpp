@@ -34,7 +34,9 @@ class Tally {
 
   /// A child relay's report replaces its last one for that group. Only for groups that the child is subscribed to (the
   /// caller checks): else a child could fill the table with groups that nobody carries.
-  void reported(LeaseId child, const wire::Tally& report);
+  void reported(LeaseId child, const wire::Tally& report, Time now);
+  /// Forgets what was not said again for wire::kTallyLife: the child is dead, and its subtree counted elsewhere.
+  void expire(Time now);
   /// All that it reported is gone. (Its own lease: relay_left(), for each of its groups.)
   void child_left(LeaseId child);
   /// It left one group.
@@ -67,6 +69,7 @@ class Tally {
     std::uint32_t group = kNone;  // index into groups_
     std::uint32_t listeners = 0, relays = 0;
     std::uint32_t next = kNone;
+    Time at{};  // when it was last said
   };
 
   static wire::Tally total_of(const Group& group);

@@ -54,7 +54,6 @@ struct FeedGroup {
     std::uint32_t listeners = 0, relays = 0;
   };
   std::vector<Below> below;                // workers' tallies
-  wire::Tally told;                        // to the primary parent, last
   std::optional<std::size_t> told_primary;
   Time next_tally_repeat;
 

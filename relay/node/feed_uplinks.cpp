@@ -8,8 +8,8 @@
 namespace tiercast::node {
 namespace {
 
-constexpr Duration kTallyEvery = 1s;
-constexpr Duration kTallyRepeat = 5s;
+constexpr Duration kTallyRepeat = 5s;  // of zeros
+constexpr std::size_t kTallyRecord = 3 + 11;
 constexpr Duration kSubscribeAgain = 500ms;
 constexpr Duration kDeniedAgain = 5s;
 constexpr Duration kUnsubscribeAgain = 1s;
@@ -341,26 +341,32 @@ bool Feed::loops(std::size_t p) const {
 
 void Feed::report_tallies_up(Time now) {
   if (parents_.empty() || now < next_tally_up_) return;
-  next_tally_up_ = now + kTallyEvery;
+  next_tally_up_ = now + wire::kTallyEvery;
   update_expectations(now);
   const auto at = primary(now);
   if (!at) return;
+  // To the one that counts it every second, since it forgets within kTallyLife; to the others zeros when that changes.
+  for (std::size_t p = 0; p < parents_.size(); ++p) {
+    if (!parents_[p].leased()) continue;
+    std::array<std::uint8_t, wire::kMaxDatagram - wire::kMinControl> buffer;
+    Writer records{buffer};
+    for (auto& group : setup_.feed_groups) {
+      if (group->origin || !group->subscribed) continue;
+      if (p != *at && group->told_primary == at && now < group->next_tally_repeat) continue;
+      wire::Tally total = tally(group->group.index);
+      total.relays += 1;  // this one
+      if (records.left() < kTallyRecord) {
+        send_up(p, records.written());
+        records = Writer{buffer};
+      }
+      wire::write_record(records, p == *at ? total : wire::Tally{total.group, 0, 0});
+    }
+    if (records.size() > 0) send_up(p, records.written());
+  }
   for (auto& group : setup_.feed_groups) {
-    if (group->origin || !group->subscribed) continue;
-    wire::Tally total = tally(group->group.index);
-    total.relays += 1;  // this one
-    const bool changed = total.listeners != group->told.listeners || total.relays != group->told.relays;
-    if (!changed && group->told_primary == at && now < group->next_tally_repeat) continue;
-    group->told = total;
+    if (group->told_primary == at && now < group->next_tally_repeat) continue;
     group->told_primary = at;
     group->next_tally_repeat = now + kTallyRepeat;
-    for (std::size_t p = 0; p < parents_.size(); ++p) {
-      if (!parents_[p].leased()) continue;
-      std::array<std::uint8_t, 32> buffer;
-      Writer records{buffer};
-      wire::write_record(records, p == *at ? total : wire::Tally{total.group, 0, 0});
-      send_up(p, records.written());
-    }
   }
 }
 

@@ -307,6 +307,7 @@ void Worker::on_timer(Time now) {
 
 Time Worker::next_deadline() const {
   Time next = std::min(leases_.next_deadline(), resender_.next_deadline());
+  if (relays_placed_ > 0) next = std::min(next, next_tally_expiry_);
   for (const PerGroup& group : groups_) next = std::min({next, group.next_info, group.next_tally});
   return next;
 }

@@ -143,6 +143,7 @@ class Worker {
   std::vector<control::LeaseSlot> to_return_;
   Standing standing_;
   bool reported_ = false;
+  Time next_tally_expiry_{};
   std::uint32_t relays_placed_ = 0;
   WorkerCounters counters_;
 };

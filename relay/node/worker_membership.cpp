@@ -5,7 +5,7 @@
 
 namespace tiercast::node {
 namespace {
-constexpr Duration kTallyEvery = 1s;
+using wire::kTallyEvery;
 }  // namespace
 
 Worker::PerGroup* Worker::group_by_id(GroupId id) {
@@ -153,7 +153,7 @@ void Worker::on_tally(control::Lease& lease, const wire::Tally& tally, Time now)
   Membership* member = group ? find_membership(lease, group->group->index) : nullptr;
   if (member == nullptr) return counters_.drop_not_member.add();
   if (member->relay) {
-    tally_.reported(lease.id, tally);
+    tally_.reported(lease.id, tally, now);
   } else {
     const bool counts = tally.listeners != 0;
     if (counts != member->counted) {
@@ -173,6 +173,12 @@ void Worker::members_changed(PerGroup& group, Time now) {
 }
 
 void Worker::report_tallies(Time now) {
+  if (now >= next_tally_expiry_) {
+    next_tally_expiry_ = now + kTallyEvery;
+    tally_.expire(now);
+    for (PerGroup& group : groups_)
+      if (!group.relays.empty()) group.next_tally = std::min(group.next_tally, now);
+  }
   for (PerGroup& group : groups_) {
     if (now < group.next_tally) continue;
     const wire::Tally total = tally_.total(group.group->id);

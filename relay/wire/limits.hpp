@@ -75,6 +75,8 @@ inline constexpr Duration kPlayout = 300ms;         // a listener's default play
 inline constexpr Duration kStrictPlayout = 800ms;   // the same in strict mode
 inline constexpr Duration kNackMargin = 10ms;       // asked again every round trip + this
 inline constexpr int kNackRounds = 4;               // at least, within kPlayout
+inline constexpr Duration kTallyEvery = 1s;       // up relay links
+inline constexpr Duration kTallyLife = 3500ms;    // said again meanwhile, or the child's subtree counts elsewhere
 inline constexpr Duration kGroupInfoEvery = 1s;     // down relay links
 
 // --- resending budgets ---

@@ -20,13 +20,13 @@ TEST_CASE("own leases and the children's last reports add up, per group") {
   tally.listener_joined(kA);
   tally.relay_joined(kA);
   tally.listener_joined(kB);
-  tally.reported(LeaseId{7}, {kA, 100, 3});
-  tally.reported(LeaseId{8}, {kA, 50, 0});
+  tally.reported(LeaseId{7}, {kA, 100, 3}, kT0);
+  tally.reported(LeaseId{8}, {kA, 50, 0}, kT0);
   CHECK(tally.total(kA).listeners == 152);
   CHECK(tally.total(kA).relays == 4);
   CHECK(tally.total(kA).group == kA);
   CHECK(tally.total(kB).listeners == 1);
-  tally.reported(LeaseId{7}, {kA, 90, 4});  // replaces
+  tally.reported(LeaseId{7}, {kA, 90, 4}, kT0);  // replaces
   CHECK(tally.total(kA).listeners == 142);
   CHECK(tally.total(kA).relays == 5);
   tally.listener_left(kA);
@@ -49,13 +49,32 @@ TEST_CASE("own leases and the children's last reports add up, per group") {
 
 TEST_CASE("a child that leaves one group keeps the others") {
   Tally tally;
-  tally.reported(LeaseId{7}, {kA, 10, 1});
-  tally.reported(LeaseId{7}, {kB, 20, 2});
+  tally.reported(LeaseId{7}, {kA, 10, 1}, kT0);
+  tally.reported(LeaseId{7}, {kB, 20, 2}, kT0);
   tally.child_left(LeaseId{7}, kA);
   tally.child_left(LeaseId{7}, kA);  // twice is as once
   tally.child_left(LeaseId{7}, GroupId{50});
   CHECK(tally.total(kA).listeners == 0);
   CHECK(tally.total(kB).listeners == 20);
+}
+
+TEST_CASE("what a child has not said again for a while is forgotten, and counts again once it is said") {
+  Tally tally;
+  tally.listener_joined(kA);
+  tally.reported(LeaseId{7}, {kA, 10, 1}, kT0);
+  tally.reported(LeaseId{8}, {kA, 20, 1}, kT0 + 2s);
+  tally.expire(kT0 + wire::kTallyLife);
+  CHECK(tally.total(kA).listeners == 31);
+  tally.expire(kT0 + wire::kTallyLife + 1ms);
+  CHECK(tally.total(kA).listeners == 21);
+  CHECK(tally.total(kA).relays == 1);
+  tally.reported(LeaseId{8}, {kA, 20, 1}, kT0 + 4s);  // the same again
+  tally.expire(kT0 + 7s);
+  CHECK(tally.total(kA).listeners == 21);
+  tally.reported(LeaseId{7}, {kA, 10, 1}, kT0 + 7s);
+  CHECK(tally.total(kA).listeners == 31);
+  tally.expire(kT0 + 1h);
+  CHECK(tally.total(kA).listeners == 1);
 }
 
 TEST_CASE("random reports and departures agree with a map") {
@@ -70,7 +89,7 @@ TEST_CASE("random reports and departures agree with a map") {
       std::erase_if(model, [&](const auto& e) { return e.first.first == child; });
     } else {
       const auto listeners = static_cast<std::uint32_t>(random.below(1000));
-      tally.reported(LeaseId{child}, {GroupId{group}, listeners, 2 * listeners});
+      tally.reported(LeaseId{child}, {GroupId{group}, listeners, 2 * listeners}, kT0);
       if (model.size() < 64 || model.contains({child, group})) model[{child, group}] = listeners;
     }
     std::uint32_t expected = 0;
@@ -84,11 +103,11 @@ TEST_CASE("random reports and departures agree with a map") {
 
 TEST_CASE("what children claim saturates, it does not wrap") {
   Tally tally;
-  for (std::uint64_t child = 1; child <= 3; ++child) tally.reported(LeaseId{child}, {kA, 0xffffffff, 0xffffffff});
+  for (std::uint64_t child = 1; child <= 3; ++child) tally.reported(LeaseId{child}, {kA, 0xffffffff, 0xffffffff}, kT0);
   CHECK(tally.total(kA).listeners == 0xffffffff);
   tally.child_left(LeaseId{1});
   tally.child_left(LeaseId{2});
-  tally.reported(LeaseId{3}, {kA, 5, 0});
+  tally.reported(LeaseId{3}, {kA, 5, 0}, kT0);
   CHECK(tally.total(kA).listeners == 5);
 }
 
@@ -96,7 +115,7 @@ TEST_CASE("no more groups than a node may have") {
   Tally tally;
   for (std::uint32_t g = 1; g <= wire::kMaxGroups + 10; ++g) tally.listener_joined(GroupId{g});
   CHECK(tally.counters().drop_full.get() == 10);
-  tally.reported(LeaseId{1}, {GroupId{9999}, 1, 1});
+  tally.reported(LeaseId{1}, {GroupId{9999}, 1, 1}, kT0);
   CHECK(tally.counters().drop_full.get() == 11);
   CHECK(tally.total(GroupId{9999}).listeners == 0);
 }
@@ -113,10 +132,10 @@ TEST_CASE("reported on a change at most once a second, and without one every kee
   CHECK_FALSE(tally.should_report(kT0 + 1s - 1ns));
   CHECK(tally.should_report(kT0 + 1s));
   tally.reported_upstream(kT0 + 1s);
-  tally.reported(LeaseId{1}, {kA, 5, 0});
+  tally.reported(LeaseId{1}, {kA, 5, 0}, kT0);
   CHECK(tally.next_report() == kT0 + 2s);
   tally.reported_upstream(kT0 + 2s);
-  tally.reported(LeaseId{1}, {kA, 5, 0});  // no change
+  tally.reported(LeaseId{1}, {kA, 5, 0}, kT0);  // no change
   CHECK(tally.next_report() == kT0 + 7s);
   CHECK(tally.should_report(kT0 + 7s));
   tally.child_left(LeaseId{2});  // had reported nothing
@@ -130,7 +149,7 @@ TEST_CASE("nothing is allocated after construction") {
   const test::AllocationCount allocations;
   for (std::uint32_t i = 1; i < 300; ++i) {
     tally.listener_joined(GroupId{i});
-    tally.reported(LeaseId{i}, {GroupId{i}, i, i});
+    tally.reported(LeaseId{i}, {GroupId{i}, i, i}, kT0);
     if (i % 3 == 0) tally.child_left(LeaseId{i});
   }
   const auto count = allocations.count();

@@ -77,6 +77,8 @@ std::map<std::string, std::string> coded() {
           ROW(kStrictPlayout, ms),
           ROW(kNackMargin, ms),
           ROW(kNackRounds, number),
+          ROW(kTallyEvery, ms),
+          ROW(kTallyLife, ms),
           ROW(kGroupInfoEvery, ms),
           ROW(kResendBurst, number),
           ROW(kResendPerSequence, number),
