@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <cassert>
 #include <cerrno>
 #include <cstring>
 
@@ -97,11 +98,26 @@ std::optional<std::uint32_t> socket_drops(int fd) {
   return values[SK_MEMINFO_DROPS];
 }
 
+namespace {
+tl::unexpected<Error> refused(int error) {
+  return tl::unexpected(Error{std::string{"the kernel refuses a socket filter: "} + std::strerror(error), 71});
+}
+}  // namespace
+
+tl::expected<void, Error> steer(const PublicSockets& sockets, std::span<const std::uint16_t> boot_tags) {
+  assert(sockets.workers.size() == boot_tags.size());
+  // What comes meanwhile meets the filters: a join that goes astray is sent again.
+  for (std::size_t w = 0; w < boot_tags.size(); ++w)
+    if (const int error = attach_control_filter(sockets.workers[w].fd(), boot_tags[w]); error != 0)
+      return refused(error);
+  if (const int error = attach_join_filter(sockets.join.fd()); error != 0) return refused(error);
+  const auto workers = static_cast<unsigned>(boot_tags.size());
+  if (const int error = attach_steering(sockets.join.fd(), workers); error != 0) return refused(error);
+  return {};
+}
+
 tl::expected<PublicSockets, Error> bind_public(const Endpoint& address, std::span<const std::uint16_t> boot_tags,
                                                const SocketOptions& join_options, const SocketOptions& worker_options) {
-  const auto refused = [](int error) {
-    return tl::unexpected(Error{std::string{"the kernel refuses a socket filter: "} + std::strerror(error), 71});
-  };
   // Alone on its port first: SO_REUSEPORT would let a second program of the same user share it in silence.
   Endpoint where = address;
   {

@@ -26,6 +26,9 @@ struct PublicSockets {
 tl::expected<PublicSockets, Error> bind_public(const Endpoint& address, std::span<const std::uint16_t> boot_tags,
                                                const SocketOptions& join_options, const SocketOptions& worker_options);
 
+/// Steers and filters sockets that have been bound already, in the order join, then workers by lane.
+tl::expected<void, Error> steer(const PublicSockets& sockets, std::span<const std::uint16_t> boot_tags);
+
 // The programs by themselves; 0 or an errno. A filter can be attached before bind(), so that nothing slips in.
 
 /// To any one socket of a SO_REUSEPORT group, for the whole group: number 0 gets all that is not CONTROL of a lane

@@ -1,11 +1,13 @@
 #include "relay/net/udp_socket.hpp"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <cerrno>
 #include <cstring>
 
+#include "relay/base/exit_code.hpp"
 #include "relay/net/address.hpp"
 
 namespace tiercast::net {
@@ -13,10 +15,22 @@ namespace {
 
 bool set(int fd, int level, int option, int value) { return setsockopt(fd, level, option, &value, sizeof value) == 0; }
 
-int granted(int fd, int option) {
+int get(int fd, int level, int option) {
   int value = 0;
   socklen_t size = sizeof value;
-  return getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 ? value : 0;
+  return getsockopt(fd, level, option, &value, &size) == 0 ? value : 0;
+}
+
+/// What every socket of ours does. An IPv6 socket has IPv4's options too, for its mapped peers.
+bool set_up(int fd, int family, bool packet_info) {
+  bool ok = set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
+  if (family == AF_INET6) {
+    ok = ok && set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
+    if (packet_info) ok = ok && set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+  } else if (packet_info) {
+    ok = ok && set(fd, IPPROTO_IP, IP_PKTINFO, 1);
+  }
+  return ok;
 }
 
 /// The forced form needs CAP_NET_ADMIN; the plain one is cut to the system's limit.
@@ -51,13 +65,8 @@ tl::expected<UdpSocket, Error> UdpSocket::open(int family, const SocketOptions& 
       return tl::unexpected(Error{"cannot make an IPv6 socket: IPv6 is off here; use an IPv4 address", 71});
     return tl::unexpected(refusal("cannot make a UDP socket", errno));
   }
-  bool ok = set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);  // of an IPv6 socket: for its mapped IPv4 peers
-  if (family == AF_INET6) {
-    ok = ok && set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE) && set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
-    if (options.packet_info) ok = ok && set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
-  } else if (options.packet_info) {
-    ok = ok && set(fd, IPPROTO_IP, IP_PKTINFO, 1);
-  }
+  bool ok = set_up(fd, family, options.packet_info);
+  if (family == AF_INET6) ok = ok && set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
   if (options.reuse_port) ok = ok && set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
   if (!ok) return tl::unexpected(refusal("cannot set up a UDP socket", errno));
   if (!options.interface.empty() && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, options.interface.data(),
@@ -95,6 +104,29 @@ tl::expected<UdpSocket, Error> UdpSocket::connect(const Endpoint& peer, const So
   return made;
 }
 
+tl::expected<UdpSocket, Error> UdpSocket::adopt(Descriptor descriptor) {
+  const auto unfit = [](const std::string& what) { return tl::unexpected(Error{what, ExitCode::config}); };
+  const int fd = descriptor.get();
+  const int family = get(fd, SOL_SOCKET, SO_DOMAIN);
+  if ((family != AF_INET && family != AF_INET6) || get(fd, SOL_SOCKET, SO_PROTOCOL) != IPPROTO_UDP)
+    return unfit("not a UDP socket (ListenDatagram=ADDRESS:PORT)");
+  UdpSocket out{std::move(descriptor), family};
+  const Endpoint bound = out.local();
+  if (bound.port == 0) return unfit("a UDP socket that is not bound");
+  sockaddr_storage peer{};
+  socklen_t size = sizeof peer;
+  if (getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) == 0) return unfit("a connected UDP socket");
+  out.wildcard_ = is_unspecified(bound.ip);
+  if (family == AF_INET6 && out.wildcard_ && get(fd, IPPROTO_IPV6, IPV6_V6ONLY) != 0)
+    return unfit(to_string(bound) + " without IPv4, which it takes here (BindIPv6Only=both)");
+  const int flags = fcntl(fd, F_GETFL);
+  bool ok = flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0 && set_up(fd, family, true);
+  // systemd's IPTOS= is IPv4's.
+  if (family == AF_INET6) ok = ok && set(fd, IPPROTO_IPV6, IPV6_TCLASS, get(fd, IPPROTO_IP, IP_TOS));
+  if (!ok) return tl::unexpected(refusal("one that cannot be set up", errno));
+  return out;
+}
+
 Endpoint UdpSocket::local() const {
   sockaddr_storage storage{};
   socklen_t size = sizeof storage;
@@ -102,8 +134,8 @@ Endpoint UdpSocket::local() const {
   return from_sockaddr(&storage, size).value_or(Endpoint{});
 }
 
-int UdpSocket::receive_buffer() const { return granted(fd(), SO_RCVBUF); }
-int UdpSocket::send_buffer() const { return granted(fd(), SO_SNDBUF); }
+int UdpSocket::receive_buffer() const { return get(fd(), SOL_SOCKET, SO_RCVBUF); }
+int UdpSocket::send_buffer() const { return get(fd(), SOL_SOCKET, SO_SNDBUF); }
 
 int UdpSocket::send_two(Bytes first, Bytes second, const Endpoint& to, const LocalAddress& from) const {
   sockaddr_storage storage;  // NOLINT: filled below, and zeroing 128 bytes a datagram is felt

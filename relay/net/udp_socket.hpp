@@ -1,6 +1,7 @@
 // A UDP socket: made, bound, sending. What it receives comes through the Loop. Knows no protocol.
 #pragma once
 
+#include <string>
 #include <tl/expected.hpp>
 
 #include "relay/base/endpoint.hpp"
@@ -29,6 +30,10 @@ class UdpSocket {
   static tl::expected<UdpSocket, Error> bind(const Endpoint& address, const SocketOptions& options);
   /// On a port of its own, taking datagrams of `peer` only; ICMP errors come as errno (69 where there is no route).
   static tl::expected<UdpSocket, Error> connect(const Endpoint& peer, const SocketOptions& options);
+
+  /// A socket that a service manager made and bound, set up like one from open() but for its buffers; its other options
+  /// are left as they are. Error text: what it is instead of that ("not a UDP socket"); exit status 78, or 71.
+  static tl::expected<UdpSocket, Error> adopt(Descriptor descriptor);
 
   /// Binds what open() made.
   tl::expected<void, Error> bind_to(const Endpoint& address);
