@@ -28,10 +28,12 @@ struct Node {
   int parents = 2;    // live at once, 1..8
 };
 
+inline constexpr std::size_t kMaxAddresses = 8;
+
 enum class Backend { automatic, sendmmsg, xdp };
 
 struct Listen {
-  Endpoint address;
+  std::vector<Endpoint> addresses;  // 1..kMaxAddresses, none of which takes what another does
   unsigned workers = 1;  // 1..number of CPUs
   Backend backend = Backend::automatic;
   std::uint32_t max_leases = 50000;

@@ -76,21 +76,57 @@ KeyRef read_key_ref(Table& table, std::string_view key, std::string_view example
   return {machine.credentials_directory + "/" + name, true};
 }
 
-std::optional<Endpoint> read_endpoint(Table& table, std::string_view key, std::string_view example,
-                                      std::uint16_t most) {
-  const auto text = table.text(key, example);
-  if (!text) return std::nullopt;
-  const auto endpoint = parse_endpoint(*text);
+std::optional<Endpoint> read_endpoint(Table& table, std::string_view key, const Table::Item& item,
+                                      std::string_view example, std::uint16_t most) {
+  const auto endpoint = parse_endpoint(item.text);
   if (!endpoint) {
-    table.refuse(key,
+    table.refuse(key, *item.value,
                  "not an address with a port; use numbers, as in \"" + std::string{example} + "\" or \"[::1]:4800\"");
     return std::nullopt;
   }
   if (endpoint->port == 0 || endpoint->port > most) {
-    table.refuse(key, "port " + std::to_string(endpoint->port) + "; use 1 to " + std::to_string(most));
+    table.refuse(key, *item.value, "port " + std::to_string(endpoint->port) + "; use 1 to " + std::to_string(most));
     return std::nullopt;
   }
   return endpoint;
+}
+
+std::optional<Endpoint> read_endpoint(Table& table, std::string_view key, std::string_view example,
+                                      std::uint16_t most) {
+  const auto text = table.text(key, example);
+  return text ? read_endpoint(table, key, {*text, table.value(key)}, example, most) : std::nullopt;
+}
+
+/// What comes to `narrow` would come to `wide` as well. [::] takes IPv4 too.
+bool covers(const Endpoint& wide, const Endpoint& narrow) {
+  if (wide.port != narrow.port) return false;
+  constexpr std::string_view kAnyV4 = "0.0.0.0:0";
+  return wide.ip == Endpoint{}.ip || (wide.ip == parse_endpoint(kAnyV4)->ip && narrow.is_v4()) ||
+         (wide.ip == narrow.ip && wide.scope == narrow.scope);
+}
+
+std::vector<Endpoint> read_addresses(Table& table) {
+  constexpr std::string_view kExample = "0.0.0.0:4800";
+  table.demand("address", "\"" + std::string{kExample} + "\"");
+  std::vector<Endpoint> out;
+  for (const Table::Item& item : table.texts("address", kExample, kMaxAddresses)) {
+    const auto address = read_endpoint(table, "address", item, kExample, 65535);
+    if (!address) continue;
+    const auto other = std::find_if(out.begin(), out.end(),
+                                    [&](const Endpoint& e) { return covers(e, *address) || covers(*address, e); });
+    if (other == out.end()) {
+      out.push_back(*address);
+    } else if (*other == *address) {
+      table.refuse("address", *item.value, "given twice; name each address once");
+    } else {
+      const Endpoint& wide = covers(*other, *address) ? *other : *address;
+      const Endpoint& narrow = wide == *other ? *address : *other;
+      table.refuse("address", *item.value,
+                   to_string(wide) + " takes what comes to " + to_string(narrow) + " too; leave one of them out" +
+                       (narrow.is_v4() && !wide.is_v4() ? ", or name IPv6 addresses instead of [::]" : ""));
+    }
+  }
+  return out;
 }
 
 /// "1h", "30m", "90s".
@@ -256,8 +292,7 @@ Node read_node(Table& table, const Machine& machine) {
 
 Listen read_listen(Table& table, const Machine& machine) {
   Listen out;
-  table.demand("address", "\"0.0.0.0:4800\"");
-  if (const auto address = read_endpoint(table, "address", "0.0.0.0:4800", 65535)) out.address = *address;
+  out.addresses = read_addresses(table);
   const std::int64_t cpus = std::clamp<std::int64_t>(machine.cpus, 1, kMaxWorkers);
   const std::string why =
       "this machine has " + std::to_string(machine.cpus) + (machine.cpus == 1 ? " CPU; " : " CPUs; ");

@@ -98,9 +98,13 @@ const Value* Table::value(std::string_view key) {
 }
 
 void Table::refuse(std::string_view key, std::string_view why) {
-  const Value* value = find(key);
-  const std::string shown = value && !value->source.empty() ? " = " + value->source : "";
-  problems_->add(at(key), path(key) + shown + ": " + std::string{why});
+  if (const Value* value = find(key)) return refuse(key, *value, why);
+  refuse_hidden(key, why);
+}
+
+void Table::refuse(std::string_view key, const Value& value, std::string_view why) {
+  const std::string shown = value.source.empty() ? "" : " = " + value.source;
+  problems_->add(value.at, path(key) + shown + ": " + std::string{why});
 }
 
 void Table::refuse_hidden(std::string_view key, std::string_view why) {
@@ -108,26 +112,44 @@ void Table::refuse_hidden(std::string_view key, std::string_view why) {
 }
 
 void Table::refuse_kind(std::string_view key, const Value& value, std::string_view wanted) {
-  refuse(key, std::string{kind_name(value.kind)} + "; use " + std::string{wanted});
+  refuse(key, value, std::string{kind_name(value.kind)} + "; use " + std::string{wanted});
 }
 
 std::optional<std::string> Table::text(std::string_view key, std::string_view example) {
   const Value* value = this->value(key);
   if (!value) return std::nullopt;
-  const std::string wanted = "text in quotes, as in " + std::string{key} + " = \"" + std::string{example} + "\"";
-  if (value->kind != Value::Kind::text) {
-    refuse_kind(key, *value, wanted);
-    return std::nullopt;
+  return text_of(key, *value, std::string{key} + " = \"" + std::string{example} + "\"");
+}
+
+std::optional<std::string> Table::text_of(std::string_view key, const Value& value, std::string_view wanted) {
+  if (value.kind != Value::Kind::text) {
+    refuse_kind(key, value, "text in quotes, as in " + std::string{wanted});
+  } else if (value.text.empty()) {
+    refuse(key, value, "empty; write it as in " + std::string{wanted});
+  } else if (value.text.find('\0') != std::string::npos) {
+    refuse(key, value, "has a zero byte in it; leave that out");
+  } else {
+    return value.text;
   }
-  if (value->text.empty()) {
-    refuse(key, "empty; write it as in " + std::string{key} + " = \"" + std::string{example} + "\"");
-    return std::nullopt;
+  return std::nullopt;
+}
+
+std::vector<Table::Item> Table::texts(std::string_view key, std::string_view example, std::size_t most) {
+  std::vector<Item> out;
+  const Value* value = this->value(key);
+  if (!value) return out;
+  const bool list = value->kind == Value::Kind::array;
+  const std::string one = std::string{key} + " = \"" + std::string{example} + "\"";
+  const std::string several = std::string{key} + " = [\"" + std::string{example} + "\"]";
+  const std::span<const Value> values = list ? std::span{value->items} : std::span{value, 1};
+  if (values.empty()) refuse(key, "an empty list; write it as in " + several);
+  if (values.size() > most) {
+    refuse(key, std::to_string(values.size()) + " in a list; use up to " + std::to_string(most));
+    return out;
   }
-  if (value->text.find('\0') != std::string::npos) {
-    refuse(key, "has a zero byte in it; leave that out");
-    return std::nullopt;
-  }
-  return value->text;
+  for (const Value& item : values)
+    if (auto text = text_of(key, item, list ? several : one)) out.push_back({std::move(*text), &item});
+  return out;
 }
 
 std::optional<std::int64_t> Table::integer(std::string_view key, std::int64_t least, std::int64_t most,

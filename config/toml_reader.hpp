@@ -48,6 +48,12 @@ class Table {
 
   /// Not empty. `example` is what messages suggest.
   std::optional<std::string> text(std::string_view key, std::string_view example);
+  /// One text, or a list of 1 to `most`. Those that are wrong are reported and left out.
+  struct Item {
+    std::string text;
+    const Value* value;
+  };
+  std::vector<Item> texts(std::string_view key, std::string_view example, std::size_t most);
   /// `why` explains the bounds ("this machine has 2 CPUs; "), or is empty.
   std::optional<std::int64_t> integer(std::string_view key, std::int64_t least, std::int64_t most,
                                       std::string_view why = {});
@@ -75,6 +81,8 @@ class Table {
   void demand(std::string_view key, std::string_view example);
   /// "listen.workers = 99: why", at the value.
   void refuse(std::string_view key, std::string_view why);
+  /// The same of one value in the key's list.
+  void refuse(std::string_view key, const Value& value, std::string_view why);
   /// The same without the value: it may be a secret, or is not there.
   void refuse_hidden(std::string_view key, std::string_view why);
   /// "downstream: why", at the table.
@@ -84,6 +92,7 @@ class Table {
 
  private:
   const Value* find(std::string_view key) const;
+  std::optional<std::string> text_of(std::string_view key, const Value& value, std::string_view wanted);
   std::optional<std::string_view> choose(std::string_view key, std::span<const std::string_view> available,
                                          std::span<const std::string_view> unavailable);
   void refuse_kind(std::string_view key, const Value& value, std::string_view wanted);

@@ -19,11 +19,15 @@ struct Endpoint {
   bool is_v4() const;
 };
 
-/// The address a datagram was sent to (IP_PKTINFO), kept so that answers leave from it.
+/// Where a datagram came to, kept so that answers leave from there: the address it was sent to (IP_PKTINFO), and by
+/// which of its receiver's sockets it came.
 struct LocalAddress {
   std::array<std::uint8_t, 16> ip{};
   std::uint32_t interface = 0;
+  std::uint8_t socket = 0;  // the number of the listen address
   auto operator<=>(const LocalAddress&) const = default;
+  /// Answers leave the same way; by which interface is routing's affair.
+  bool same_way(const LocalAddress& other) const { return ip == other.ip && socket == other.socket; }
 };
 
 /// "192.0.2.1:4800" or "[2001:db8::1]:4800".

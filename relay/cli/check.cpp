@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "config/document.hpp"
 #include "relay/base/exit_code.hpp"
 #include "relay/cli/commands.hpp"
 #include "relay/cli/load_config.hpp"
@@ -22,7 +23,10 @@ std::string summary(const config::Config& config, const crypto::PrivateKey& key)
   out += config.groups.size() == 1 ? ": group" : ": groups";
   for (std::size_t i = 0; i < config.groups.size(); ++i) out += (i == 0 ? " " : ", ") + config.groups[i].name;
   if (config.listen) {
-    out += "; listens on " + to_string(config.listen->address) + " with " + count(config.listen->workers, "worker");
+    const auto& addresses = config.listen->addresses;
+    for (std::size_t i = 0; i < addresses.size(); ++i)
+      out += (i == 0 ? "; listens on " : i + 1 < addresses.size() ? ", " : " and ") + to_string(addresses[i]);
+    out += " with " + count(config.listen->workers, "worker");
   }
   if (!config.upstreams.empty()) out += "; " + count(config.upstreams.size(), "upstream");
   if (!config.downstreams.empty()) out += "; " + count(config.downstreams.size(), "relay") + " below";
@@ -45,6 +49,22 @@ LoadFailure check_media(const config::Config& config) {
   return out;
 }
 
+/// A drop-in's: the unit's own ListenDatagram= lines are dropped, and one is added for joins and one a worker.
+std::string socket_unit(const config::Listen& listen, const std::string& file) {
+  std::string out = "# /etc/systemd/system/tiercast@NAME.socket.d/listen.conf, from " + config::printable(file) + "\n" +
+                    "[Socket]\nListenDatagram=\n";
+  for (const Endpoint& address : listen.addresses) {
+    out += "# one for joins, " + count(listen.workers, "worker") + "\n";
+    for (unsigned s = 0; s < 1 + listen.workers; ++s) out += "ListenDatagram=" + to_string(address) + "\n";
+  }
+  return out;
+}
+
+int print(const std::string& text) {
+  std::fputs(text.c_str(), stdout);
+  return std::fflush(stdout) == 0 ? ExitCode::ok : ExitCode::cannot_create;
+}
+
 int report(const LoadFailure& failure, int exit_code) {
   for (const std::string& problem : failure.problems) std::fprintf(stderr, "%s\n", problem.c_str());
   return exit_code;
@@ -55,15 +75,18 @@ int report(const LoadFailure& failure, int exit_code) {
 int run(const CheckOptions& options) {
   const auto config = load_config(options.config, true);
   if (!config) return report(config.error(), config.error().exit_code);
+  if (options.print_socket_unit) {
+    if (config->listen) return print(socket_unit(*config->listen, options.config));
+    return report({ExitCode::config, {options.config + ": no [listen], so that it needs no socket unit"}},
+                  ExitCode::config);
+  }
   const auto keys = load_keys(*config);
   if (!keys) return report(keys.error(), ExitCode::config);
   if (const LoadFailure media = check_media(*config); !media.problems.empty()) return report(media, media.exit_code);
   for (const std::string& key : keys->unread)
     std::fprintf(stderr, "%s: note: %s is not looked at: only the unit with its LoadCredential= has it\n",
                  options.config.c_str(), key.c_str());
-  const std::string line = summary(*config, keys->node);
-  std::printf("%s: ok: %s\n", options.config.c_str(), line.c_str());
-  return std::fflush(stdout) == 0 ? ExitCode::ok : ExitCode::cannot_create;
+  return print(options.config + ": ok: " + summary(*config, keys->node) + "\n");
 }
 
 }  // namespace tiercast::cli

@@ -50,6 +50,8 @@ Subcommand add_check(CLI::App& root) {
   CLI::App* app = root.add_subcommand("check", "say what is wrong with a configuration and its key files");
   auto options = std::make_shared<CheckOptions>();
   app->add_option("-c,--config", options->config, "the node's configuration")->required()->type_name("FILE");
+  app->add_flag("--print-socket-unit", options->print_socket_unit,
+                "print the drop-in that makes tiercast@NAME.socket fit this configuration");
   return {app, [options] { return *options; }};
 }
 

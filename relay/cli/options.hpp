@@ -19,7 +19,8 @@ struct RunOptions {
 };
 
 struct CheckOptions {
-  std::string config;  // file
+  std::string config;              // file
+  bool print_socket_unit = false;  // instead of checking keys: the drop-in for its systemd socket unit
 };
 
 /// Which of the two kinds of private key: a node's (X25519) or a source's (Ed25519 seed). Both look alike.

@@ -52,7 +52,10 @@ std::string status_text(const Json& s) {
                      node["uptime_s"].get<std::int64_t>(), s["version"].get<std::string>());
   if (s.contains("listen")) {
     const Json& listen = s["listen"];
-    out += fmt::format("listening on {}  leases {} of {}  workers {}  backend {}\n", listen["address"].get<std::string>(),
+    std::string addresses;
+    for (const auto& address : listen["addresses"])
+      addresses += (addresses.empty() ? "" : ", ") + address.get<std::string>();
+    out += fmt::format("listening on {}  leases {} of {}  workers {}  backend {}\n", addresses,
                        listen["leases"].get<std::uint64_t>(), listen["max_leases"].get<std::uint64_t>(),
                        listen["workers"].get<unsigned>(), listen["backend"].get<std::string>());
   }

@@ -228,6 +228,11 @@ ControlResult LeaseTable::on_control(Bytes datagram, const Endpoint& from, const
     lease->local = local;
     result.moved = true;
     s.counters.moved.add();
+  } else if (issued && newest && !local.same_way(lease->local)) {
+    // Its holder speaks to another of this node's addresses now, and hears only that one.
+    lease->local = local;
+    result.moved = true;
+    s.counters.moved.add();
   }
   if (issued) s.echoed(*lease, *issued, now);
   if (result.keepalive && newest) {

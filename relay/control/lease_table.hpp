@@ -42,7 +42,7 @@ class LeaseSecrets {
 struct Lease {
   LeaseId id;  // 0: the slot is free
   Endpoint peer;
-  LocalAddress local;
+  LocalAddress local;  // what it gets leaves from there
   wire::Role role = wire::Role::listener;
   wire::Delivery delivery = wire::Delivery::unicast;
   bool confirmed = false;           // has echoed its first token
@@ -100,7 +100,7 @@ struct ControlResult {
   /// Present: build an acknowledgement (see write_acknowledgement()). Its `delivery` is what the caller brings
   /// Lease::delivery to; in a keepalive that was overtaken by a newer datagram it is what the lease has already.
   std::optional<wire::Keepalive> keepalive;
-  bool moved = false;  // its address is another since now: destination tables change
+  bool moved = false;  // its address, or this node's towards it, is another since now: destination tables change
   Bytes reply;         // to send to the datagram's address at once (a token for an unproven one)
 };
 
@@ -117,7 +117,8 @@ class LeaseTable {
 
   /// One datagram. Order of trust: form, lease, token bucket, replay (asked), AEAD, replay (marked), address.
   /// A valid token from a new address moves the lease there; without one nothing is acted on and the only answer is a
-  /// token, no longer than `datagram`, one every kMovedTokenEvery. `records` and `reply` hold ≥ kMaxDatagram each.
+  /// token, no longer than `datagram`, one every kMovedTokenEvery. A valid token that came to another address of this
+  /// node (`local`) moves the lease to that one. `records` and `reply` hold ≥ kMaxDatagram each.
   ControlResult on_control(Bytes datagram, const Endpoint& from, const LocalAddress& local, MutableBytes records,
                            MutableBytes reply, Time now);
   /// Writes the acknowledgement record for a keepalive that on_control() gave, with a fresh token for the lease's

@@ -62,6 +62,7 @@ int Loop::State::receive(int fd, DatagramHandler& handler, const ReceiveOptions&
   op->fd = fd;
   op->handler = &handler;
   op->background = options.priority == Priority::background;
+  op->socket = options.socket;
   if (op->background) {
     // Room for every buffer that can be put aside at once; what is there is laid out from the start again.
     std::size_t room = 0;

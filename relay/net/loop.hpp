@@ -36,6 +36,7 @@ enum class Priority {
 struct ReceiveOptions {
   unsigned buffers = 64;  // datagrams that the kernel may hand over per turn; rounded up to a power of two
   Priority priority = Priority::normal;
+  std::uint8_t socket = 0;  // what LocalAddress::socket of its datagrams says
 };
 
 struct LoopOptions {

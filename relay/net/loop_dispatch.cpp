@@ -95,8 +95,9 @@ void Loop::State::deliver(Operation& op, std::uint16_t buffer, int size) {
   if ((header.flags & MSG_TRUNC) != 0) return counters_.truncated.add();
   const auto from = from_sockaddr(start + sizeof header, std::min<std::size_t>(header.namelen, kReceiveName));
   if (!from) return counters_.malformed.add();
-  const LocalAddress local =
+  LocalAddress local =
       read_local(start + sizeof header + kReceiveName, std::min<std::size_t>(header.controllen, kReceiveControl));
+  local.socket = op.socket;
   counters_.datagrams.add();
   running_ = &op;
   op.handler->on_datagram({start + kBefore, used - kBefore}, *from, local);

@@ -33,6 +33,7 @@ struct Operation {
   Stage stage = Stage::free;
   bool cancelled = false;
   bool background = false;
+  std::uint8_t socket = 0;
   int fd = -1;
   std::uint32_t generation = 0;
   unsigned held = 0;  // buffers put aside

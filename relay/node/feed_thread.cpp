@@ -20,6 +20,7 @@ constexpr Duration kParentMissing = 10s;    // then its name is resolved and its
 constexpr Duration kWorkerStalled = 10s;    // then the watchdog is not fed any more
 constexpr Duration kGoodbye = 2s;           // workers get so long to say it
 constexpr unsigned kCompletionsPerTurn = 256;
+constexpr std::size_t kJoinBuffers = 256;  // of all listen addresses together
 
 std::vector<HostPort> addresses_of(const config::Config& config, std::size_t parents) {
   std::vector<HostPort> out;
@@ -46,7 +47,9 @@ class FeedThread::JoinHandler final : public net::DatagramHandler {
     owner_.feed_->on_join(datagram, from, local, net::read_clocks());
   }
   void on_error(int error) override {
-    if (owner_.loop_.receives(owner_.setup_.join_socket->fd())) return;
+    const auto& sockets = owner_.setup_.join_sockets;
+    if (std::all_of(sockets.begin(), sockets.end(), [this](const auto& s) { return owner_.loop_.receives(s.fd()); }))
+      return;
     ops::log::error("join_socket_failed", {{"reason", std::strerror(error)}});
     owner_.join_failed_ = true;
   }
@@ -72,7 +75,7 @@ class FeedThread::RtpHandler final : public net::DatagramHandler {
 FeedThread::FeedThread(Setup setup)
     : setup_(std::move(setup)),
       loop_(*setup_.loop),
-      outlet_(setup_.join_socket ? &*setup_.join_socket : nullptr),
+      outlet_(setup_.join_sockets),
       uplinks_(loop_, addresses_of(*setup_.config, setup_.feed.parents.size()),
                {[this](std::size_t p, MutableBytes datagram) { feed_->on_uplink(p, datagram, net::read_clocks()); },
                 [this](std::size_t p) { feed_->on_uplink_unreachable(p, net::read_clocks()); }}),
@@ -97,7 +100,7 @@ FeedThread::~FeedThread() {
   setup_.media.clear();
   admin_.reset();
   for (auto& rtp : rtp_) loop_.cancel(rtp->socket.fd());
-  if (join_handler_ && setup_.join_socket) loop_.cancel(setup_.join_socket->fd());
+  for (auto& socket : setup_.join_sockets) loop_.cancel(socket.fd());
   if (signals_) loop_.cancel(signals_.get());
   loop_.cancel(setup_.bell->fd());
   saver_.reset();
@@ -106,11 +109,13 @@ FeedThread::~FeedThread() {
 
 tl::expected<void, net::Error> FeedThread::open() {
   const net::Error no_room{"the io_uring has no room for all sockets", ExitCode::os};
-  if (setup_.join_socket) {
-    join_handler_ = std::make_unique<JoinHandler>(*this);
+  join_handler_ = std::make_unique<JoinHandler>(*this);
+  for (std::size_t s = 0; s < setup_.join_sockets.size(); ++s) {
     // One join at a time, and before each everything that the uplinks brought.
-    if (loop_.receive(setup_.join_socket->fd(), *join_handler_, {.buffers = 256, .priority = net::Priority::background}) != 0)
-      return tl::unexpected{no_room};
+    const net::ReceiveOptions options{.buffers = static_cast<unsigned>(kJoinBuffers / setup_.join_sockets.size()),
+                                      .priority = net::Priority::background,
+                                      .socket = static_cast<std::uint8_t>(s)};
+    if (loop_.receive(setup_.join_sockets[s].fd(), *join_handler_, options) != 0) return tl::unexpected{no_room};
   }
   for (std::size_t g = 0; g < setup_.config->groups.size(); ++g) {
     const auto& source = setup_.config->groups[g].source;
@@ -338,7 +343,8 @@ std::string FeedThread::answer(std::string_view request) {
   const std::string_view argument = space == std::string_view::npos ? std::string_view{} : request.substr(space + 1);
   if (verb == "status")
     return status_json({*setup_.config, *feed_, setup_.workers, setup_.media, uplinks_, outlet_, loop_,
-                        setup_.join_socket ? setup_.join_socket->fd() : -1, setup_.start}, now);
+                        setup_.join_sockets, setup_.start},
+                       now);
   const auto found = std::find_if(feed_->groups().begin(), feed_->groups().end(), [&](const auto& group) {
     return group->group.name == argument || std::to_string(group->group.id.value) == argument;
   });

@@ -24,7 +24,7 @@ class FeedThread {
     const config::Config* config = nullptr;
     std::unique_ptr<net::Loop> loop;
     std::unique_ptr<net::Wake> bell;
-    std::optional<net::UdpSocket> join_socket;
+    std::vector<net::UdpSocket> join_sockets;  // one a listen address
     std::vector<std::unique_ptr<WorkerThread>> workers;
     std::vector<std::unique_ptr<MediaThread>> media;  // of sources that are not RTP
     std::optional<store::OriginState> state;

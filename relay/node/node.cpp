@@ -5,9 +5,10 @@
 
 #include "crypto/random.hpp"
 #include "relay/base/exit_code.hpp"
-#include "relay/net/steering.hpp"
+#include "relay/net/passed_sockets.hpp"
 #include "relay/node/feed_thread.hpp"
 #include "relay/ops/log.hpp"
+#include "relay/ops/passed_descriptors.hpp"
 #include "relay/store/recording.hpp"
 
 namespace tiercast::node {
@@ -62,7 +63,8 @@ class Builder {
     // The steps own what they make in setup_; the groups and keys outlive them all.
     std::optional<FeedThread> feed;
     auto opened = open_loop()
-                      .and_then([&] { return open_public_port(); })
+                      .and_then([&] { return open_public_ports(); })
+                      .and_then([&] { return make_workers(); })
                       .and_then([&] { return open_groups(); })
                       .and_then([&]() -> Unit {
                         feed.emplace(make_setup());
@@ -86,7 +88,13 @@ class Builder {
     return {};
   }
 
-  Unit open_public_port() {
+  // Sockets that a service manager has bound win over the configuration's addresses.
+  Unit open_public_ports() {
+    const auto passed = ops::take_passed_descriptors();
+    if (!passed) return failed(passed.error(), ExitCode::os);
+    if (!config_.listen && !passed->empty())
+      return failed("sockets are passed in, and this configuration has no [listen]: disable the socket unit, or add it",
+                    ExitCode::config);
     if (!config_.listen) return {};
     const config::Listen& listen = *config_.listen;
     for (unsigned w = 0; w < listen.workers; ++w) {
@@ -95,14 +103,30 @@ class Builder {
       while (tag == 0 || std::find(boot_tags_.begin(), boot_tags_.end(), tag) != boot_tags_.end());  // a lease names its worker
       boot_tags_.push_back(tag);
     }
+    std::vector<net::PassedSocket> sockets;
+    for (const auto& one : *passed) sockets.push_back({net::Descriptor{one.fd}, one.name});
+    if (!sockets.empty()) {
+      auto adopted = net::adopt_public(std::move(sockets), listen.addresses, boot_tags_);
+      if (!adopted) return tl::unexpected{adopted.error()};
+      public_ = std::move(*adopted);
+      return {};
+    }
     net::SocketOptions join_options;
     join_options.receive_buffer = 1 << 20;
     net::SocketOptions worker_options;
     worker_options.receive_buffer = 4 << 20;
     worker_options.send_buffer = 4 << 20;
-    auto sockets = net::bind_public(listen.address, boot_tags_, join_options, worker_options);
-    if (!sockets) return tl::unexpected{sockets.error()};
-    join_socket_.emplace(std::move(sockets->join));
+    for (const Endpoint& address : listen.addresses) {
+      auto bound = net::bind_public(address, boot_tags_, join_options, worker_options);
+      if (!bound) return tl::unexpected{bound.error()};
+      public_.push_back(std::move(*bound));
+    }
+    return {};
+  }
+
+  Unit make_workers() {
+    if (!config_.listen) return {};
+    const config::Listen& listen = *config_.listen;
     for (unsigned w = 0; w < listen.workers; ++w) {
       WorkerThread::Setup setup;
       setup.lane = Lane{static_cast<std::uint8_t>(w)};
@@ -111,12 +135,15 @@ class Builder {
       setup.token_key = &token_key_;
       setup.groups = groups_;
       setup.feed_bell = bell_.get();
-      auto worker = WorkerThread::create(setup, std::move(sockets->workers[w]));
+      std::vector<net::UdpSocket> sockets;
+      for (net::PublicSockets& port : public_) sockets.push_back(std::move(port.workers[w]));
+      auto worker = WorkerThread::create(setup, std::move(sockets));
       if (!worker) return tl::unexpected{worker.error()};
       links_.push_back({setup.lane, setup.boot_tag, &(*worker)->commands(), &(*worker)->reports(),
                         &(*worker)->secrets(), FreeSlots{setup.max_leases}, {}, false, false});
       workers_.push_back(std::move(*worker));
     }
+    for (net::PublicSockets& port : public_) join_sockets_.push_back(std::move(port.join));
     return {};
   }
 
@@ -178,8 +205,8 @@ class Builder {
     }
     for (const auto& downstream : config_.downstreams) feed.relay_keys.push_back(downstream.public_key);
     feed.workers = std::move(links_);
-    return {&config_, std::move(loop_), std::move(bell_), std::move(join_socket_), std::move(workers_),
-            std::move(media_), std::move(state_), std::move(feed), net::read_clocks()};
+    return {&config_,          std::move(loop_),  std::move(bell_), std::move(join_sockets_), std::move(workers_),
+            std::move(media_), std::move(state_), std::move(feed),  net::read_clocks()};
   }
 
   const config::Config& config_;
@@ -191,7 +218,8 @@ class Builder {
   std::unique_ptr<net::Loop> loop_;
   std::unique_ptr<net::Wake> bell_;
   std::vector<std::uint16_t> boot_tags_;
-  std::optional<net::UdpSocket> join_socket_;
+  std::vector<net::PublicSockets> public_;  // one a listen address
+  std::vector<net::UdpSocket> join_sockets_;
   std::vector<std::unique_ptr<WorkerThread>> workers_;
   std::vector<WorkerLink> links_;
   std::vector<std::unique_ptr<MediaThread>> media_;  // before the bell goes

@@ -5,7 +5,7 @@
 
 namespace tiercast::node {
 
-/// The public port.
+/// The public ports; `from` names the socket.
 class Outlet {
  public:
   virtual ~Outlet() = default;

@@ -1,5 +1,8 @@
-// Single datagrams out of one of the public port's sockets.
+// Single datagrams out of an agent's sockets, one a listen address.
 #pragma once
+
+#include <cassert>
+#include <span>
 
 #include "relay/base/counter.hpp"
 #include "relay/net/udp_socket.hpp"
@@ -18,19 +21,21 @@ struct OutletCounters {
 
 class PublicOutlet final : public Outlet {
  public:
-  /// `socket` outlives it; null: a node that serves nobody.
-  explicit PublicOutlet(const net::UdpSocket* socket) : socket_(socket) {}
+  /// `sockets`, by LocalAddress::socket, outlive it; none: a node that serves nobody.
+  explicit PublicOutlet(std::span<const net::UdpSocket> sockets) : sockets_(sockets) {}
   void send(Bytes first, Bytes second, const Endpoint& to, const LocalAddress& from) override {
-    if (socket_ == nullptr) return;
+    if (sockets_.empty()) return;
+    assert(from.socket < sockets_.size());
+    const net::UdpSocket& socket = sockets_[from.socket];
     // ECONNREFUSED is an earlier datagram's ICMP answer, told to whoever sends next: this one deserves its try.
-    int error = socket_->send_two(first, second, to, from);
-    if (error == ECONNREFUSED) error = socket_->send_two(first, second, to, from);
+    int error = socket.send_two(first, second, to, from);
+    if (error == ECONNREFUSED) error = socket.send_two(first, second, to, from);
     (error == 0 ? counters_.datagrams : counters_.drop_send).add();
   }
   const OutletCounters& counters() const { return counters_; }
 
  private:
-  const net::UdpSocket* socket_;
+  std::span<const net::UdpSocket> sockets_;
   OutletCounters counters_;
 };
 

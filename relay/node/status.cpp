@@ -147,7 +147,9 @@ std::string status_json(const StatusSources& s, Moment now) {
   if (s.config.listen) {
     std::uint64_t leases = 0;
     for (const auto& worker : s.workers) leases += worker->worker().counters().leases.get();
-    out["listen"] = {{"address", to_string(s.config.listen->address)},
+    Json addresses = Json::array();
+    for (const auto& socket : s.join_sockets) addresses.push_back(to_string(socket.local()));
+    out["listen"] = {{"addresses", addresses},
                      {"workers", s.workers.size()},
                      {"backend", "sendmmsg"},
                      {"leases", leases},
@@ -170,6 +172,11 @@ std::string status_json(const StatusSources& s, Moment now) {
   add(counters, s.uplinks.counters());
   add(counters, s.loop.counters());
   add(counters, s.outlet.counters());
+  const auto drops_of = [](std::span<const net::UdpSocket> sockets) {
+    std::uint64_t sum = 0;
+    for (const auto& socket : sockets) sum += net::socket_drops(socket.fd()).value_or(0);
+    return sum;
+  };
   std::uint64_t kernel_drops = 0;
   for (const auto& worker : s.workers) {
     add(counters, worker->worker().counters());
@@ -179,10 +186,10 @@ std::string status_json(const StatusSources& s, Moment now) {
     add(counters, worker->outlet_counters());
     add(counters, worker->loop_counters());
     for (const auto* fan_out : worker->fan_outs()) add(counters, fan_out->counters());
-    kernel_drops += net::socket_drops(worker->socket_fd()).value_or(0);
+    kernel_drops += drops_of(worker->sockets());
   }
   counters["kernel_drop_worker_sockets"] = kernel_drops;
-  if (s.join_socket >= 0) counters["kernel_drop_join_socket"] = net::socket_drops(s.join_socket).value_or(0);
+  if (!s.join_sockets.empty()) counters["kernel_drop_join_socket"] = drops_of(s.join_sockets);
   out["counters"] = counters;
   return out.dump() + "\n";
 }

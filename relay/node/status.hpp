@@ -22,7 +22,7 @@ struct StatusSources {
   const UplinkSockets& uplinks;
   const PublicOutlet& outlet;
   const net::Loop& loop;
-  int join_socket = -1;
+  std::span<const net::UdpSocket> join_sockets;
   Moment start;
 };
 

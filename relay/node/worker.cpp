@@ -19,8 +19,10 @@ Worker::Worker(Setup setup, Time now)
       resender_(now) {
   groups_.reserve(setup_.groups.size());
   for (std::size_t i = 0; i < setup_.groups.size(); ++i) {
-    groups_.push_back(
-        PerGroup{setup_.groups[i].get(), forward::Destinations{std::move(setup_.fan_outs[i])}, {}, {}, {}});
+    PerGroup& group = groups_.emplace_back();
+    group.group = setup_.groups[i].get();
+    for (std::size_t s = 0; s < setup_.sockets; ++s)
+      group.listeners.emplace_back(std::move(setup_.fan_outs[i * setup_.sockets + s]));
   }
 }
 
@@ -111,14 +113,19 @@ void Worker::send_frame(PerGroup& group, const FrameReady& ready, Time now) {
 void Worker::send_below(PerGroup& group, Bytes datagram, Bytes signed_form, Time told, Time now) {
   // Relays first: what is late for them is late for everybody below them.
   for (const RelayChild& child : group.relays) send_to_relay(child, signed_form);
-  if (group.listeners.size() > 0) {
+  forward::FanOutResult sum;
+  for (forward::Destinations& listeners : group.listeners) {
+    if (listeners.size() == 0) continue;
     // What waited longer than any listener does is of no use to them, and would make the next one late too.
     if (now - told > wire::kStrictPlayout) return counters_.too_late.add();
-    const forward::FanOutResult result = group.listeners.send(datagram);
-    counters_.datagrams.add(result.sent);
-    counters_.send_failed.add(result.failed);
-    resender_.node_budget().on_fan_out(result.sent, now);
+    const forward::FanOutResult result = listeners.send(datagram);
+    sum.sent += result.sent;
+    sum.failed += result.failed;
   }
+  if (sum.sent + sum.failed == 0) return;
+  counters_.datagrams.add(sum.sent);
+  counters_.send_failed.add(sum.failed);
+  resender_.node_budget().on_fan_out(sum.sent, now);
 }
 
 void Worker::send_to_relay(const RelayChild& child, Bytes signed_form) {

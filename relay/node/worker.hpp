@@ -48,7 +48,8 @@ class Worker {
     control::LeaseSecrets* secrets = nullptr;
     const crypto::MacKey* token_key = nullptr;
     std::span<const std::unique_ptr<Group>> groups;
-    std::vector<std::unique_ptr<forward::FanOut>> fan_outs;  // one a group, in their order
+    std::size_t sockets = 1;                                 // listen addresses: LocalAddress::socket is below this
+    std::vector<std::unique_ptr<forward::FanOut>> fan_outs;  // one a group and socket: a group's, then the next one's
     Outlet* outlet = nullptr;
     SpscRing<Report>* reports = nullptr;
   };
@@ -77,7 +78,7 @@ class Worker {
   };
   struct PerGroup {
     Group* group = nullptr;
-    forward::Destinations listeners;
+    std::vector<forward::Destinations> listeners;  // by socket
     std::vector<RelayChild> relays;
     KnownEpochs epochs;
     std::optional<wire::GroupInfo> info;
@@ -92,9 +93,10 @@ class Worker {
   struct Membership {
     std::uint32_t slot = kNone;
     GroupIndex group;
-    bool relay = false;
-    bool counted = false;         // in the tally
-    std::uint32_t index = kNone;  // in listeners or relays; kNone: delivery is none
+    bool relay : 1 = false;
+    bool counted : 1 = false;     // in the tally
+    std::uint8_t socket = 0;      // whose listeners have it
+    std::uint32_t index = kNone;  // in those listeners or in relays; kNone: delivery is none
     std::uint32_t next = kNone;   // of the same lease
   };
 

@@ -30,8 +30,13 @@ void Worker::subscribe(control::Lease& lease, GroupIndex group, Time now) {
     at = free_memberships_.back();
     free_memberships_.pop_back();
   }
-  memberships_[at] = Membership{control::slot_of(lease.id).value,   group, lease.role == wire::Role::relay,
-                                lease.role == wire::Role::listener, kNone, lease.first_membership};
+  Membership& member = memberships_[at];
+  member = {};
+  member.slot = control::slot_of(lease.id).value;
+  member.group = group;
+  member.relay = lease.role == wire::Role::relay;
+  member.counted = lease.role == wire::Role::listener;
+  member.next = lease.first_membership;
   lease.first_membership = at;
   PerGroup& of = groups_[group.value];
   ++of.members;
@@ -74,7 +79,8 @@ void Worker::place(control::Lease& lease, std::uint32_t at) {
     group.relays.push_back(std::move(child));
     resender_.node_budget().set_relays(relays_placed_ += 1);
   } else {
-    member.index = group.listeners.add(at, lease.peer, lease.local);
+    member.socket = lease.local.socket;
+    member.index = group.listeners[member.socket].add(at, lease.peer, lease.local);
   }
 }
 
@@ -89,7 +95,7 @@ void Worker::displace(std::uint32_t at) {
     }
     group.relays.pop_back();
     resender_.node_budget().set_relays(relays_placed_ -= 1);
-  } else if (const auto moved = group.listeners.remove(member.index)) {
+  } else if (const auto moved = group.listeners[member.socket].remove(member.index)) {
     memberships_[*moved].index = member.index;
   }
   member.index = kNone;
@@ -117,8 +123,13 @@ void Worker::readdress(control::Lease& lease, Time now) {
   resender_.lease_moved(lease.id, now);
   for (std::uint32_t m = lease.first_membership; m != kNone; m = memberships_[m].next) {
     const Membership& member = memberships_[m];
-    PerGroup& group = groups_[member.group.value];
-    if (member.index != kNone && !member.relay) group.listeners.readdress(member.index, lease.peer, lease.local);
+    if (member.index == kNone || member.relay) continue;
+    if (member.socket == lease.local.socket) {
+      groups_[member.group.value].listeners[member.socket].readdress(member.index, lease.peer, lease.local);
+    } else {
+      displace(m);
+      place(lease, m);
+    }
   }
 }
 

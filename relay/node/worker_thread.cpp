@@ -15,6 +15,8 @@ constexpr std::size_t kCommands = 8192;
 constexpr std::size_t kReports = 8192;
 // CONTROL datagrams a turn: repeated until a frame waits, so that a flood of them delays a frame by no more than these.
 constexpr unsigned kControlPerTurn = 64;
+// Datagrams that the kernel may hand over at once, of all sockets.
+constexpr std::size_t kBuffers = 256;
 // Frames that come faster than they can be sent must leave every turn something for timers and CONTROL: without these no
 // lease would end, and nobody be any the faster for those who have gone.
 constexpr Duration kObeyFor = 50ms;
@@ -24,24 +26,24 @@ constexpr Duration kHeartbeat = 1s;
 }  // namespace
 
 tl::expected<std::unique_ptr<WorkerThread>, net::Error> WorkerThread::create(const Setup& setup,
-                                                                            net::UdpSocket socket) {
+                                                                             std::vector<net::UdpSocket> sockets) {
   auto loop = net::Loop::create();
   if (!loop) return tl::unexpected{loop.error()};
   auto bell = net::Wake::create();
   if (!bell) return tl::unexpected{bell.error()};
-  return std::unique_ptr<WorkerThread>{
-      new WorkerThread{setup, std::move(socket), std::move(*loop), std::move(*bell)}};
+  return std::unique_ptr<WorkerThread>{new WorkerThread{setup, std::move(sockets), std::move(*loop), std::move(*bell)}};
 }
 
-WorkerThread::WorkerThread(const Setup& setup, net::UdpSocket socket, net::Loop loop, std::unique_ptr<net::Wake> bell)
-    : socket_(std::move(socket)),
+WorkerThread::WorkerThread(const Setup& setup, std::vector<net::UdpSocket> sockets, net::Loop loop,
+                           std::unique_ptr<net::Wake> bell)
+    : sockets_(std::move(sockets)),
       loop_(std::move(loop)),
       bell_(std::move(bell)),
       feed_bell_(setup.feed_bell),
       commands_(kCommands),
       reports_(kReports),
       secrets_(setup.max_leases),
-      outlet_(&socket_),
+      outlet_(sockets_),
       now_(net::read_clocks().mono) {
   Worker::Setup worker;
   worker.lane = setup.lane;
@@ -50,10 +52,13 @@ WorkerThread::WorkerThread(const Setup& setup, net::UdpSocket socket, net::Loop 
   worker.secrets = &secrets_;
   worker.token_key = setup.token_key;
   worker.groups = setup.groups;
+  worker.sockets = sockets_.size();
   for (std::size_t i = 0; i < setup.groups.size(); ++i) {
-    auto fan_out = std::make_unique<net::SendmmsgFanOut>(socket_);
-    fan_outs_.push_back(fan_out.get());
-    worker.fan_outs.push_back(std::move(fan_out));
+    for (const net::UdpSocket& socket : sockets_) {
+      auto fan_out = std::make_unique<net::SendmmsgFanOut>(socket);
+      fan_outs_.push_back(fan_out.get());
+      worker.fan_outs.push_back(std::move(fan_out));
+    }
   }
   worker.outlet = &outlet_;
   worker.reports = &reports_;
@@ -75,8 +80,14 @@ void WorkerThread::stop() {
 
 void WorkerThread::run() {
   pthread_setname_np(pthread_self(), "worker");
-  if (loop_.receive(socket_.fd(), *this, {.buffers = 256}) != 0 || bell_->listen(loop_, [] {}) != 0) {
-    ops::log::error("worker_failed", {{"reason", "the io_uring has no room for its socket"}});
+  bool listens = bell_->listen(loop_, [] {}) == 0;
+  for (std::size_t s = 0; listens && s < sockets_.size(); ++s) {
+    const net::ReceiveOptions options{.buffers = static_cast<unsigned>(kBuffers / sockets_.size()),
+                                      .socket = static_cast<std::uint8_t>(s)};
+    listens = loop_.receive(sockets_[s].fd(), *this, options) == 0;
+  }
+  if (!listens) {
+    ops::log::error("worker_failed", {{"reason", "the io_uring has no room for its sockets"}});
     return fail();
   }
   while (!stop_.load(std::memory_order_acquire)) {
@@ -87,7 +98,7 @@ void WorkerThread::run() {
     if (worker_->take_reported()) feed_bell_->signal();  // of this turn and the last one's datagrams
     loop_.turn(all ? std::min(worker_->next_deadline(), now_ + kHeartbeat) : now_, kControlPerTurn);
   }
-  loop_.cancel(socket_.fd());
+  for (const net::UdpSocket& socket : sockets_) loop_.cancel(socket.fd());
   loop_.cancel(bell_->fd());
 }
 
@@ -109,7 +120,9 @@ void WorkerThread::on_datagram(MutableBytes datagram, const Endpoint& from, cons
 }
 
 void WorkerThread::on_error(int error) {
-  if (loop_.receives(socket_.fd())) return;  // an ICMP answer to one of many
+  const bool receives = std::all_of(sockets_.begin(), sockets_.end(),
+                                    [this](const net::UdpSocket& socket) { return loop_.receives(socket.fd()); });
+  if (receives) return;  // an ICMP answer to one of many
   ops::log::error("worker_socket_failed", {{"errno", error}});
   fail();
 }

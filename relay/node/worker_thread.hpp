@@ -1,4 +1,5 @@
-// A worker's thread: its io_uring, its socket, its ends of the rings. Carries bytes, time and commands; decides nothing.
+// A worker's thread: its io_uring, its sockets, its ends of the rings. Carries bytes, time and commands; decides
+// nothing.
 #pragma once
 
 #include <atomic>
@@ -22,8 +23,9 @@ class WorkerThread final : private net::DatagramHandler {
     std::span<const std::unique_ptr<Group>> groups;
     net::Wake* feed_bell = nullptr;
   };
-  /// `socket`: bound, steered and filtered. Starts nothing yet.
-  static tl::expected<std::unique_ptr<WorkerThread>, net::Error> create(const Setup& setup, net::UdpSocket socket);
+  /// `sockets`: one a listen address; bound, steered and filtered. Starts nothing yet.
+  static tl::expected<std::unique_ptr<WorkerThread>, net::Error> create(const Setup& setup,
+                                                                        std::vector<net::UdpSocket> sockets);
   ~WorkerThread() override;
 
   void start();
@@ -36,24 +38,25 @@ class WorkerThread final : private net::DatagramHandler {
   control::LeaseSecrets& secrets() { return secrets_; }
 
   // Read by the feed while the thread runs.
-  /// It has ended although nobody stopped it: its socket or its ring is unusable.
+  /// It has ended although nobody stopped it: a socket or its ring is unusable.
   bool failed() const { return failed_.load(std::memory_order_acquire); }
   std::uint64_t turns() const { return loop_.counters().turns.get(); }
   const Worker& worker() const { return *worker_; }
   const OutletCounters& outlet_counters() const { return outlet_.counters(); }
   const net::LoopCounters& loop_counters() const { return loop_.counters(); }
   const std::vector<net::SendmmsgFanOut*>& fan_outs() const { return fan_outs_; }
-  int socket_fd() const { return socket_.fd(); }
+  std::span<const net::UdpSocket> sockets() const { return sockets_; }
 
  private:
-  WorkerThread(const Setup& setup, net::UdpSocket socket, net::Loop loop, std::unique_ptr<net::Wake> bell);
+  WorkerThread(const Setup& setup, std::vector<net::UdpSocket> sockets, net::Loop loop,
+               std::unique_ptr<net::Wake> bell);
   void on_datagram(MutableBytes datagram, const Endpoint& from, const LocalAddress& local) override;
   void on_error(int error) override;
   void run();
   void fail();
   bool obey();
 
-  net::UdpSocket socket_;
+  const std::vector<net::UdpSocket> sockets_;
   net::Loop loop_;
   std::unique_ptr<net::Wake> bell_;
   net::Wake* feed_bell_;

@@ -1,6 +1,8 @@
 // check, keygen and pubkey as a user meets them: exit status, stdout, stderr.
 #include "relay/cli/commands.hpp"
 
+#include <filesystem>
+
 #include "relay/base/exit_code.hpp"
 #include "relay/cli/load_config.hpp"
 #include "tests/cli/temporary_directory.hpp"
@@ -55,6 +57,52 @@ TEST_CASE("check says ok, in one line on stdout, of a file that is right") {
   CHECK(ran.out == origin.file + ": ok: origin origin (public key " + kNodePublic +
                        "): group main; listens on 0.0.0.0:4800 with 1 worker; 1 upstream\n");
   CHECK(ran.err.empty());
+}
+
+TEST_CASE("check names every listen address") {
+  Origin origin;
+  std::string text = origin.text();
+  const std::string one = "\"0.0.0.0:4800\"";
+  text.replace(text.find(one), one.size(), "[\"192.0.2.1:4800\", \"[2001:db8::1]:4800\", \"[::1]:1\"]");
+  const Ran ran = origin.check(text);
+  CHECK(ran.exit_code == ExitCode::ok);
+  CHECK(ran.out.find("; listens on 192.0.2.1:4800, [2001:db8::1]:4800 and [::1]:1 with 1 worker;") !=
+        std::string::npos);
+}
+
+TEST_CASE("check --print-socket-unit prints a drop-in with each address once for joins and once a worker") {
+  Origin origin;
+  write_file(origin.file, origin.text());
+  CHECK(std::filesystem::remove(origin.node_key));  // of no concern here
+  const Ran one = caught(CheckOptions{origin.file, true});
+  CHECK(one.exit_code == ExitCode::ok);
+  CHECK(one.err.empty());
+  CHECK(one.out == "# /etc/systemd/system/tiercast@NAME.socket.d/listen.conf, from " + origin.file +
+                       "\n[Socket]\nListenDatagram=\n# one for joins, 1 worker\nListenDatagram=0.0.0.0:4800\n"
+                       "ListenDatagram=0.0.0.0:4800\n");
+  std::string text = origin.text();
+  const std::string address = "\"0.0.0.0:4800\"";
+  text.replace(text.find(address), address.size(), "[\"192.0.2.1:1\", \"[2001:db8::1]:2\"]");
+  write_file(origin.file, text);
+  const Ran two = caught(CheckOptions{origin.file, true});
+  CHECK(two.exit_code == ExitCode::ok);
+  CHECK(
+      two.out.ends_with("\nListenDatagram=192.0.2.1:1\nListenDatagram=192.0.2.1:1\n# one for joins, 1 worker\n"
+                        "ListenDatagram=[2001:db8::1]:2\nListenDatagram=[2001:db8::1]:2\n"));
+}
+
+TEST_CASE("check --print-socket-unit of a node that listens nowhere, or of a wrong file, prints nothing and exits 78") {
+  Origin origin;
+  std::string text = origin.text();
+  const std::string listen = "[listen]\naddress = \"0.0.0.0:4800\"\n";
+  text.erase(text.find(listen), listen.size());
+  for (const std::string& contents : {text, std::string{"[node]\n"}}) {
+    write_file(origin.file, contents);
+    const Ran ran = caught(CheckOptions{origin.file, true});
+    CHECK(ran.exit_code == ExitCode::config);
+    CHECK(ran.out.empty());
+    CHECK(ran.err.starts_with(origin.file));
+  }
 }
 
 TEST_CASE("check outside of the unit looks at all but the credentials, and says so") {

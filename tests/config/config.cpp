@@ -18,7 +18,7 @@ TEST_CASE("every key of a whole file arrives in its place") {
   CHECK(config.node.state == "/s");
   CHECK(config.node.parents == 3);
   REQUIRE(config.listen);
-  CHECK(config.listen->address == *parse_endpoint("0.0.0.0:4800"));
+  CHECK(config.listen->addresses == std::vector{*parse_endpoint("0.0.0.0:4800")});
   CHECK(config.listen->workers == 2);
   CHECK(config.listen->backend == Backend::sendmmsg);
   CHECK(config.listen->max_leases == 100);
@@ -75,6 +75,27 @@ group = [{ name = "g", id = 16777215, sources = [{ id = 255, key = "AwMDAwMDAwMD
   CHECK(config.admin.socket.empty());
   CHECK(config.log_level == LogLevel::info);
   CHECK_FALSE(config.is_origin());
+}
+
+TEST_CASE("a node may listen on several addresses that do not take each other's datagrams") {
+  const auto addresses = [](const std::string& list) {
+    const Loaded loaded = parse("node = { name = \"a\", key = \"k\" }\nlisten = { address = " + list + R"( }
+upstream = [{ address = "192.0.2.1:65535", public_key = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=" }]
+group = [{ name = "g", id = 16777215, sources = [{ id = 255, key = "AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM=" }] }]
+)",
+                                "f.toml", kMachine);
+    for (const Problem& problem : loaded.problems) FAIL_CHECK(problem.text);
+    REQUIRE(loaded.config);
+    std::string out;
+    for (const Endpoint& address : loaded.config->listen->addresses) out += to_string(address) + " ";
+    return out;
+  };
+  CHECK(addresses(R"(["192.0.2.7:4800", "[2001:db8::7]:4800"])") == "192.0.2.7:4800 [2001:db8::7]:4800 ");
+  CHECK(addresses(R"(["[::]:4800", "[::]:443", "0.0.0.0:444"])") == "[::]:4800 [::]:443 0.0.0.0:444 ");
+  CHECK(addresses(R"(["0.0.0.0:4800", "[2001:db8::7]:4800"])") == "0.0.0.0:4800 [2001:db8::7]:4800 ");
+  CHECK(addresses(R"(["[fe80::1%2]:4800", "[fe80::1%3]:4800"])") == "[fe80::1%2]:4800 [fe80::1%3]:4800 ");
+  CHECK(addresses(R"(["[::1]:1","[::1]:2","[::1]:3","[::1]:4","[::1]:5","[::1]:6","[::1]:7","[::1]:8"])") ==
+        "[::1]:1 [::1]:2 [::1]:3 [::1]:4 [::1]:5 [::1]:6 [::1]:7 [::1]:8 ");
 }
 
 TEST_CASE("an [admin] without a socket has the default one") {
@@ -168,6 +189,36 @@ TEST_CASE("[listen]: each wrong value has its message") {
        "f.toml:7:11: listen.address = \"0.0.0.0:65536\": not an address with a port; use numbers, as in "
        "\"0.0.0.0:4800\" or \"[::1]:4800\""},
       {"0.0.0.0:4800", "0.0.0.0:0", "f.toml:7:11: listen.address = \"0.0.0.0:0\": port 0; use 1 to 65535"},
+      {"\"0.0.0.0:4800\"", "[]",
+       "f.toml:7:11: listen.address: an empty list; write it as in address = [\"0.0.0.0:4800\"]"},
+      {"\"0.0.0.0:4800\"", "4800",
+       "f.toml:7:11: listen.address = 4800: an integer; use text in quotes, as in address = \"0.0.0.0:4800\""},
+      {"\"0.0.0.0:4800\"", "[\"[::]:1\", 2]",
+       "f.toml:7:22: listen.address = 2: an integer; use text in quotes, as in address = [\"0.0.0.0:4800\"]"},
+      {"\"0.0.0.0:4800\"", "[\"[::]:1\", \"x\"]",
+       "f.toml:7:22: listen.address = \"x\": not an address with a port; use numbers, as in \"0.0.0.0:4800\" or "
+       "\"[::1]:4800\""},
+      {"\"0.0.0.0:4800\"", "[\"[::1]:1\", \"[::1]:2\", \"[::1]:01\"]",
+       "f.toml:7:34: listen.address = \"[::1]:01\": given twice; name each address once"},
+      {"\"0.0.0.0:4800\"", "[\"[::]:1\", \"0.0.0.0:1\"]",
+       "f.toml:7:22: listen.address = \"0.0.0.0:1\": [::]:1 takes what comes to 0.0.0.0:1 too; leave one of them out, "
+       "or "
+       "name IPv6 addresses instead of [::]"},
+      {"\"0.0.0.0:4800\"", "[\"192.0.2.1:1\", \"[::]:1\"]",
+       "f.toml:7:27: listen.address = \"[::]:1\": [::]:1 takes what comes to 192.0.2.1:1 too; leave one of them out, "
+       "or "
+       "name IPv6 addresses instead of [::]"},
+      {"\"0.0.0.0:4800\"", "[\"0.0.0.0:1\", \"192.0.2.1:1\"]",
+       "f.toml:7:25: listen.address = \"192.0.2.1:1\": 0.0.0.0:1 takes what comes to 192.0.2.1:1 too; leave one of "
+       "them "
+       "out"},
+      {"\"0.0.0.0:4800\"", "[\"[2001:db8::1]:1\", \"[::]:1\"]",
+       "f.toml:7:31: listen.address = \"[::]:1\": [::]:1 takes what comes to [2001:db8::1]:1 too; leave one of them "
+       "out"},
+      {"\"0.0.0.0:4800\"",
+       "[\"[::1]:1\",\"[::1]:2\",\"[::1]:3\",\"[::1]:4\",\"[::1]:5\",\"[::1]:6\",\"[::1]:7\","
+       "\"[::1]:8\",\"[::1]:9\"]",
+       "f.toml:7:11: listen.address: 9 in a list; use up to 8"},
       {"workers = 2", "workers = 0", "f.toml:8:11: listen.workers = 0: this machine has 4 CPUs; use 1 to 4"},
       {"workers = 2", "workers = \"2\"", "f.toml:8:11: listen.workers = \"2\": text; use an integer, 1 to 4"},
       {"\"sendmmsg\"", "\"xdp\"",

@@ -149,8 +149,41 @@ TEST_CASE("a moved address heals in two round trips") {
   CHECK(f.table.counters().moved.get() == 1);
   CHECK(f.table.counters().moved_tokens.get() == 1);
   holder.token = acknowledged(f, moved, holder, kT0 + 5s + 100ms);
+  f.local = other;
   CHECK_FALSE(f.give(holder.keepalive(), kAway, kT0 + 10s).moved);
   CHECK(f.table.at(LeaseSlot{0}).expires == kT0 + 20s + 100ms);
+}
+
+TEST_CASE("a lease moves to another of the node's addresses with its newest keepalive's token, and with nothing else") {
+  LeaseFixture f;
+  const auto grant = f.join(0, kHome, kT0);
+  Holder holder{grant};
+  const LocalAddress joined = f.local;
+  f.give(holder.keepalive(), kHome, kT0);
+  const Lease& lease = f.table.at(LeaseSlot{0});
+  const auto at = [&](LocalAddress local, const Datagram& datagram, Time now) {
+    f.local = local;
+    return f.give(datagram, kHome, now).moved;
+  };
+
+  LocalAddress other_interface = joined;
+  other_interface.interface = 7;
+  CHECK_FALSE(at(other_interface, holder.keepalive(), kT0));  // the same address
+  for (const LocalAddress& other : {LocalAddress{{8}, 2, 0}, LocalAddress{{9}, 2, 1}}) {
+    const Datagram late = holder.keepalive();
+    CHECK_FALSE(at(other, holder.seal({}), kT0));
+    wire::Token stale = holder.token;
+    stale[7] ^= 1;
+    CHECK_FALSE(at(other, holder.keepalive_as(holder.counter++, stale), kT0));
+    CHECK_FALSE(at(other, late, kT0));
+    CHECK(lease.local.same_way(joined));
+    CHECK(at(other, holder.keepalive(), kT0));
+    CHECK(lease.local == other);
+    CHECK(lease.peer == kHome);
+    CHECK_FALSE(at(other, holder.keepalive(), kT0));
+    CHECK(at(joined, holder.keepalive(), kT0));
+  }
+  CHECK(f.table.counters().moved.get() == 4);
 }
 
 TEST_CASE("an unproven address gets one token a second, and nothing longer than what it sent") {

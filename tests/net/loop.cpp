@@ -45,6 +45,27 @@ void send_plain(const UdpSocket& from, const std::string& text, const Endpoint& 
 
 }  // namespace
 
+TEST_CASE("datagrams of several sockets say by which one they came") {
+  Loop loop = test::make_loop();
+  Collector collector;
+  std::vector<UdpSocket> receivers;
+  for (const char* address : {"127.0.0.1:0", "[::1]:0", "0.0.0.0:0"}) receivers.push_back(test::bound(address));
+  for (std::uint8_t s = 0; s < receivers.size(); ++s) {
+    const Priority priority = s == 1 ? Priority::background : Priority::normal;
+    REQUIRE(loop.receive(receivers[s].fd(), collector, {.priority = priority, .socket = s}) == 0);
+  }
+  const UdpSocket sender = test::bound("[::]:0");
+  const Endpoint at_any = test::with_port(test::endpoint("127.0.0.3:0"), receivers[2].local().port);
+  for (const Endpoint& to : {receivers[1].local(), at_any, receivers[0].local()}) send_plain(sender, to_string(to), to);
+  REQUIRE(test::turn_until(loop, [&] { return collector.received.size() == 3; }));
+  for (const auto& got : collector.received) {
+    CAPTURE(got.text);
+    const std::size_t by = got.text == to_string(receivers[0].local()) ? 0 : got.text == to_string(at_any) ? 2 : 1;
+    CHECK(got.local.socket == by);
+    CHECK(to_string(Endpoint{got.local.ip, receivers[by].local().port}) == got.text);
+  }
+}
+
 TEST_CASE("a datagram arrives with its sender and the address it was sent to, IPv4") {
   Loop loop = test::make_loop();
   const UdpSocket receiver = test::bound("0.0.0.0:0");

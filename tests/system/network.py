@@ -2,9 +2,12 @@
 import ctypes
 import os
 import re
+import shutil
 import subprocess
+import threading
 
 PREFIX = "tc"
+CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -46,6 +49,7 @@ def sweep():
         owner = re.fullmatch(PREFIX + r"(\d+)-.*", name)
         if owner and not os.path.exists(f"/proc/{owner[1]}"):
             subprocess.run(["ip", "netns", "del", name], capture_output=True)
+            shutil.rmtree(f"/etc/netns/{name}", ignore_errors=True)
 
 
 class Host:
@@ -64,6 +68,26 @@ class Host:
 
     def popen(self, command, **options):
         return subprocess.Popen(self.command(command), preexec_fn=die_with_parent, **options)
+
+    def etc(self, name, text):
+        """Gives this host a file of its own in /etc."""
+        os.makedirs(f"/etc/netns/{self.namespace}", exist_ok=True)
+        with open(f"/etc/netns/{self.namespace}/{name}", "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def sockets(self, make):
+        """What make() returns, called with this host's network: the sockets that it makes stay there."""
+        made = []
+
+        def call():  # a namespace is a thread's own
+            with open(f"/run/netns/{self.namespace}", "rb") as namespace:
+                if _libc.setns(namespace.fileno(), CLONE_NEWNET) != 0:
+                    raise OSError(ctypes.get_errno(), "setns")
+            made.append(make())
+        thread = threading.Thread(target=call)
+        thread.start()
+        thread.join()
+        return made[0]
 
     def lose(self, per_mille, sender=None):
         """Drops so many of 1000 UDP datagrams that come in, of one host or all; 0 ends it."""
@@ -129,5 +153,6 @@ class Net:
     def close(self):
         for namespace in self._made:
             subprocess.run(["ip", "netns", "del", namespace], capture_output=True)
+            shutil.rmtree(f"/etc/netns/{namespace}", ignore_errors=True)
         self._made = []
         self.hosts = {}

@@ -2,6 +2,7 @@
 import os
 import re
 import subprocess
+import types
 
 import media
 from harness import check, equal, eventually, opus_hash
@@ -27,6 +28,11 @@ class Tree:
         for node in self.nodes[1:]:
             live(node)
         return self
+
+
+def other(node, address):
+    """A node as its children and listeners name it by another of its addresses."""
+    return types.SimpleNamespace(address=address, key=node.key, downstreams=node.downstreams)
 
 
 def group(node):
