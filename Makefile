@@ -85,7 +85,8 @@ format:
 install: $(PROGRAM)
 	install -D -m 0755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/tiercast
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/doc/tiercast/examples
-	sed 's|@PREFIX@|$(PREFIX)|g' systemd/tiercast@.service.in > $(DESTDIR)$(PREFIX)/lib/systemd/system/tiercast@.service
+	for unit in tiercast@.service tiercast@.socket; do \
+	  sed 's|@PREFIX@|$(PREFIX)|g' systemd/$$unit.in > $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit; done
 	install -m 0644 config/examples/*.toml $(DESTDIR)$(PREFIX)/share/doc/tiercast/examples/
 	install -m 0644 README.md crypto/PROTOCOL.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/tiercast/
 

@@ -1,5 +1,5 @@
 #!/bin/bash
-# The installed unit: nothing that systemd would warn of, and hardly anything that the node could do beyond its job.
+# The installed units: nothing that systemd would warn of, and hardly anything that the node could do beyond its job.
 # Needs no running systemd. BUILD=… names the build folder, as for make.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -16,14 +16,26 @@ fail() {
 make --silent install DESTDIR="$root" PREFIX=/usr ${BUILD:+BUILD="$BUILD"} > "$root/install.log" 2>&1 ||
   { cat "$root/install.log" >&2; fail "make install"; }
 unit=$root/usr/lib/systemd/system/tiercast@.service
-[ -f "$unit" ] || fail "make install leaves no unit"
-! grep -q '@PREFIX@' "$unit" || fail "the unit still holds a placeholder"
-echo "ok make install puts the unit and the program in place"
+socket=$root/usr/lib/systemd/system/tiercast@.socket
+for file in "$unit" "$socket"; do
+  [ -f "$file" ] || fail "make install leaves no ${file##*/}"
+  ! grep -q '@PREFIX@' "$file" || fail "${file##*/} still holds a placeholder"
+done
+echo "ok make install puts the units and the program in place"
+
+# What the examples need is what the socket unit has: only another configuration needs a drop-in.
+for example in config/examples/*.toml; do
+  needs=$("$root/usr/bin/tiercast" check -c "$example" --print-socket-unit) || fail "$example: no socket unit"
+  [ "$(grep '^ListenDatagram=.' <<< "$needs")" = "$(grep '^ListenDatagram=' "$socket")" ] ||
+    fail "$example needs other sockets than the unit has"
+done
+echo "ok the socket unit is what the examples need"
 
 # The targets that the unit is ordered by are the system's own.
 cp -a /usr/lib/systemd/system/*.target "$root/usr/lib/systemd/system/"
 # An unknown key is but a warning, with exit status 0: silence is what must be.
-complaints=$(systemd-analyze verify --root="$root" tiercast@edge.service 2>&1) || fail "systemd-analyze verify: $complaints"
+complaints=$(systemd-analyze verify --root="$root" tiercast@edge.service tiercast@edge.socket 2>&1) ||
+  fail "systemd-analyze verify: $complaints"
 [ -z "$complaints" ] || fail "systemd-analyze verify: $complaints"
 echo "ok systemd-analyze verify has nothing to say"
 
