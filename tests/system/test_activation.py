@@ -139,6 +139,13 @@ def test_sockets_that_do_not_fit_the_configuration_are_refused(t):
     refused("port", [f"{host.v4}:4801"] * 2, f"are {host.v4}:4801 (2 sockets)")
     refused("family", [v6] * 2, f"are {v6} (2 sockets)")
     refused("addresses", [v4] * 2, f"needs {v4}, {v6} (2 sockets each)", listen={"address": [v4, v6]})
+    # And where nobody can join, none at all.
+    silent = ActivatedNode(t, host, "silent", source=source, sections={"listen": None}, group={"record": {"directory": t.dir}})
+    with open(silent.config_path, "w", encoding="utf-8") as file:
+        file.write(silent.config())
+    silent.passed = host.sockets(lambda: bind([f"{host.v4}:4803"]))
+    silent.spawn([t.binary, "run", "-c", silent.config_path])
+    equal((silent.wait(10), "this configuration has no [listen]" in silent.log()), (78, True), silent.log())
     # Another address is systemd's choice: FreeBind=, a floating one.
     other = ActivatedNode(t, host, "other", source=source)
     other.sections["listen"] = {"address": "192.0.2.1:4800"}
