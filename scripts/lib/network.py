@@ -1,10 +1,11 @@
-"""Network namespaces joined by a bridge, with loss and partitions. Needs root. Knows nothing of tiercast."""
+"""Network namespaces joined by a bridge, with loss and partitions, for tests and drills. Needs root. Knows nothing of
+tiercast but its name, which the namespaces begin with."""
 import ctypes
 import os
 import re
 import subprocess
 
-PREFIX = "tc"
+PREFIX = "tiercast"  # of what sweep() may remove: on a machine where others have namespaces too
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -21,11 +22,11 @@ def run(*command, **options):
     return done.stdout
 
 
-def why_not():
-    """Why no namespace can be made here; empty if one can."""
+def why_not(tools=("ip", "nft", "tcpdump")):
+    """Why no namespace can be made here, or nothing done in it for want of a tool; empty if one can."""
     if os.geteuid() != 0:
         return "network namespaces need root"
-    for tool in ("ip", "nft", "tcpdump"):
+    for tool in tools:
         if subprocess.run(["which", tool], capture_output=True).returncode != 0:
             return f"{tool} is not installed: scripts/bootstrap"
     name = f"{PREFIX}{os.getpid()}-try"
@@ -41,7 +42,7 @@ def _namespaces():
 
 
 def sweep():
-    """Removes what a test run that was killed left behind."""
+    """Removes what a run that was killed left behind."""
     for name in _namespaces():
         owner = re.fullmatch(PREFIX + r"(\d+)-.*", name)
         if owner and not os.path.exists(f"/proc/{owner[1]}"):
