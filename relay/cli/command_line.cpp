@@ -180,7 +180,8 @@ Subcommand add_listen(CLI::App& root) {
   add("--playout", words->playout, "MS", "playout delay, 20 to 8000");
   add("--report", words->report, "FILE", "write statistics as JSON at the end");
   add("--frame-log", words->frame_log, "FILE",
-      "write a line per tick: sequence; frame, empty or lost; bytes; their\nBLAKE2b-128; ms it waited to be played; ms of "
+      "write a line per tick: sequence; frame, empty or lost; bytes; their\nBLAKE2b-128; ms it waited to be played; ms "
+      "of "
       "CLOCK_MONOTONIC when\nit came");
   app->add_flag("--quiet", words->quiet, "log errors only");
   app->footer(kListenExamples);

@@ -36,9 +36,10 @@ class Parser(argparse.ArgumentParser):
 
 
 def parser(name, description, epilog):
-    out = Parser(prog=name, description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter,
-                 allow_abbrev=False)
-    out.add_argument("file", nargs="?", metavar="FILE", help="speech to send, anything that ffmpeg reads; repeated if short")
+    out = Parser(prog=name, description=description, epilog=epilog, allow_abbrev=False,
+                 formatter_class=argparse.RawDescriptionHelpFormatter)
+    out.add_argument("file", nargs="?", metavar="FILE",
+                     help="speech to send, anything that ffmpeg reads; repeated if short")
     out.add_argument("--listeners", type=int, default=12, metavar="N", help="in all; default 12")
     out.add_argument("--parents", type=int, metavar="N", help="edges that each listener receives from at once; default 1")
     out.add_argument("--seconds", type=float, default=20, metavar="S", help="measured; default 20")
@@ -137,8 +138,8 @@ class Play:
                 raise Failure(str(failure), 69) from None
             waiting = [name for name in waiting if not self.hears(name)]
             if now() > until:
-                raise Failure(f"after {stages.PATIENCE} s {waiting[0]}, which listens to {self.stage.listeners[waiting[0]]}, "
-                              "hears nothing", 69)
+                raise Failure(f"after {stages.PATIENCE} s {waiting[0]}, which listens to "
+                              f"{self.stage.listeners[waiting[0]]}, hears nothing", 69)
             time.sleep(0.1)
 
     def hears(self, name):
@@ -193,9 +194,9 @@ def judge(name, play, span, listeners):
     reasons = figures.reasons_to_fail(each, bars)
     rounded = [{k: round(v, 3) if isinstance(v, float) else v for k, v in f._asdict().items()} for f in each]
     whole = {k: round(v, 3) if isinstance(v, float) else v for k, v in figures.summary(each).items()}
-    return {"drill": name, "stage": "against" if options.against else "namespaces", "verdict": "FAIL" if reasons else "PASS",
-            "reasons": reasons, "victim": play.stage.victim, "seed": options.seed, "frame_ms": frame,
-            "seconds": options.seconds, "hurt_after_s": round((span.hurt_began - span.begin) / 1000, 3),
+    return {"drill": name, "stage": "against" if options.against else "namespaces",
+            "verdict": "FAIL" if reasons else "PASS", "reasons": reasons, "victim": play.stage.victim, "seed": options.seed,
+            "frame_ms": frame, "seconds": options.seconds, "hurt_after_s": round((span.hurt_began - span.begin) / 1000, 3),
             "restart_after_s": options.restart_after, **whole, "bars": bars, "listeners": rounded}, each
 
 

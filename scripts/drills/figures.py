@@ -1,4 +1,4 @@
-"""What a drill's listeners got, from their frame logs, and the verdict on it. Knows no process, no clock and no network."""
+"""What a drill's listeners got, from their frame logs, and the verdict on it. Knows no process, clock or network."""
 import collections
 import statistics
 
@@ -83,9 +83,10 @@ def _longest_gaps(arrivals, span):
 
 
 def _recovery(got, sequences, span, late_from):
-    """ms from the damage until everything that was sent had come and nothing was late for SETTLED; None: not within the
-    span. What never came is waited for until something sent after it came."""
-    recovered, came_later = span.hurt_began, None
+    """ms from the damage until everything that was sent had come and nothing was late for SETTLED; None: nothing came any
+    more. What never came is waited for until something sent after it came."""
+    recovered = span.hurt_began
+    came_later = min((at for s, at in got.items() if s >= sequences.stop), default=None)
     waits = []  # (late from, until) of each, from the last to the first
     for s in reversed(sequences):
         until = got.get(s, came_later)
@@ -93,13 +94,13 @@ def _recovery(got, sequences, span, late_from):
             came_later = min(got[s], came_later or got[s])
         if until is None or until > late_from(s):
             waits.append((late_from(s), until))
+    if waits and waits[0][1] is None:
+        return None
     for since, until in reversed(waits):
-        if until is not None and until < span.hurt_began:
+        if until < span.hurt_began:
             continue
-        if since > max(recovered, span.hurt_ended) + SETTLED or since > span.end:
+        if since > max(recovered, span.hurt_ended) + SETTLED:
             break
-        if until is None or until > span.end:
-            return None
         recovered = max(recovered, until)
     return recovered - span.hurt_began
 

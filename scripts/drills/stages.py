@@ -8,7 +8,7 @@ import subprocess
 
 import network
 import speech
-from children import Failure
+from children import Failure, default_signals
 from tree import Tree
 
 PATIENCE = 15  # s for listeners to hear something
@@ -57,26 +57,29 @@ class Namespaces(Stage):
 
     def __init__(self, options, folder, children):
         super().__init__(options, folder, children)
-        if why := network.why_not(("ip",)):
-            raise Failure(why, 77 if os.geteuid() != 0 else 69)
-        if not shutil.which("ffmpeg"):
-            raise Failure("ffmpeg is not installed: scripts/bootstrap", 69)
-        network.sweep()
-        self.victim, self.net, self.tree = None, None, None
+        self.victim, self.tree, self.may_make_namespaces = None, None, False
 
     def choose(self, parents, edges, chance):
         """Decides what will be hurt, with nothing started yet; `parents` of each node."""
 
     def start(self):
+        if os.geteuid() != 0:
+            raise Failure("network namespaces need root; --against a running deployment does not", 77)
+        self.may_make_namespaces = True
+        if why := network.why_not(("ip",)):
+            raise Failure(why, 69)
+        if not shutil.which("ffmpeg"):
+            raise Failure("ffmpeg is not installed: scripts/bootstrap", 69)
+        network.sweep()
         options, one = self.options, 1 if self.options.single_parent else 2
         edges = [f"edge-{n}" for n in range(1, options.edges + 1)]
         parents = {"origin": [], **{name: ["origin"] for name in self.RELAYS}}
         for n, edge in enumerate(edges):
             parents[edge] = [self.RELAYS[(n + i) % 2] for i in range(one)]
         self.choose(parents, edges, random.Random(self.options.seed))
-        self.net = network.Net()
-        hosts = {name: self.net.host(name) for name in parents}
-        ears = self.net.host("listeners")
+        net = network.Net()
+        hosts = {name: net.host(name) for name in parents}
+        ears = net.host("listeners")
         self.tree = Tree(options.program, self.folder, self.children, parents, hosts)
         self.tree.start()
         wav = speech.make_wav(options.file, self.folder, int(options.seconds) + 2 * PATIENCE)
@@ -93,11 +96,12 @@ class Namespaces(Stage):
         self.children.check([*self.tree.names, "ffmpeg"])
 
     def last_words(self):
-        return "\n".join(f"{name}:\n{self.children.last_words(name)}" for name in self.tree.names)
+        logs = [(name, self.folder / f"{name}.log") for name in self.tree.names] if self.tree else []
+        return "\n".join(f"{name}:\n{self.children.last_words(name)}" for name, path in logs if path.exists())
 
     def close(self):
-        if self.net:
-            self.net.close()
+        if self.may_make_namespaces:
+            network.remove_own()
 
 
 class Running(Stage):
@@ -125,7 +129,7 @@ class Running(Stage):
         with open(self.folder / "commands.log", "a+", encoding="utf-8", errors="replace") as log:
             began = log.tell()
             process = subprocess.Popen(command, shell=True, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                       start_new_session=True)
+                                       start_new_session=True, preexec_fn=default_signals)
             try:
                 status = process.wait(COMMAND_PATIENCE)
             except BaseException as error:

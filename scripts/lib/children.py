@@ -26,17 +26,24 @@ class Interrupted(BaseException):
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+def ignore_signals():
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+
+
 def raise_on_signals():
+    """The first one is an Interrupted; then nothing interrupts the clearing up."""
     def interrupted(number, frame):
+        ignore_signals()
         raise Interrupted(number)
     for each in SIGNALS:
         signal.signal(each, interrupted)
 
 
-def ignore_signals():
-    """Before clearing up, which nothing interrupts."""
+def default_signals():
+    """For Popen(preexec_fn=): what is started while the script clears up does not ignore them too."""
     for each in SIGNALS:
-        signal.signal(each, signal.SIG_IGN)
+        signal.signal(each, signal.SIG_DFL)
 
 
 class Children:

@@ -49,6 +49,13 @@ def sweep():
             subprocess.run(["ip", "netns", "del", name], capture_output=True)
 
 
+def remove_own():
+    """Removes every namespace of this process, also one that an interrupted Net() did not come to know of."""
+    for name in _namespaces():
+        if name.startswith(f"{PREFIX}{os.getpid()}-"):
+            subprocess.run(["ip", "netns", "del", name], capture_output=True)
+
+
 class Host:
     """One namespace with lo and eth0: 10.77.0.N and fd77::N."""
 

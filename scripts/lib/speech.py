@@ -29,5 +29,6 @@ def make_wav(given, folder, seconds):
 
 def encoder(wav, port):
     """The command that plays it to the port of its own machine, to its end."""
-    return ["ffmpeg", "-nostdin", "-v", "error", "-re", "-i", wav, "-c:a", "libopus", "-application", "voip", "-b:a", "32k",
-            "-frame_duration", "20", "-f", "rtp", f"rtp://127.0.0.1:{port}"]
+    # Of mono at 48 kHz 1,920 bytes are a frame: read in greater pieces, frames would leave two and three at a time.
+    return ["ffmpeg", "-nostdin", "-v", "error", "-re", "-max_size", "1920", "-i", wav, "-c:a", "libopus", "-application",
+            "voip", "-b:a", "32k", "-frame_duration", "20", "-f", "rtp", f"rtp://127.0.0.1:{port}"]
