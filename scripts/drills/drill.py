@@ -1,5 +1,6 @@
 """What every drill has in common: listeners play a stream, something is hurt in the middle, and what the listeners got
-is measured and judged. A drill itself says what is hurt; see kill-relay."""
+is measured and judged. A drill is a parser() with options of its own, and a Namespaces that knows how to hurt() and
+heal(); see kill-relay."""
 import argparse
 import json
 import os
@@ -151,8 +152,9 @@ class Play:
         return figures.read_log(path) if path.exists() else []
 
     def heal(self):
+        did = self.stage.heal()
         self.owes_healing = False
-        if did := self.stage.heal():
+        if did:
             self.say(did)
 
     def perform(self):
