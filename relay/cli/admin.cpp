@@ -1,52 +1,22 @@
-// tiercast status, end, rotate: one request over a running node's admin socket.
+// tiercast end, rotate: one command to a running node over its admin socket.
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "relay/base/exit_code.hpp"
+#include "relay/cli/admin_answer.hpp"
 #include "relay/cli/commands.hpp"
-#include "relay/cli/status_text.hpp"
-#include "relay/ops/admin_server.hpp"
 
 namespace tiercast::cli {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-// The answer as JSON, or the exit status after the error was said.
-tl::expected<Json, int> ask(const std::string& socket, const std::string& request) {
-  const auto answer = ops::admin_request(socket, request);
-  if (!answer) {
-    std::fprintf(stderr, "tiercast: %s\n", answer.error().text.c_str());
-    return tl::unexpected{answer.error().exit_code};
-  }
-  Json json = Json::parse(*answer, nullptr, false);
-  if (json.is_discarded()) {
-    std::fprintf(stderr, "tiercast: %s: the answer is not complete\n", socket.c_str());
-    return tl::unexpected{int{ExitCode::unavailable}};
-  }
-  if (json.contains("error")) {
-    std::fprintf(stderr, "tiercast: %s\n", json["error"].get<std::string>().c_str());
-    return tl::unexpected{int{ExitCode::data}};
-  }
-  return json;
-}
-
 int command(const std::string& socket, const std::string& request) {
-  const auto answer = ask(socket, request);
-  if (!answer) return answer.error();
+  const auto answer = ask_node(socket, request);
+  if (!answer) return complain(answer.error());
   std::printf("%s\n", answer->value("ok", std::string{}).c_str());
   return ExitCode::ok;
 }
 
 }  // namespace
-
-int run(const StatusOptions& options) {
-  const auto answer = ask(options.socket, "status");
-  if (!answer) return answer.error();
-  const std::string text = options.json ? answer->dump(2) + "\n" : status_text(*answer);
-  std::fputs(text.c_str(), stdout);
-  return ExitCode::ok;
-}
 
 int run(const EndOptions& options) { return command(options.socket, "end " + options.group); }
 int run(const RotateOptions& options) { return command(options.socket, "rotate " + options.group); }

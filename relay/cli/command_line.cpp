@@ -181,7 +181,10 @@ Subcommand add_listen(CLI::App& root) {
   add("--seconds", words->seconds, "N", "stop after N seconds");
   add("--playout", words->playout, "MS", "playout delay, 20 to 8000");
   add("--report", words->report, "FILE", "write statistics as JSON at the end");
-  add("--frame-log", words->frame_log, "FILE", "write a line per played frame");
+  add("--frame-log", words->frame_log, "FILE",
+      "write a line per tick: sequence; frame, empty or lost; bytes; their\nBLAKE2b-128; ms it waited to be played; ms "
+      "of "
+      "CLOCK_MONOTONIC when\nit came");
   app->add_flag("--quiet", words->quiet, "log errors only");
   app->footer(kListenExamples);
   return {app, [words] { return finish_listen(*words); }};
@@ -190,9 +193,19 @@ Subcommand add_listen(CLI::App& root) {
 Subcommand add_status(CLI::App& root) {
   CLI::App* app = root.add_subcommand("status", "show what a running node sees");
   auto options = std::make_shared<StatusOptions>();
+  auto watch = std::make_shared<std::string>();
   add_socket(app, options->socket);
-  app->add_flag("--json", options->json, "as JSON");
-  return {app, [options] { return *options; }};
+  app->add_flag("--json", options->json, "as JSON, with every counter; at once, without rates");
+  CLI::Option* watched = app->add_option("--watch", *watch, "again every SECONDS, 1 unless given, until Ctrl-C")
+                             ->expected(0, 1)
+                             ->type_name("[SECONDS]");
+  app->footer("Rates are of one second, which it takes, or of the time since it was shown last.");
+  return {app, [=] {
+            constexpr Duration kLeast = 100ms, kUsual = 1s;
+            if (watched->count() > 0) options->watch = watch->empty() ? kUsual : demand("--watch", parse_seconds(*watch));
+            if (options->watch && *options->watch < kLeast) throw Refused("--watch " + *watch + ": use 0.1 or more");
+            return *options;
+          }};
 }
 
 template <class GroupOptions>

@@ -57,6 +57,7 @@ struct ListenOptions {
 struct StatusOptions {
   std::string socket = kDefaultSocket;
   bool json = false;
+  std::optional<Duration> watch;  // again and again, so far apart; absent: once
 };
 
 /// `group` is a group's name or its id in digits (a group's name is never digits alone).

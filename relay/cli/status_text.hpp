@@ -1,12 +1,17 @@
-// A node's status for people: what it is, whom it hears, whom it serves, and what was dropped.
+// A node's status for people: what is wrong first, then whom it hears, whom it serves, and what is dropped now.
 #pragma once
 
-#include <nlohmann/json.hpp>
-#include <string>
+#include <vector>
+
+#include "relay/cli/status_snapshot.hpp"
+#include "relay/cli/styled_text.hpp"
 
 namespace tiercast::cli {
 
-/// `status`: what the admin socket answers to "status". Fits 100 columns.
-std::string status_text(const nlohmann::ordered_json& status);
+inline constexpr std::size_t kStatusColumns = 100;
+
+/// Each line at most kStatusColumns wide, whatever the node says. Rates are over the interval; without one they are
+/// "-".
+std::vector<Line> status_lines(const Interval& status);
 
 }  // namespace tiercast::cli

@@ -53,10 +53,10 @@ void Tally::own(GroupId group, int listeners, int relays) {
   changed_ = true;
 }
 
-std::uint32_t& Tally::head_of(LeaseId child, std::uint32_t group) {
+std::size_t Tally::bucket_of(LeaseId child, std::uint32_t group) const {
   // A lease id ends in 24 random bits of our own choice: nobody can aim at a chain.
   const std::uint64_t mixed = (child.value ^ std::uint64_t{group} << 32) * 0x9e3779b97f4a7c15;
-  return heads_[mixed >> 32 & (heads_.size() - 1)];
+  return mixed >> 32 & (heads_.size() - 1);
 }
 
 void Tally::reported(LeaseId child, const wire::Tally& report, Time now) {
@@ -110,6 +110,18 @@ void Tally::child_left(LeaseId child) {
 
 void Tally::child_left(LeaseId child, GroupId group) {
   if (const std::uint32_t at = index_of(group); at != kNone) forget(child, at);
+}
+
+wire::Tally Tally::reported_by(LeaseId child, GroupId group) const {
+  wire::Tally out{.group = group};
+  const std::uint32_t index = index_of(group);
+  if (index == kNone) return out;
+  std::uint32_t at = heads_[bucket_of(child, index)];
+  while (at != kNone && (reports_[at].child != child || reports_[at].group != index)) at = reports_[at].next;
+  if (at == kNone) return out;
+  out.listeners = reports_[at].listeners;
+  out.relays = reports_[at].relays;
+  return out;
 }
 
 wire::Tally Tally::total_of(const Group& g) {

@@ -42,6 +42,8 @@ class Tally {
   /// It left one group.
   void child_left(LeaseId child, GroupId group);
 
+  /// What a child has last reported of a group; zeros: nothing.
+  wire::Tally reported_by(LeaseId child, GroupId group) const;
   /// Below this node, itself not included; zeros for a group never heard of.
   wire::Tally total(GroupId group) const;
   /// f(wire::Tally) for every group heard of.
@@ -76,7 +78,8 @@ class Tally {
   std::uint32_t index_of(GroupId group) const;
   std::uint32_t index_or_new(GroupId group);
   void own(GroupId group, int listeners, int relays);
-  std::uint32_t& head_of(LeaseId child, std::uint32_t group);
+  std::size_t bucket_of(LeaseId child, std::uint32_t group) const;
+  std::uint32_t& head_of(LeaseId child, std::uint32_t group) { return heads_[bucket_of(child, group)]; }
   void forget(LeaseId child, std::uint32_t group);
 
   std::vector<Group> groups_;  // as they were first heard of, ≤ kMaxGroups

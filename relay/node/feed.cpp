@@ -22,6 +22,8 @@ Feed::Feed(Setup setup, Moment now)
   standing_.path.push_back(id_);
   next_listed_.resize(setup_.parents.size());
   distrust_.resize(setup_.parents.size());
+  uplink_figures_.resize(setup_.parents.size());
+  children_.reserve(kChildren);
   for (auto& group : setup_.feed_groups) {
     group->subscriptions.resize(setup_.parents.size());
     if (group->origin) {
@@ -75,12 +77,15 @@ void Feed::on_reports(Moment now) {
     while (auto report = link.reports->pop()) {
       if (const auto* freed = std::get_if<SlotFreed>(&*report)) {
         link.free.give_back(freed->slot);
+        child_left(link.boot_tag, freed->slot);
       } else if (const auto* wanted = std::get_if<GroupWanted>(&*report)) {
         FeedGroup& group = *setup_.feed_groups[wanted->group.value];
         group.wanted_by[w] = wanted->wanted;
         update_wanted(group, now.mono);
       } else if (const auto* tally = std::get_if<TallyChanged>(&*report)) {
         setup_.feed_groups[tally->group.value]->below[w] = {tally->listeners, tally->relays};
+      } else if (const auto* child = std::get_if<ChildSeen>(&*report)) {
+        child_seen(*child);
       } else if (std::holds_alternative<Stopped>(*report)) {
         link.stopped = true;
       }
@@ -172,6 +177,7 @@ void Feed::seat(LeaseId lease, const control::Joiner& joiner, const crypto::Tran
     const bool told = command(w, Install{lease, joiner.from, joiner.local, joiner.request.role, joiner.request.delivery,
                                          group ? group->group.index : kNoGroup});
     if (!told) return withdraw(lease);  // not while admit() takes no worker whose ring is nearly full
+    child_joined(lease, joiner, now);
     if (group) {
       group->wanted_by[w] = true;  // the worker says so too, a moment later
       update_wanted(*group, now);
@@ -182,6 +188,30 @@ void Feed::seat(LeaseId lease, const control::Joiner& joiner, const crypto::Tran
 void Feed::withdraw(LeaseId lease) {
   for (WorkerLink& link : setup_.workers)
     if (link.boot_tag == control::boot_tag_of(lease)) link.free.give_back(control::slot_of(lease));
+}
+
+// --- children, for status ---
+
+void Feed::child_joined(LeaseId lease, const control::Joiner& joiner, Time now) {
+  if (joiner.request.role != wire::Role::relay) return;
+  if (children_.size() == kChildren) return counters_.children_unlisted.add();
+  const auto key = std::find(setup_.relay_keys.begin(), setup_.relay_keys.end(), *joiner.relay_key);
+  children_.push_back(
+      {lease, static_cast<std::size_t>(key - setup_.relay_keys.begin()), joiner.from, now, std::nullopt});
+}
+
+void Feed::child_left(std::uint16_t boot_tag, control::LeaseSlot slot) {
+  std::erase_if(children_, [&](const Child& child) {
+    return control::boot_tag_of(child.lease) == boot_tag && control::slot_of(child.lease) == slot;
+  });
+}
+
+void Feed::child_seen(const ChildSeen& seen) {
+  const auto child =
+      std::find_if(children_.begin(), children_.end(), [&](const Child& c) { return c.lease == seen.lease; });
+  if (child == children_.end()) return;
+  child->peer = seen.peer;
+  child->seen = seen;
 }
 
 // --- the origin's frames ---
@@ -214,6 +244,7 @@ void Feed::run_origins(Moment now) {
 void Feed::on_frame_stored(FeedGroup& group, Sequence sequence) {
   command_all(FrameReady{group.group.index, sequence, moment_.mono});
   group.last_frame = moment_.mono;
+  group.latency.on_frame(sequence, moment_.wall);
   // Also at an origin: where input stops, the first empty tick comes later than children wait.
   group.next_idle = moment_.mono + wire::kIdleIntervals * group.group.frame;
   if (group.recorder) {

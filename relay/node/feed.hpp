@@ -15,9 +15,24 @@
 
 namespace tiercast::node {
 
+/// A relay with a lease at one of this node's workers, as it was last told of.
+struct Child {
+  LeaseId lease;
+  std::size_t downstream = 0;  // index into [[downstream]]
+  Endpoint peer;
+  Time joined;
+  std::optional<ChildSeen> seen;  // not yet: nullopt
+};
+
+/// What came from a parent.
+struct UplinkFigures {
+  std::uint64_t datagrams = 0;
+  std::uint16_t loss = 0;  // of 65535: the share of frames that it did not bring before the last keepalive
+};
+
 struct FeedCounters {
   Counter drop_worker_ring_full, drop_parent_malformed, drop_parent_unleased, drop_not_wanted, drop_frame_length,
-      drop_statement, drop_opaque_pinned, drop_epoch, subscription_denied;
+      drop_statement, drop_opaque_pinned, drop_epoch, subscription_denied, children_unlisted;
   template <class F>
   void each(F&& f) const {
     f("feed_drop_worker_ring_full", drop_worker_ring_full);
@@ -29,6 +44,7 @@ struct FeedCounters {
     f("feed_drop_opaque_pinned", drop_opaque_pinned);
     f("feed_drop_epoch", drop_epoch);  // an announcement of no source of the group, or not signed by it
     f("feed_subscription_denied", subscription_denied);
+    f("feed_child_unlisted", children_unlisted);  // more than status has room for
   }
 };
 
@@ -74,10 +90,13 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   const control::JoinResponder& responder() const { return responder_; }
   const FeedCounters& counters() const { return counters_; }
   const Standing& standing() const { return standing_; }
+  std::span<const Child> children() const { return children_; }
+  const UplinkFigures& uplink_figures(std::size_t parent) const { return uplink_figures_[parent]; }
   /// Of the whole subtree.
   wire::Tally tally(GroupIndex group) const;
 
  private:
+  static constexpr std::size_t kChildren = 256;  // listed for status
   static constexpr Duration kLinger = 30s;  // a group that nobody wants any more is kept so long
   // Doorkeeper
   std::optional<LeaseId> admit(const control::Joiner& joiner, Writer& records, Time now) override;
@@ -120,6 +139,9 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   void command_all(const Command& command);
   void wake_workers();
   void update_wanted(FeedGroup& group, Time now);
+  void child_joined(LeaseId lease, const control::Joiner& joiner, Time now);
+  void child_left(std::uint16_t boot_tag, control::LeaseSlot slot);
+  void child_seen(const ChildSeen& seen);
   void run_origins(Moment now);
 
   Setup setup_;
@@ -134,6 +156,8 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   Time resync_at_ = kNever;                  // a worker's ring was full: what it must know is told again
   std::vector<forward::Distrust> distrust_;  // one a parent
   std::vector<std::size_t> next_listed_;     // one a parent: the group whose epochs its next keepalive lists first
+  std::vector<Child> children_;               // for status, ≤ kChildren
+  std::vector<UplinkFigures> uplink_figures_;  // one a parent
   FeedCounters counters_;
 };
 

@@ -9,6 +9,7 @@
 #include "relay/forward/attestation_gaps.hpp"
 #include "relay/forward/gaps.hpp"
 #include "relay/node/group.hpp"
+#include "relay/node/latency.hpp"
 #include "relay/node/origin.hpp"
 #include "relay/node/recorder.hpp"
 
@@ -34,6 +35,8 @@ struct FeedGroup {
   KnownEpochs epochs;
   std::optional<wire::GroupInfo> info;  // the origin's newest statement
   std::optional<Time> last_frame;
+  std::uint64_t audio_bytes = 0;        // of Opus, from parents
+  Latency latency;                      // from the origin's sealing to here
   Time next_idle = kNever;
   Time next_epoch_question;
   bool ended = false;

@@ -343,7 +343,7 @@ std::string FeedThread::answer(std::string_view request) {
   const std::string_view argument = space == std::string_view::npos ? std::string_view{} : request.substr(space + 1);
   if (verb == "status")
     return status_json({*setup_.config, *feed_, setup_.workers, setup_.media, uplinks_, outlet_, loop_,
-                        setup_.join_sockets, setup_.start},
+                        setup_.join_sockets, setup_.start, turns_at_},
                        now);
   const auto found = std::find_if(feed_->groups().begin(), feed_->groups().end(), [&](const auto& group) {
     return group->group.name == argument || std::to_string(group->group.id.value) == argument;

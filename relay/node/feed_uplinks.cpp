@@ -26,6 +26,7 @@ FeedGroup* Feed::group_by_id(GroupId id) {
 
 void Feed::on_uplink(std::size_t p, Bytes datagram, Moment now) {
   moment_ = now;
+  ++uplink_figures_[p].datagrams;
   if (is_stream(datagram)) {
     on_stream(p, datagram, now.mono);
   } else {
@@ -92,6 +93,7 @@ void Feed::on_stream(std::size_t p, Bytes datagram, Time now) {
   if (result.taken == Taken::fresh || h.sequence.value + recent >= newest.value) parent.on_stream(Stream::frame, now);
   if (result.taken != Taken::fresh) return;
   on_frame_stored(*group, h.sequence);  // first of all
+  group->audio_bytes += datagram.size() - (wire::kHeader + wire::kTag + wire::kSignature + wire::kLinkMac);
   use_epoch(*group, h.source, h.epoch);
   // The newest frame tells whether it has ended, not one that was repaired after it.
   const bool newest_of_all = h.sequence >= newest;
@@ -142,6 +144,7 @@ void Feed::on_info(const wire::GroupInfo& info, Time now) {
   } else if (!group->info || info.stamped >= group->info->stamped || (info.flags & wire::kInfoStamped) == 0 ||
              (here.value != 0 && group->info->stamped.value > here.value + group->group.history.frames())) {
     if ((info.flags & wire::kInfoStamped) != 0) {
+      group->latency.on_statement(info);
       group->info = info;
       command_all(GroupInfoKnown{group->group.index, info});
     }
@@ -275,6 +278,7 @@ void Feed::pump(std::size_t p, Time now) {
   if (parents_[p].leased() && parents_[p].lease()->keepalive_due(now)) {
     list_epochs(p, contents.held);
     contents.loss = parents_[p].take_loss(frame_interval(), now);
+    uplink_figures_[p].loss = contents.loss;
   }
   while (true) {
     const Bytes datagram = parents_[p].take_datagram(contents, buffer, now);

@@ -72,8 +72,10 @@ class LogSink final : public ListenSink {
                       to_text(played.kind), played.opus.size());
     for (const std::uint8_t b : crypto::attest_hash(played.opus))
       length += std::snprintf(line.data() + length, line.size() - static_cast<std::size_t>(length), "%02x", b);
-    const double waited = std::chrono::duration<double, std::milli>(now.mono - played.arrived).count();
-    length += std::snprintf(line.data() + length, line.size() - static_cast<std::size_t>(length), " %.3f\n", waited);
+    // The arrival is on the machine's monotonic clock, whose readers may be others on it; no step of the wall's shows.
+    const auto ms = [](Duration d) { return std::chrono::duration<double, std::milli>(d).count(); };
+    length += std::snprintf(line.data() + length, line.size() - static_cast<std::size_t>(length), " %.3f %.3f\n",
+                            ms(now.mono - played.arrived), ms(played.arrived.time_since_epoch()));
     file_.write(std::string{line.data(), static_cast<std::size_t>(length)});
   }
   void on_turn() override { file_.pump(); }

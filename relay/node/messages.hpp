@@ -86,8 +86,17 @@ struct TallyChanged {
   std::uint32_t listeners = 0;
   std::uint32_t relays = 0;
 };
+/// A relay that has a lease here, once a second: what it says of itself.
+struct ChildSeen {
+  LeaseId lease;
+  Endpoint peer;
+  std::uint16_t loss = 0;  // of 65535
+  std::uint32_t round_trip_us = 0;
+  std::uint32_t listeners = 0, relays = 0;  // below it, itself included; relays 0: it is counted at another parent
+  bool receives = false;                    // frames of some group
+};
 struct Stopped {};
 
-using Report = std::variant<std::monostate, SlotFreed, GroupWanted, TallyChanged, Stopped>;
+using Report = std::variant<std::monostate, SlotFreed, GroupWanted, TallyChanged, ChildSeen, Stopped>;
 
 }  // namespace tiercast::node

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <numeric>
 #include <nlohmann/json.hpp>
 
 #include "relay/net/steering.hpp"
@@ -20,6 +21,7 @@ std::string hex(std::uint64_t v) {
 }
 
 double ms(Duration d) { return static_cast<double>(d.count()) / 1e6; }
+double share(std::uint16_t of_65535) { return of_65535 / 65535.0; }
 
 // Counters of several of one kind (workers) are summed under one name.
 template <class T>
@@ -42,13 +44,19 @@ Json upstream_json(const StatusSources& s, std::size_t p, Time now) {
   out["address"] = name.host + ":" + std::to_string(name.port);
   out["public_key"] = crypto::to_base64(parent.config().key);
   out["state"] = parent.live(now) ? "live" : parent.leased() ? "silent" : parent.denial() ? "denied" : "joining";
+  const UplinkFigures& figures = s.feed.uplink_figures(p);
+  out["datagrams"] = figures.datagrams;
+  out["loss"] = share(figures.loss);
   if (parent.leased()) {
+    out["seeking"] = parent.lease()->seeking();
     out["round_trip_ms"] = ms(parent.round_trip());
     out["path"] = path_json(parent.lease()->path());
     if (const auto last = parent.last_stream()) out["last_heard_ms"] = ms(now - *last);
   } else {
     if (parent.denial()) out["denied"] = wire::to_text(parent.denial()->reason);
     if (!s.uplinks.problem(p).empty()) out["problem"] = s.uplinks.problem(p);
+    const auto* joining = parent.joining();
+    out["answers"] = joining != nullptr && joining->joins_sent() > 0;  // but it has not accepted yet
   }
   Json counters = Json::object();
   add(counters, parent.counters());
@@ -99,7 +107,15 @@ Json group_json(const StatusSources& s, const FeedGroup& group, Time now) {
   out["epochs"] = Json::array();
   for (const auto& epoch : group.epochs.all())
     out["epochs"].push_back({{"source", epoch.source.value}, {"epoch", epoch.epoch.value}});
-  if (const auto active = group.intake.active().current()) out["active_source"] = active->value;
+  if (const auto active = group.intake.active().current()) {
+    out["active_source"] = active->value;
+    for (const auto& used : group.epochs.used()) {
+      if (group.origin || used.source != *active) continue;
+      out["epoch"] = used.epoch.value;
+      out["epoch_known"] = group.epochs.knows(used.source, used.epoch);
+    }
+  }
+  if (const auto latency = group.latency.last()) out["latency_ms"] = ms(*latency);
   out["missing"] = group.gaps.missing();
   Json counters = Json::object();
   if (group.origin) {
@@ -114,6 +130,7 @@ Json group_json(const StatusSources& s, const FeedGroup& group, Time now) {
     add(counters, origin.publisher().counters());
     add(counters, origin.counters());
   } else {
+    out["audio_bytes"] = group.audio_bytes;
     add(counters, group.intake.counters());
     add(counters, group.gaps.counters());
     add(counters, group.attestation_gaps.counters());
@@ -123,6 +140,56 @@ Json group_json(const StatusSources& s, const FeedGroup& group, Time now) {
     add(counters, group.recorder->counters());
   }
   out["counters"] = counters;
+  return out;
+}
+
+const char* role(const config::Config& config) {
+  return config.is_origin() ? "origin" : config.listen ? "relay" : "recorder";
+}
+
+Json listen_json(const StatusSources& s, Time now) {
+  const config::Listen& listen = *s.config.listen;
+  std::uint64_t leases = 0;
+  std::array<std::uint64_t, kLossBounds.size() + 1> by_loss{};
+  Json quiet = Json::array();
+  for (std::size_t w = 0; w < s.workers.size(); ++w) {
+    const WorkerCounters& counters = s.workers[w]->worker().counters();
+    leases += counters.leases.get();
+    for (std::size_t i = 0; i < by_loss.size(); ++i) by_loss[i] += counters.listeners_by_loss[i].get();
+    quiet.push_back(ms(now - s.workers_turned[w]));
+  }
+  Json addresses = Json::array();
+  for (const auto& socket : s.join_sockets) addresses.push_back(to_string(socket.local()));
+  Json out{{"addresses", addresses},
+           {"workers", s.workers.size()},
+           {"worker_quiet_ms", quiet},
+           {"backend", "sendmmsg"},
+           {"leases", leases},
+           {"max_leases", listen.max_leases}};
+  // The listeners here by the loss that each last reported: how many have at most so much, and more than the one before.
+  out["listeners"] = std::accumulate(by_loss.begin(), by_loss.end(), std::uint64_t{0});
+  out["listeners_by_loss"] = Json::array();
+  for (std::size_t i = 0; i < kLossShares.size(); ++i)
+    out["listeners_by_loss"].push_back({{"up_to", kLossShares[i]}, {"listeners", by_loss[i + 1]}});
+  return out;
+}
+
+Json children_json(const StatusSources& s, Time now) {
+  Json out = Json::array();
+  for (const Child& child : s.feed.children()) {
+    Json one{{"name", s.config.downstreams[child.downstream].name},
+             {"address", to_string(child.peer)},
+             {"joined_s", std::chrono::duration_cast<std::chrono::seconds>(now - child.joined).count()}};
+    if (child.seen) {
+      one["receives"] = child.seen->receives;
+      one["counted_here"] = child.seen->relays > 0;
+      one["listeners"] = child.seen->listeners;
+      one["relays"] = child.seen->relays;
+      one["loss"] = share(child.seen->loss);
+      one["round_trip_ms"] = child.seen->round_trip_us / 1000.0;
+    }
+    out.push_back(std::move(one));
+  }
   return out;
 }
 
@@ -141,22 +208,17 @@ std::string status_json(const StatusSources& s, Moment now) {
   out["version"] = TIERCAST_VERSION;
   out["node"] = {{"name", s.config.node.name},
                  {"id", hex(s.feed.id().value)},
+                 {"role", role(s.config)},
                  {"uptime_s", std::chrono::duration_cast<std::chrono::seconds>(now.mono - s.start.mono).count()},
+                 {"uptime_ms", ms(now.mono - s.start.mono)},
+                 {"started_unix_ms",
+                  std::chrono::duration_cast<std::chrono::milliseconds>(s.start.wall.time_since_epoch()).count()},
                  {"path", path_json(s.feed.standing().path)},
                  {"seeking", s.feed.standing().seeking}};
-  if (s.config.listen) {
-    std::uint64_t leases = 0;
-    for (const auto& worker : s.workers) leases += worker->worker().counters().leases.get();
-    Json addresses = Json::array();
-    for (const auto& socket : s.join_sockets) addresses.push_back(to_string(socket.local()));
-    out["listen"] = {{"addresses", addresses},
-                     {"workers", s.workers.size()},
-                     {"backend", "sendmmsg"},
-                     {"leases", leases},
-                     {"max_leases", s.config.listen->max_leases}};
-  }
+  if (s.config.listen) out["listen"] = listen_json(s, now.mono);
   out["upstreams"] = Json::array();
   for (std::size_t p = 0; p < s.feed.parents().size(); ++p) out["upstreams"].push_back(upstream_json(s, p, now.mono));
+  out["children"] = children_json(s, now.mono);
   out["groups"] = Json::array();
   std::uint64_t history = 0;
   for (const auto& group : s.feed.groups()) {

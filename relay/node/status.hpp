@@ -24,6 +24,7 @@ struct StatusSources {
   const net::Loop& loop;
   std::span<const net::UdpSocket> join_sockets;
   Moment start;
+  std::span<const Time> workers_turned;  // when each worker was last seen to turn
 };
 
 std::string status_json(const StatusSources& sources, Moment now);

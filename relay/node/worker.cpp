@@ -66,6 +66,7 @@ void Worker::on_command(const Command& command, Time now) {
                  [&](const Install& install) {
                    leases_.install(install.id, install.peer, install.local, install.role, install.delivery, now);
                    counters_.leases.set(leases_.active());
+                   lease_installed(*leases_.find(install.id), now);
                    if (install.group != kNoGroup) subscribe(*leases_.find(install.id), install.group, now);
                    note_reserved();
                  },
@@ -176,6 +177,7 @@ void Worker::on_records(const control::ControlResult& result, Time now) {
   }
   if (result.keepalive) {
     set_delivery(lease, result.keepalive->delivery);
+    note_loss(lease);
     acknowledge(lease, *result.keepalive, held, now);
   }
   resend_due(now);
@@ -309,11 +311,12 @@ void Worker::on_timer(Time now) {
   for (PerGroup& group : groups_)
     if (now >= group.next_info) send_info(group, now);
   report_tallies(now);
+  report_children(now);
   while (!to_return_.empty() && report(SlotFreed{to_return_.back()})) to_return_.pop_back();
 }
 
 Time Worker::next_deadline() const {
-  Time next = std::min(leases_.next_deadline(), resender_.next_deadline());
+  Time next = std::min({leases_.next_deadline(), resender_.next_deadline(), next_children_});
   if (relays_placed_ > 0) next = std::min(next, next_tally_expiry_);
   for (const PerGroup& group : groups_) next = std::min({next, group.next_info, group.next_tally});
   return next;

@@ -17,9 +17,16 @@
 
 namespace tiercast::node {
 
+/// Listeners by the loss that they last reported: up to so many of 65535. The last bound takes all.
+inline constexpr std::array<std::uint16_t, 8> kLossBounds{0, 65, 327, 655, 3276, 6553, 32767, 65535};
+/// In shares of a frame: what kLossBounds is called.
+inline constexpr std::array<double, 8> kLossShares{0, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1};
+
 struct WorkerCounters {
   Counter frames, datagrams, send_failed, relay_datagrams, attestations, idles, frames_gone, too_late;
   Counter memberships, leases, bytes_reserved;  // now
+  /// Listeners' leases now: those that have reported no loss yet, then by kLossBounds.
+  std::array<Counter, kLossBounds.size() + 1> listeners_by_loss;
   Counter subscribes, subscribe_denied, drop_subscribe, drop_not_member;
   template <class F>
   void each(F&& f) const {
@@ -90,6 +97,7 @@ class Worker {
     std::uint32_t told_listeners = 0, told_relays = 0;
     bool told_wanted = false;
   };
+  static constexpr std::size_t kChildrenTold = 64;  // a second; the others' turns come after
   struct Membership {
     std::uint32_t slot = kNone;
     GroupIndex group;
@@ -117,6 +125,10 @@ class Worker {
   void return_slot(control::LeaseSlot slot);
   void members_changed(PerGroup& group, Time now);
   void report_tallies(Time now);
+  void lease_installed(const control::Lease& lease, Time now);
+  void forget_lease(const control::Lease& lease);
+  void note_loss(control::Lease& lease);
+  void report_children(Time now);
   bool report(Report&& report);
 
   // worker.cpp
@@ -143,6 +155,9 @@ class Worker {
   std::vector<Membership> memberships_;
   std::vector<std::uint32_t> free_memberships_;
   std::vector<control::LeaseSlot> to_return_;
+  std::vector<control::LeaseSlot> relay_leases_;
+  std::size_t next_child_ = 0;  // in relay_leases_: who is told of first
+  Time next_children_ = kNever;
   Standing standing_;
   bool reported_ = false;
   Time next_tally_expiry_{};

@@ -6,6 +6,7 @@
 namespace tiercast::node {
 namespace {
 using wire::kTallyEvery;
+constexpr Duration kChildrenEvery = 1s;
 }  // namespace
 
 Worker::PerGroup* Worker::group_by_id(GroupId id) {
@@ -140,6 +141,7 @@ void Worker::end_memberships(const control::Lease& lease, Time now) {
     m = next;
   }
   tally_.child_left(lease.id);
+  forget_lease(lease);
   for (PerGroup& group : groups_) group.next_tally = std::min(group.next_tally, now + kTallyEvery);
 }
 
@@ -207,6 +209,57 @@ void Worker::report_tallies(Time now) {
       if (told) group.told_wanted = wanted;
     }
     group.next_tally = told ? kNever : now + kTallyEvery;
+  }
+}
+
+// --- what status shows of leases ---
+
+void Worker::lease_installed(const control::Lease& lease, Time now) {
+  if (lease.role != wire::Role::relay) return counters_.listeners_by_loss[0].add();
+  relay_leases_.push_back(control::slot_of(lease.id));
+  next_children_ = std::min(next_children_, now + kChildrenEvery);
+}
+
+void Worker::forget_lease(const control::Lease& lease) {
+  if (lease.role != wire::Role::relay) {
+    Counter& counted = counters_.listeners_by_loss[lease.loss_class];
+    return counted.set(counted.get() - 1);
+  }
+  std::erase(relay_leases_, control::slot_of(lease.id));
+  if (relay_leases_.empty()) next_children_ = kNever;
+}
+
+// Moved, not recounted: so what status shows costs a keepalive two additions, however many leases there are.
+void Worker::note_loss(control::Lease& lease) {
+  if (lease.role == wire::Role::relay) return;
+  std::uint8_t of = 0;
+  while (lease.reported_loss > kLossBounds[of]) ++of;
+  ++of;
+  if (of == lease.loss_class) return;
+  Counter& before = counters_.listeners_by_loss[lease.loss_class];
+  before.set(before.get() - 1);
+  counters_.listeners_by_loss[of].add();
+  lease.loss_class = of;
+}
+
+void Worker::report_children(Time now) {
+  if (now < next_children_) return;
+  next_children_ = now + kChildrenEvery;
+  const std::size_t children = relay_leases_.size();
+  for (std::size_t i = 0; i < std::min(children, kChildrenTold) && !setup_.reports->nearly_full(); ++i) {
+    next_child_ = next_child_ < children ? next_child_ : 0;
+    const control::Lease& lease = leases_.at(relay_leases_[next_child_++]);
+    ChildSeen seen{.lease = lease.id,
+                   .peer = lease.peer,
+                   .loss = lease.reported_loss,
+                   .round_trip_us = lease.round_trip_us};
+    for (std::uint32_t m = lease.first_membership; m != kNone; m = memberships_[m].next) {
+      const wire::Tally below = tally_.reported_by(lease.id, groups_[memberships_[m].group.value].group->id);
+      seen.listeners += std::min(below.listeners, 0xffffffff - seen.listeners);
+      seen.relays = std::max(seen.relays, below.relays);
+      seen.receives = seen.receives || memberships_[m].index != kNone;
+    }
+    report(std::move(seen));
   }
 }
 

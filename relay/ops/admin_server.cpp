@@ -26,6 +26,8 @@ net::Error error(const std::string& path, const std::string& what, int number, i
   return {"admin socket " + path + ": " + what + (number != 0 ? std::string{": "} + std::strerror(number) : ""), exit_code};
 }
 
+constexpr const char* kNoAnswer = "no answer in 5 s: the node's main thread is stalled; its log says more, or restart it";
+
 bool somebody_serves(const sockaddr_un& address) {
   const net::Descriptor probe{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
   return probe && ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
@@ -129,6 +131,7 @@ tl::expected<std::string, net::Error> admin_request(const std::string& path, std
   ::setsockopt(file.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
   if (::connect(file.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0) {
     const int number = errno;
+    if (number == EAGAIN) return tl::unexpected{error(path, kNoAnswer, 0, ExitCode::unavailable)};  // its queue is full
     const char* hint = number == EACCES ? "permission denied: run this as the node's user, or as root"
                                         : "nobody serves it: is the node running, and is --socket what its [admin] socket says";
     return tl::unexpected{error(path, hint, number, number == EACCES ? ExitCode::permission : ExitCode::unavailable)};
@@ -140,7 +143,11 @@ tl::expected<std::string, net::Error> admin_request(const std::string& path, std
   std::array<char, 65536> buffer;
   while (true) {
     const ssize_t got = ::recv(file.get(), buffer.data(), buffer.size(), 0);
+    if (got < 0 && errno == EAGAIN) return tl::unexpected{error(path, kNoAnswer, 0, ExitCode::unavailable)};
     if (got < 0) return tl::unexpected{error(path, "no answer", errno, ExitCode::unavailable)};
+    if (got == 0 && answer.empty())
+      return tl::unexpected{error(path, "closed without an answer: the node is stopping, or too many ask it at once; try again",
+                                  0, ExitCode::unavailable)};
     if (got == 0) return answer;
     answer.append(buffer.data(), static_cast<std::size_t>(got));
   }

@@ -208,6 +208,12 @@ TEST_CASE("status, end and rotate go to the default socket or another") {
   CHECK_FALSE(parsed<StatusOptions>({"status"}).json);
   CHECK(parsed<StatusOptions>({"status", "--json", "--socket", "/s"}).json);
   CHECK(parsed<StatusOptions>({"status", "--json", "--socket", "/s"}).socket == "/s");
+  CHECK_FALSE(parsed<StatusOptions>({"status"}).watch);
+  CHECK(parsed<StatusOptions>({"status", "--watch"}).watch == Duration{1s});
+  CHECK(parsed<StatusOptions>({"status", "--watch", "--socket", "/s"}).watch == Duration{1s});
+  CHECK(parsed<StatusOptions>({"status", "--watch", "2.5", "--json"}).watch == Duration{2500ms});
+  CHECK(refusal({"status", "--watch", "0.05"}) == "tiercast status: --watch 0.05: use 0.1 or more");
+  CHECK(refusal({"status", "--watch", "soon"}) == "tiercast status: --watch \"soon\": use seconds, 0.001 to 604800");
   CHECK(parsed<EndOptions>({"end", "main"}).group == "main");
   CHECK(parsed<EndOptions>({"end", "main"}).socket == "/run/tiercast/admin.sock");
   CHECK(parsed<EndOptions>({"end", "--socket", "/s", "7"}).socket == "/s");

@@ -144,6 +144,19 @@ TEST_CASE("reported on a change at most once a second, and without one every kee
   CHECK(tally.next_report() == kT0 + 3s);
 }
 
+TEST_CASE("what one child has reported can be told apart") {
+  Tally tally{16};
+  tally.reported(LeaseId{1}, {kA, 5, 2}, kT0);
+  tally.reported(LeaseId{2}, {kA, 7, 1}, kT0);
+  CHECK(tally.reported_by(LeaseId{1}, kA).listeners == 5);
+  CHECK(tally.reported_by(LeaseId{1}, kA).relays == 2);
+  CHECK(tally.reported_by(LeaseId{2}, kA).listeners == 7);
+  CHECK(tally.reported_by(LeaseId{3}, kA).listeners == 0);
+  CHECK(tally.reported_by(LeaseId{1}, GroupId{99}).listeners == 0);
+  tally.child_left(LeaseId{1});
+  CHECK(tally.reported_by(LeaseId{1}, kA).relays == 0);
+}
+
 TEST_CASE("nothing is allocated after construction") {
   Tally tally{16};
   const test::AllocationCount allocations;

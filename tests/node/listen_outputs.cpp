@@ -175,6 +175,17 @@ TEST_CASE("listen outputs: Ogg, WAV, samples and log side by side, all of the sa
   CHECK(log.starts_with("5000 empty 0 "));
 }
 
+TEST_CASE("listen outputs: the log tells how long a tick waited and when it came") {
+  const TemporaryDirectory directory;
+  Rig rig;
+  ListenOutputs outputs = rig.outputs(list(node::make_log_sink(create(directory / "d"))));
+  auto played = ticks("f", opus_tone(20ms, 1, 1));
+  played[0].arrived = Time{1h} - 6500us;
+  play(outputs, played);
+  outputs.finish();
+  CHECK(read_file(directory / "d").ends_with(" 6.500 3599993.500\n"));
+}
+
 TEST_CASE("listen outputs: a WAV file or Ogg file that no tick reached stays empty") {
   const TemporaryDirectory directory;
   Rig rig;

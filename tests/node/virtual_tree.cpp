@@ -392,6 +392,10 @@ std::size_t VirtualTree::destinations(std::size_t n, std::size_t w, std::size_t 
   return nodes_[n]->agents->workers[w]->fan_outs[g]->size();
 }
 
+const node::WorkerCounters& VirtualTree::worker_counters(std::size_t n, std::size_t w) const {
+  return nodes_[n]->agents->workers[w]->worker->counters();
+}
+
 std::uint64_t VirtualTree::counter(std::size_t n, const std::string& name) {
   std::uint64_t sum = 0;
   bool known = false;

@@ -74,6 +74,7 @@ class VirtualTree {
   node::FeedGroup& group(std::size_t n, std::size_t g = 0) { return *feed(n).groups()[g]; }
   /// Destinations in a worker's fan-out table.
   std::size_t destinations(std::size_t n, std::size_t w = 0, std::size_t g = 0) const;
+  const node::WorkerCounters& worker_counters(std::size_t n, std::size_t w = 0) const;
   node::Listener& listener(std::size_t l);
   Moment now() const;
   std::uint64_t counter(std::size_t node, const std::string& name);

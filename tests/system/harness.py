@@ -18,10 +18,11 @@ import tempfile
 import time
 from collections import namedtuple
 
-import media
-import network
-
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(1, os.path.join(ROOT, "scripts/lib"))
+
+import media  # noqa: E402
+import network  # noqa: E402
 
 
 class Failed(Exception):
@@ -201,7 +202,7 @@ class Node(Process):
         return json.loads(self.admin("status", "--json"))
 
 
-Played = namedtuple("Played", "sequence kind size hash waited_ms")
+Played = namedtuple("Played", "sequence kind size hash waited_ms came_ms")  # the last: of CLOCK_MONOTONIC
 
 
 class Listener(Process):
@@ -229,7 +230,7 @@ class Listener(Process):
         """What the frame log says, a line per tick; complete once the listener has ended."""
         with open(self.frames_path, encoding="utf-8") as file:
             fields = [line.split() for line in file]
-        return [Played(int(f[0]), f[1], int(f[2]), f[3], float(f[4])) for f in fields]
+        return [Played(int(f[0]), f[1], int(f[2]), f[3], float(f[4]), float(f[5])) for f in fields]
 
     def heard(self):
         """The hashes of the frames that came, in order; to compare with opus_hash() of what was sent."""

@@ -1,4 +1,5 @@
-"""Network namespaces joined by a bridge, with loss and partitions. Needs root. Knows nothing of tiercast."""
+"""Network namespaces joined by a bridge, with loss and partitions, for tests and drills. Needs root. Knows nothing of
+tiercast but its name, which the namespaces begin with."""
 import ctypes
 import os
 import re
@@ -6,7 +7,7 @@ import shutil
 import subprocess
 import threading
 
-PREFIX = "tc"
+PREFIX = "tiercast"  # of what sweep() may remove: on a machine where others have namespaces too
 CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -24,11 +25,11 @@ def run(*command, **options):
     return done.stdout
 
 
-def why_not():
-    """Why no namespace can be made here; empty if one can."""
+def why_not(tools=("ip", "nft", "tcpdump")):
+    """Why no namespace can be made here, or nothing done in it for want of a tool; empty if one can."""
     if os.geteuid() != 0:
         return "network namespaces need root"
-    for tool in ("ip", "nft", "tcpdump"):
+    for tool in tools:
         if subprocess.run(["which", tool], capture_output=True).returncode != 0:
             return f"{tool} is not installed: scripts/bootstrap"
     name = f"{PREFIX}{os.getpid()}-try"
@@ -44,12 +45,19 @@ def _namespaces():
 
 
 def sweep():
-    """Removes what a test run that was killed left behind."""
+    """Removes what a run that was killed left behind."""
     for name in _namespaces():
         owner = re.fullmatch(PREFIX + r"(\d+)-.*", name)
         if owner and not os.path.exists(f"/proc/{owner[1]}"):
             subprocess.run(["ip", "netns", "del", name], capture_output=True)
             shutil.rmtree(f"/etc/netns/{name}", ignore_errors=True)
+
+
+def remove_own():
+    """Removes every namespace of this process, also one that an interrupted Net() did not come to know of."""
+    for name in _namespaces():
+        if name.startswith(f"{PREFIX}{os.getpid()}-"):
+            subprocess.run(["ip", "netns", "del", name], capture_output=True)
 
 
 class Host:

@@ -1,0 +1,34 @@
+"""Recorded speech, and ffmpeg that sends it as RTP in real time. Knows nothing of tiercast."""
+import pathlib
+import subprocess
+
+from children import Failure
+
+SOUNDS = pathlib.Path("/usr/share/asterisk/sounds/en")
+SPEECH = ["demo-congrats.g722", "demo-instruct.g722"]
+
+
+def make_wav(given, folder, seconds):
+    """So many seconds of the file, or of Debian's asterisk-core-sounds-en-g722; repeated if it is shorter. As WAV, so
+    that the encoder below is fed evenly."""
+    if given:
+        source = ["-stream_loop", "-1", "-i", given]
+    else:
+        missing = [name for name in SPEECH if not (SOUNDS / name).exists()]
+        if missing:
+            raise Failure(f"no speech in {SOUNDS}: scripts/bootstrap, or give a file", 66)
+        speech = b"".join((SOUNDS / name).read_bytes() for name in SPEECH)
+        (folder / "speech.g722").write_bytes(speech * (1 + seconds * 8000 // len(speech)))  # G.722 has 64 kbit/s
+        source = ["-f", "g722", "-i", folder / "speech.g722"]
+    done = subprocess.run(["ffmpeg", "-nostdin", "-v", "error", *source, "-t", str(seconds), "-vn", "-ac", "1", "-ar",
+                           "48000", folder / "speech.wav"], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise Failure(f"ffmpeg cannot read {given or 'the speech'}:\n{done.stderr}", 65)
+    return folder / "speech.wav"
+
+
+def encoder(wav, port):
+    """The command that plays it to the port of its own machine, to its end."""
+    # Of mono at 48 kHz 1,920 bytes are a frame: read in greater pieces, frames would leave two and three at a time.
+    return ["ffmpeg", "-nostdin", "-v", "error", "-re", "-max_size", "1920", "-i", wav, "-c:a", "libopus", "-application",
+            "voip", "-b:a", "32k", "-frame_duration", "20", "-f", "rtp", f"rtp://127.0.0.1:{port}"]

@@ -1,0 +1,115 @@
+"""A tree of nodes: keys, configurations, processes. On loopback, or each node on a host of its own (network.Host)."""
+import json
+import socket
+import subprocess
+import time
+
+from children import Failure
+
+
+def free_ports(count):
+    """UDP ports of loopback that nobody uses, each with the next one (RTCP) free too."""
+    held, ports = [], []
+    while len(ports) < count:
+        pair = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
+        held += pair  # closed only at the end, so that none is found twice
+        try:
+            pair[0].bind(("127.0.0.1", 0))
+            port = pair[0].getsockname()[1]
+            pair[1].bind(("127.0.0.1", port + 1))
+            ports.append(port)
+        except (OSError, OverflowError):
+            pass
+    for each in held:
+        each.close()
+    return ports
+
+
+class Tree:
+    """`parents` names each node's parents, none of the origin's; `hosts`, if given, where each node runs. `folder` gets
+    keys, configurations, logs, and "state" of the origin; "recordings" too if `record`."""
+
+    def __init__(self, program, folder, children, parents, hosts=None, record=False):
+        self.program, self.folder, self.children = program, folder, children
+        self.parents, self.hosts, self.record = parents, hosts or {}, record
+        self.names = list(parents)
+        if hosts:
+            self.rtp, self.address = 5004, {name: f"{hosts[name].v4}:4800" for name in self.names}
+        else:
+            *ports, self.rtp = free_ports(len(self.names) + 1)
+            self.address = {name: f"127.0.0.1:{port}" for name, port in zip(self.names, ports)}
+        (folder / "state").mkdir(mode=0o700)
+        if record:
+            (folder / "recordings").mkdir()
+        self.key = {name: self.tiercast("keygen", "-o", folder / f"{name}.key").strip() for name in self.names}
+        self.source = self.tiercast("keygen", "--source", "-o", folder / "source.key").strip()
+        self.killed = set()
+
+    def tiercast(self, *arguments):
+        done = subprocess.run([self.program, *map(str, arguments)], capture_output=True, text=True)
+        if done.returncode != 0:
+            raise Failure(f"tiercast {arguments[0]}: {done.stderr.strip()}")
+        return done.stdout
+
+    def start(self):
+        for name in self.names:
+            (self.folder / f"{name}.toml").write_text(self.configuration(name))
+        for name in self.names:
+            self.start_node(name)
+        self.wait("the tree to stand", lambda state: all(
+            state[name] and all(up["state"] == "live" for up in state[name]["upstreams"]) for name in self.names))
+
+    def start_node(self, name):
+        self.run_at(name, name, [self.program, "run", "-c", self.folder / f"{name}.toml"])
+        self.killed.discard(name)
+
+    def kill(self, name):
+        """As power loss would: SIGKILL."""
+        self.children.kill(name)
+        self.killed.add(name)
+
+    def run_at(self, node, name, command):
+        """A process of that name, where the node is."""
+        return self.children.start(name, self.hosts[node].command(command) if node in self.hosts else command)
+
+    def configuration(self, name):
+        parents = self.parents[name]
+        text = f"""[node]
+name = "{name}"
+key = "{self.folder}/{name}.key"
+""" + (f"parents = {len(parents)}\n" if parents else f'state = "{self.folder}/state"\n') + f"""
+[listen]
+address = "{self.address[name]}"
+max_leases = 100
+
+[admin]
+socket = "{self.folder}/{name}.sock"
+"""
+        for parent in parents:
+            text += f'\n[[upstream]]\naddress = "{self.address[parent]}"\npublic_key = "{self.key[parent]}"\n'
+        for child in self.names:
+            if name in self.parents[child]:
+                text += f'\n[[downstream]]\nname = "{child}"\npublic_key = "{self.key[child]}"\n'
+        text += f'\n[[group]]\nname = "main"\nid = 1\nsources = [{{ id = 1, key = "{self.source}" }}]\npinned = true\n'
+        if not parents:
+            text += f'source = {{ rtp = "127.0.0.1:{self.rtp}", id = 1, signing_key = "{self.folder}/source.key" }}\n'
+            if self.record:
+                text += f'record = {{ directory = "{self.folder}/recordings" }}\n'
+        return text
+
+    def state(self):
+        """What each node says of itself; None of one that does not answer."""
+        state = {}
+        for name in self.names:
+            done = subprocess.run([self.program, "status", "--json", "--socket", self.folder / f"{name}.sock"],
+                                  capture_output=True)
+            state[name] = json.loads(done.stdout) if done.returncode == 0 else None
+        return state
+
+    def wait(self, what, ready):
+        until = time.monotonic() + 15
+        while not ready(self.state()):
+            self.children.check(list(self.children.running))
+            if time.monotonic() > until:
+                raise Failure(f"waited 15 s for {what}")
+            time.sleep(0.2)

@@ -1,0 +1,60 @@
+#include "relay/cli/status_snapshot.hpp"
+
+#include <doctest/doctest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/cli/status_fixture.hpp"
+
+using namespace tiercast::cli;
+using namespace tiercast::test;
+using Json = nlohmann::ordered_json;
+
+TEST_CASE("a snapshot of a node that says less is read, the rest is as if nothing were wrong") {
+  const auto read = read_snapshot(Json::parse(R"({"version": "0.1.0", "node": {"name": "edge", "id": "ab"},
+      "listen": {"leases": 2, "max_leases": 9}, "upstreams": [{"address": "up:1", "state": "live"}],
+      "groups": [{"name": "main", "id": 7, "tally": {"listeners": 3}, "counters": {"intake_frame": 5}},
+                 {"name": "own", "id": 8, "sealed": 6, "last_frame_ms": 2.5, "input": {"kind": "rtp", "age_ms": null}}]})"));
+  REQUIRE(read);
+  CHECK(read->name == "edge");
+  CHECK(read->listen->leases == 2);
+  CHECK(read->parents.at(0).live());
+  CHECK_FALSE(read->parents.at(0).round_trip_ms);
+  CHECK(read->groups.at(0).listeners == 3);
+  CHECK(read->groups.at(0).frames == 5);
+  CHECK(read->groups.at(0).epoch_known);
+  CHECK(read->groups.at(1).frames == 6);
+  CHECK(read->groups.at(1).last_frame_ms == 2.5);
+  CHECK_FALSE(read->groups.at(1).input->age_ms);
+  CHECK(read->children.empty());
+}
+
+TEST_CASE("what is no status is refused, not half read") {
+  for (const char* text :
+       {"{}", "[]", "7", R"({"node": 1, "upstreams": [], "groups": []})",
+        R"({"node": {"name": 5}, "upstreams": [], "groups": []})", R"({"node": {}, "upstreams": [1], "groups": []})",
+        R"({"node": {}, "upstreams": [], "groups": [{"counters": {"a": "b"}}]})",
+        R"({"node": {}, "upstreams": [], "groups": [], "children": [{"loss": []}]})"}) {
+    CAPTURE(text);
+    CHECK_FALSE(read_snapshot(Json::parse(text)));
+  }
+}
+
+TEST_CASE("an interval has rates of what rose within it, by the node's own clock") {
+  Snapshot before = relay();
+  before.counters["a"] = 10;
+  Snapshot now = later(before, 500);
+  now.counters["a"] = 30;
+  now.counters["b"] = 5;
+  const Interval status{now, &before};
+  CHECK(status.per_second("a") == 40.0);
+  CHECK(status.per_second("b") == 10.0);
+  CHECK(status.per_second("c") == 0.0);
+  CHECK_FALSE(status.per_second(3, 4));  // it began anew
+  CHECK_FALSE(status.per_second(3, std::nullopt));
+  CHECK_FALSE(Interval{now, nullptr}.per_second("a"));
+  CHECK_FALSE(Interval{now, &now}.per_second("a"));
+  CHECK(status.before(now.parents[1]) == &before.parents[1]);
+  now.parents[1].address = "elsewhere:1";
+  CHECK(status.before(now.parents[1]) == nullptr);
+}

@@ -1,0 +1,264 @@
+"""Drills: that they pass when nobody loses anything, fail when somebody does, count right, and leave nothing behind.
+With the README's own command lines."""
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import network
+import trees
+from harness import ROOT, check, equal, eventually
+from test_inputs import end_all
+
+sys.path.insert(1, os.path.join(ROOT, "scripts/drills"))
+
+import figures  # noqa: E402
+
+SECONDS = "5"  # measured
+LISTENER_FIELDS = {"name", "edge", "status", "frames", "audio", "lost", "twice", "longest_gap_ms", "longest_gap_before_ms",
+                   "recovery_ms"}
+
+
+def readme():
+    """The command lines of its section, and the text below them."""
+    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
+        section = file.read().split("\n## Rehearse\n")[1].split("\n## ")[0]
+    own, against = re.findall(r"```sh\n(.*?)```", section, re.S)
+    return [line.split("#")[0].strip() for line in own.splitlines()] + [against.strip()], section
+
+
+def fields_of(section):
+    """Those of the README's table."""
+    cells = re.findall(r"^\| (`.*?) \|", section, re.M)
+    return {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+
+
+def environment(t):
+    return {**os.environ, "TMPDIR": t.dir}
+
+
+def drill(t, line, *options):
+    command = ["bash", "-c", f'exec {line} "$@"', "drill", "--program", t.binary, "--seconds", SECONDS, *options]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment(t), timeout=120)
+
+
+def passed(done, section, stage):
+    """What --json printed of a drill that passed: every field that the README tells of, and no other."""
+    equal(done.returncode, 0, f"the exit status; it said {done.stderr}{done.stdout}")
+    result = json.loads(done.stdout)
+    equal(set(result), fields_of(section), "the fields")
+    equal([result[name] for name in ("drill", "stage", "verdict", "reasons")], ["kill-relay", stage, "PASS", []], "it")
+    equal((result["lost"], result["twice"], result["frame_ms"]), (0, 0, 20), "frames lost, played twice; their length")
+    check(result["recovery_ms"] is not None and result["longest_gap_ms"] > 0, f"recovered, after a gap: {result}")
+    for listener in result["listeners"]:
+        equal(set(listener), LISTENER_FIELDS, "a listener's fields")
+        equal((listener["lost"], listener["status"]), (0, None), f"what {listener['name']} lost, and that it stayed")
+        check(abs(listener["frames"] - float(SECONDS) * 50) <= 1, f"{listener} got all that was sent in that time")
+        check(listener["audio"] > 200, f"{listener} heard speech")
+    equal(result["frames"], sum(listener["frames"] for listener in result["listeners"]), "the sum of the frames")
+    return result
+
+
+def nothing_left(t, pid):
+    equal([n for n in os.listdir(t.dir) if n.startswith("tiercast-drill-")], [], "files left")
+    check(f"{network.PREFIX}{pid}-" not in network.run("ip", "netns", "list"), "no namespace is left")
+
+
+def test_a_drill_with_two_parents_passes(t):
+    lines, section = readme()
+    result = passed(drill(t, lines[0], "--json"), section, "namespaces")
+    check(result["victim"] in ("relay-1", "relay-2"), f"a relay was killed: {result['victim']}")
+    equal(len(result["listeners"]), 12, "listeners")
+    equal([n for n in os.listdir(t.dir) if n.startswith("tiercast-drill-")], [], "files left")
+
+
+def test_a_drill_without_a_second_parent_fails_and_says_what_was_lost(t):
+    lines, _ = readme()
+    check("--single-parent" in lines[1], f"it is without: {lines[1]}")
+    kept = os.path.join(t.dir, "kept")
+    done = drill(t, lines[1], "--listeners", "4", "--keep", kept)
+    equal(done.returncode, 1, f"the exit status; it said {done.stderr}{done.stdout}")
+    last = done.stdout.splitlines()[-1]
+    told = re.match(r"FAIL: (\d+) frames lost \(0 allowed\)", last)
+    check(told and int(told[1]) > 50, f"two of four listeners lost some seconds: {last!r}")
+    rows = [line.split() for line in done.stdout.splitlines() if line.startswith("listener-")]
+    equal(len(rows), 4, f"lines of listeners in {done.stdout}")
+    equal(sum(int(row[3]) for row in rows), int(told[1]), "the sum of what each lost")
+    equal(sorted(int(row[3]) > 0 for row in rows), [False, False, True, True], "only those below the killed relay lost any")
+    check(re.search(r"kill -9 (relay-\d)\n.* \1 started again", done.stderr), f"what was done is told: {done.stderr}")
+    check(os.path.exists(os.path.join(kept, "listener-4.frames")), "the logs are kept if so wished")
+
+
+def test_a_drill_kills_an_edge_among_two(t):
+    lines, section = readme()
+    result = passed(drill(t, lines[2], "--json"), section, "namespaces")
+    check(result["victim"].startswith("edge-"), f"an edge was killed: {result['victim']}")
+    equal({listener["edge"] for listener in result["listeners"]}, {"edge-1+edge-2", "edge-2+edge-1"}, "edges of each")
+
+
+def test_an_interrupted_drill_leaves_nothing_behind(t):
+    command = [os.path.join(ROOT, "scripts/drills/kill-relay"), "--program", t.binary, "--listeners", "3"]
+    for number, after in ((signal.SIGINT, "seed"), (signal.SIGTERM, "kill -9")):
+        run = subprocess.Popen(command + ["--seconds", "4"], env=environment(t), stderr=subprocess.PIPE, text=True)
+        t.cleanups.append(run.kill)
+        while after not in (line := run.stderr.readline()):
+            check(line, f"it did not come to {after!r}")
+        own = [n for n in network.run("ip", "netns", "list").split() if n.startswith(f"{network.PREFIX}{run.pid}-")]
+        pids = [pid for n in own for pid in network.run("ip", "netns", "pids", n).split()]
+        check(len(own) == 7 and len(pids) >= 8, f"it has namespaces {own} and processes {pids}")
+        run.send_signal(number)
+        said = run.communicate(timeout=20)[1]
+        equal(run.returncode, 128 + number, f"the exit status; it said {said}")
+        check("interrupted" in said and "Traceback" not in said, f"it says so: {said}")
+        nothing_left(t, run.pid)
+        equal([pid for pid in pids if os.path.exists(f"/proc/{pid}")], [], "processes left")
+
+
+class Deployment:
+    """Two relays below an origin, two edges below both, speech; and an `ssh` that reaches the first relay."""
+
+    def __init__(self, t):
+        self.t, self.source = t, t.new_source()
+        self.origin = t.node("origin", source=self.source)
+        self.relays = [t.node(f"relay-{n}", upstreams=[self.origin]) for n in (1, 2)]
+        self.edges = [t.node(f"edge-{n}", upstreams=self.relays) for n in (1, 2)]
+        self.nodes = [self.origin, *self.relays, *self.edges]
+        self.ears = t.host("ears")
+        for node in self.nodes:
+            node.start()
+        for edge in self.edges:
+            trees.live(edge, parents=2)
+        t.encoder(self.origin.host, t.speech(60))
+        self.did = os.path.join(t.dir, "did")
+        relay = self.relays[0]
+        ssh = os.path.join(t.dir, "bin", "ssh")
+        os.mkdir(os.path.dirname(ssh))
+        with open(ssh, "w", encoding="utf-8") as file:
+            file.write(f"""#!/bin/bash
+echo "$*" >> {self.did}
+case "$*" in
+  "relay-1 systemctl kill -s KILL tiercast@relay") kill -9 {relay.pid} ;;
+  "relay-1 systemctl start tiercast@relay")
+    exec nsenter --net=/run/netns/{relay.host.namespace} {t.binary} run -c {relay.config_path} >> {relay.log_path} 2>&1 & ;;
+  *) echo "what: $*" >&2; exit 255 ;;
+esac
+""")
+        os.chmod(ssh, 0o755)
+        t.cleanups.append(lambda: end_all(relay.host))
+        self.environment = {**environment(t), "PATH": f"{os.path.dirname(ssh)}:{os.environ['PATH']}",
+                            "EDGE_1": self.edges[0].address, "EDGE_1_KEY": self.edges[0].key.public,
+                            "EDGE_2": self.edges[1].address, "EDGE_2_KEY": self.edges[1].key.public,
+                            "SOURCE": self.source.public}
+
+    def drill(self, line, *options):
+        run = self.ears.popen(["bash", "-c", f'exec {line} "$@"', "drill", "--program", self.t.binary, "--listeners", "4",
+                               *options], cwd=ROOT, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              text=True)
+        self.t.cleanups.append(run.kill)
+        return run
+
+    def commands(self):
+        with open(self.did, encoding="utf-8") as file:
+            return [words[2] if len(words) > 2 else words[0] for words in map(str.split, file)]
+
+
+def test_a_drill_against_a_running_deployment(t):
+    lines, section = readme()
+    deployment = Deployment(t)
+    run = deployment.drill(lines[3], "--json", "--seconds", SECONDS, "--restart-after", "1")
+    out, err = run.communicate(timeout=60)
+    result = passed(subprocess.CompletedProcess([], run.returncode, out, err), section, "against")
+    equal(result["victim"], "ssh relay-1 systemctl kill -s KILL tiercast@relay", "what did the damage")
+    equal(deployment.commands(), ["kill", "start"], "what was done to the relay")
+    equal(deployment.relays[0].process.poll(), -signal.SIGKILL, "how the relay ended")
+    for node in deployment.nodes:
+        check(node.alive or node is deployment.relays[0], f"{node.name}, which the drill did not start, runs on")
+    trees.live(deployment.edges[0], parents=2)
+    # Interrupted after the damage, it undoes that; and a command that fails is no verdict.
+    line = re.sub(r"--kill-command '.*?'", "--kill-command 'true'", lines[3])
+    for number, options in ((signal.SIGTERM, ()), (0, ("--kill-command", "ssh nowhere"))):
+        run = deployment.drill(line, "--seconds", "4", *options)
+        while number and not (told := run.stderr.readline()).endswith(" s  true\n"):
+            check(told, "it did not come to the damage")
+        if number:
+            run.send_signal(number)
+        out, err = run.communicate(timeout=60)
+        equal(run.returncode, 128 + number if number else 69, f"the exit status; it said {out}{err}")
+        equal(out, "", "a verdict")
+        if not number:
+            check("`ssh nowhere` ended with status 255:\nwhat: nowhere" in err, f"it says what failed: {err}")
+        nothing_left(t, run.pid)
+    equal([c for c in deployment.commands() if c != "nowhere"], ["kill", "start", "start", "start"], "what was done in all")
+
+
+def test_a_drill_refuses_what_makes_no_sense(t):
+    against = ["--against", "--edge", f"127.0.0.1:9,{'A' * 43}=", "--source-key", "1:x", "--kill-command", "false"]
+    for words, status in ((["--edge", "a:1,x"], 64), (["--against"], 64), ([*against, "--edges", "2"], 64),
+                          (["--victim", "origin"], 64), (["--listeners", "0"], 64),
+                          (["--seconds", "5", "--restart-after", "3"], 64),
+                          (["--single-parent", "--parents", "2"], 64), (["--program", "/nonexistent"], 64),
+                          (["--keep", t.dir], 73)):
+        done = subprocess.run([os.path.join(ROOT, "scripts/drills/kill-relay"), "--program", t.binary, *words],
+                              capture_output=True, text=True, env=environment(t))
+        equal((done.returncode, done.stdout), (status, ""), f"the exit status of {words}: {done.stderr}")
+        check(done.stderr.startswith("kill-relay: ") and len(done.stderr.splitlines()) == 1, f"it says why: {done.stderr}")
+    help_text = subprocess.run([os.path.join(ROOT, "scripts/drills/kill-relay"), "--help"], capture_output=True, text=True)
+    check(help_text.returncode == 0 and "--max-lost" in help_text.stdout, "its help")
+
+
+BEGIN, HURT, END = 1_000, 3_000, 8_000
+SPAN = figures.Span(BEGIN, HURT, HURT + 10, END)
+
+
+def ticks(at=lambda s: 0, without=(), until=450):
+    """A log of 20 ms frames, sequence s sent at 20 × s + 5 ms; `at`: how much later it came."""
+    return [figures.Tick(s, "lost" if s in without else "frame", 20 * s + 5 + at(s)) for s in range(until)]
+
+
+def figures_of(log, *others):
+    each, frame = figures.measure([(f"l{n}", "edge", None, l) for n, l in enumerate([log, *others])], SPAN)
+    equal(frame, 20, "the frame length")
+    return each[0]
+
+
+def test_a_drills_figures_are_right(t):
+    def expect(log, what, lost=0, twice=0, gap=20, recovery=0, others=()):
+        got = figures_of(log, *others)
+        equal((got.frames + got.lost, got.lost, got.twice, got.longest_gap_ms, got.recovery_ms),
+              (350, lost, twice, gap, recovery), f"sent, lost, twice, gap and recovery {what}")
+
+    hurt, back = HURT // 20, 4_005  # ms
+    expect(ticks(), "when all is well")
+    expect(ticks(lambda s: s % 3 * 7), "with the usual jitter", gap=27)
+    # Some 50 frames wait for the moment when it is mended, and come at once then.
+    expect(ticks(lambda s: max(0, back - 20 * s - 5) if s >= hurt else 0), "of an outage that all came after",
+           gap=back - HURT + 15, recovery=back - HURT)
+    lost = range(hurt, hurt + 50)
+    expect(ticks(without=lost), "of an outage", lost=50, gap=20 * 51, recovery=20 * 50 + 5)
+    expect(ticks(without=[200]), "of one lost frame", lost=1, gap=40)
+    expect(ticks(until=200), "of who fell silent", lost=200, gap=END - 199 * 20 - 5, recovery=None)
+    expect(ticks(until=hurt), "when all fell silent", lost=250, gap=END - hurt * 20 + 15, recovery=None,
+           others=[ticks(until=hurt)])
+    again = ticks()
+    expect(again[:200] + again[190:], "of ten ticks played again", twice=10)
+    # A hiccup long after is no part of the recovery, but it is a gap.
+    expect(ticks(lambda s: 500 if s == 350 else 0, without=range(hurt, hurt + 10)), "of two outages", lost=10, gap=220,
+           recovery=205)
+    expect(ticks(), "beside others that suffer", others=[ticks(until=200)])
+    none = {"lost": 0, "twice": 0, "gap_ms": None, "recovery_ms": None}
+    bad = [figures_of(ticks(without=lost))]
+    equal(figures.reasons_to_fail([figures_of(ticks())], none), [], "reasons to fail")
+    equal(figures.reasons_to_fail(bad, none), ["50 frames lost (0 allowed)"], "reasons to fail")
+    equal(figures.reasons_to_fail(bad, {**none, "lost": 50, "gap_ms": 1000, "recovery_ms": 1000}),
+          ["the longest gap is 1020 ms (1000 allowed)", "the time to recover is 1005 ms (1000 allowed)"], "reasons to fail")
+    gone = bad[0]._replace(lost=0, status=69, recovery_ms=None)
+    equal(figures.reasons_to_fail([gone], none),
+          ["1 of 1 listeners had not recovered at the end", "l0 ended by itself with status 69"], "reasons to fail")
+    try:
+        figures_of([])
+        check(False, "figures of nothing at all")
+    except figures.NothingToMeasure:
+        pass
