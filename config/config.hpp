@@ -34,7 +34,7 @@ enum class Backend { automatic, sendmmsg, xdp };
 
 struct Listen {
   std::vector<Endpoint> addresses;  // 1..kMaxAddresses, none of which takes what another does
-  unsigned workers = 1;  // 1..number of CPUs
+  unsigned workers = 1;             // 1..number of CPUs
   Backend backend = Backend::automatic;
   std::uint32_t max_leases = 50000;
 };

@@ -22,7 +22,8 @@ class Random {
   /// `d` times a factor uniform in [1 - fraction, 1 + fraction].
   Duration jitter(Duration d, double fraction) {
     double unit = static_cast<double>(u64() >> 11) * 0x1.0p-53;
-    return Duration{static_cast<Duration::rep>(static_cast<double>(d.count()) * (1.0 - fraction + 2.0 * fraction * unit))};
+    return Duration{
+        static_cast<Duration::rep>(static_cast<double>(d.count()) * (1.0 - fraction + 2.0 * fraction * unit))};
   }
 };
 

@@ -202,7 +202,8 @@ Subcommand add_status(CLI::App& root) {
   app->footer("Rates are of one second, which it takes, or of the time since it was shown last.");
   return {app, [=] {
             constexpr Duration kLeast = 100ms, kUsual = 1s;
-            if (watched->count() > 0) options->watch = watch->empty() ? kUsual : demand("--watch", parse_seconds(*watch));
+            if (watched->count() > 0)
+              options->watch = watch->empty() ? kUsual : demand("--watch", parse_seconds(*watch));
             if (options->watch && *options->watch < kLeast) throw Refused("--watch " + *watch + ": use 0.1 or more");
             return *options;
           }};

@@ -186,7 +186,7 @@ void write_listeners(Lines& out, const Interval& status) {
       {{right(whole(listen->listeners, 10), 20) + right(rate(status.per_second("fanout_datagram")), 13) +
         right(quantile(*listen, 0.5), 14) + right(quantile(*listen, 0.9), 9) + right(quantile(*listen, 0.99), 9) +
         right(fmt::format("{} of {}", whole(listen->leases, 10), whole(listen->max_leases, 10)), 26)}});
-  if (!listen->addresses.empty()) out.push_back({{"  at " + listen->addresses}});
+  if (!listen->addresses.empty()) out.push_back({{"  at " + shortened(listen->addresses, 94)}});
 }
 
 struct Drop {

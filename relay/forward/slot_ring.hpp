@@ -1,6 +1,6 @@
 // The one place where a datagram lies: a ring of fixed slots, one key a slot, written by one thread (the feed), read by
-// many (the workers) without a lock. A reader pins a slot while it uses it; the writer never waits for a pin: what would
-// overwrite a pinned slot is refused, and counted by the caller.
+// many (the workers) without a lock. A reader pins a slot while it uses it; the writer never waits for a pin: what
+// would overwrite a pinned slot is refused, and counted by the caller.
 #pragma once
 
 #include <atomic>
@@ -55,7 +55,9 @@ class SlotRing {
     /// The source's signature, directly behind the datagram; empty for an ATTEST.
     Bytes signature() const { return Bytes{slot_->bytes}.subspan(slot_->length, slot_->signature_length); }
     /// Both, contiguous.
-    Bytes with_signature() const { return Bytes{slot_->bytes}.first(std::size_t{slot_->length} + slot_->signature_length); }
+    Bytes with_signature() const {
+      return Bytes{slot_->bytes}.first(std::size_t{slot_->length} + slot_->signature_length);
+    }
 
    private:
     friend class SlotRing;

@@ -97,7 +97,7 @@ class Feed final : private control::Doorkeeper, private FrameSink {
 
  private:
   static constexpr std::size_t kChildren = 256;  // listed for status
-  static constexpr Duration kLinger = 30s;  // a group that nobody wants any more is kept so long
+  static constexpr Duration kLinger = 30s;       // a group that nobody wants any more is kept so long
   // Doorkeeper
   std::optional<LeaseId> admit(const control::Joiner& joiner, Writer& records, Time now) override;
   void seat(LeaseId lease, const control::Joiner& joiner, const crypto::TransportKeys& keys, Time now) override;
@@ -153,10 +153,10 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   std::size_t next_asked_ = 0;
   Time next_tally_up_, next_info_;
   bool stopping_ = false;
-  Time resync_at_ = kNever;                  // a worker's ring was full: what it must know is told again
-  std::vector<forward::Distrust> distrust_;  // one a parent
-  std::vector<std::size_t> next_listed_;     // one a parent: the group whose epochs its next keepalive lists first
-  std::vector<Child> children_;               // for status, ≤ kChildren
+  Time resync_at_ = kNever;                    // a worker's ring was full: what it must know is told again
+  std::vector<forward::Distrust> distrust_;    // one a parent
+  std::vector<std::size_t> next_listed_;       // one a parent: the group whose epochs its next keepalive lists first
+  std::vector<Child> children_;                // for status, ≤ kChildren
   std::vector<UplinkFigures> uplink_figures_;  // one a parent
   FeedCounters counters_;
 };

@@ -25,8 +25,8 @@ struct FeedGroup {
         below(workers) {}
 
   Group& group;
-  bool pinned = false;               // wanted without anybody asking
-  std::unique_ptr<Origin> origin;    // its source is here
+  bool pinned = false;             // wanted without anybody asking
+  std::unique_ptr<Origin> origin;  // its source is here
   std::unique_ptr<Recorder> recorder;
 
   forward::Intake intake;
@@ -35,8 +35,8 @@ struct FeedGroup {
   KnownEpochs epochs;
   std::optional<wire::GroupInfo> info;  // the origin's newest statement
   std::optional<Time> last_frame;
-  std::uint64_t audio_bytes = 0;        // of Opus, from parents
-  Latency latency;                      // from the origin's sealing to here
+  std::uint64_t audio_bytes = 0;  // of Opus, from parents
+  Latency latency;                // from the origin's sealing to here
   Time next_idle = kNever;
   Time next_epoch_question;
   bool ended = false;
@@ -50,13 +50,13 @@ struct FeedGroup {
   Time next_unsubscribe;                    // a parent that did not hear that is told again
   bool starts_anew = false;                 // nobody wanted it for a while: what was missed then is not missing
 
-  std::vector<bool> wanted_by;             // workers
-  std::optional<Time> unwanted_since;      // subscribed, but nobody asks any more
+  std::vector<bool> wanted_by;         // workers
+  std::optional<Time> unwanted_since;  // subscribed, but nobody asks any more
   bool subscribed = false;
   struct Below {
     std::uint32_t listeners = 0, relays = 0;
   };
-  std::vector<Below> below;                // workers' tallies
+  std::vector<Below> below;  // workers' tallies
   std::optional<std::size_t> told_primary;
   Time next_tally_repeat;
 

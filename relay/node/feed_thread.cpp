@@ -16,9 +16,9 @@ namespace {
 
 constexpr Duration kHousekeeping = 500ms;
 constexpr Duration kInputSilent = 3s;
-constexpr Duration kParentMissing = 10s;    // then its name is resolved and its socket made anew
-constexpr Duration kWorkerStalled = 10s;    // then the watchdog is not fed any more
-constexpr Duration kGoodbye = 2s;           // workers get so long to say it
+constexpr Duration kParentMissing = 10s;  // then its name is resolved and its socket made anew
+constexpr Duration kWorkerStalled = 10s;  // then the watchdog is not fed any more
+constexpr Duration kGoodbye = 2s;         // workers get so long to say it
 constexpr unsigned kCompletionsPerTurn = 256;
 constexpr std::size_t kJoinBuffers = 256;  // of all listen addresses together
 
@@ -60,7 +60,8 @@ class FeedThread::JoinHandler final : public net::DatagramHandler {
 
 class FeedThread::RtpHandler final : public net::DatagramHandler {
  public:
-  RtpHandler(FeedThread& owner, GroupIndex group, net::UdpSocket s) : socket(std::move(s)), owner_(owner), group_(group) {}
+  RtpHandler(FeedThread& owner, GroupIndex group, net::UdpSocket s)
+      : socket(std::move(s)), owner_(owner), group_(group) {}
   void on_datagram(MutableBytes datagram, const Endpoint&, const LocalAddress&) override {
     owner_.feed_->on_rtp(group_, datagram, net::read_clocks());
   }
@@ -256,7 +257,9 @@ void FeedThread::watch_inputs(Moment now) {
                                          {"seconds", 3},
                                          {"hint", silence_hint(*setup_.config->groups[g].source, watch.ever)}});
     } else if (!silent && health.age && (watch.silent || !watch.ever)) {
-      ops::log::info("input_alive", {{"group", group.group.name}, {"ssrc", health.ssrc}, {"kbit_s", static_cast<double>(health.bits_per_second) / 1000}});
+      ops::log::info("input_alive", {{"group", group.group.name},
+                                     {"ssrc", health.ssrc},
+                                     {"kbit_s", static_cast<double>(health.bits_per_second) / 1000}});
     }
     watch.silent = silent;
     watch.ever = watch.ever || health.age.has_value();
@@ -284,11 +287,14 @@ void FeedThread::watch_parents(Moment now) {
       if (!std::exchange(watch.warned, true)) {
         const auto* joining = parent.joining();
         const bool answers = joining != nullptr && joining->joins_sent() > 0;
-        ops::log::warning("parent_missing",
-                          {{"parent", name},
-                           {"hint", !uplinks_.problem(p).empty() ? uplinks_.problem(p)
-                                    : answers ? std::string{"it answers but does not accept: is public_key its key, and is this node in its [[downstream]]?"}
-                                              : std::string{"no answer at all: is the address right, does it run, is UDP let through?"}}});
+        ops::log::warning(
+            "parent_missing",
+            {{"parent", name},
+             {"hint", !uplinks_.problem(p).empty() ? uplinks_.problem(p)
+                      : answers
+                          ? std::string{"it answers but does not accept: is public_key its key, and is this node in "
+                                        "its [[downstream]]?"}
+                          : std::string{"no answer at all: is the address right, does it run, is UDP let through?"}}});
       }
       // A cookie is good for the address that asked for it: who waits with one keeps its socket.
       const auto* joining = parent.joining();
@@ -330,7 +336,8 @@ std::string FeedThread::status_line() const {
   std::size_t live = 0;
   const Time now = net::read_clocks().mono;
   for (const auto& parent : feed_->parents()) live += parent.live(now) ? 1 : 0;
-  std::string line = std::to_string(feed_->groups().size()) + " group(s), " + std::to_string(listeners) + " listener(s)";
+  std::string line =
+      std::to_string(feed_->groups().size()) + " group(s), " + std::to_string(listeners) + " listener(s)";
   if (!feed_->parents().empty())
     line += ", " + std::to_string(live) + " of " + std::to_string(feed_->parents().size()) + " parent(s) live";
   return line;

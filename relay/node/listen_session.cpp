@@ -116,7 +116,8 @@ void ListenSession::show(Moment now, bool last) {
         if (joining == nullptr || joining->state() == control::JoinState::hello_sent) uplinks_.refresh(p);
       }
   }
-  if (!warned_ && listener_->joined_at() && !listener_->first_frame_at() && now.mono > *listener_->joined_at() + kFramesPatience) {
+  if (!warned_ && listener_->joined_at() && !listener_->first_frame_at() &&
+      now.mono > *listener_->joined_at() + kFramesPatience) {
     warned_ = true;
     if (!setup_.quiet) say(listener_->diagnose(names_).text);
   }
@@ -138,8 +139,9 @@ void ListenSession::show(Moment now, bool last) {
   }
   std::fprintf(stderr, "\r%02lld:%02lld  frames %llu  lost %llu  %s  jitter %.1f ms  parents %zu/%zu \033[K%s",
                static_cast<long long>(seconds / 60), static_cast<long long>(seconds % 60),
-               static_cast<unsigned long long>(summary.frames + summary.empty), static_cast<unsigned long long>(summary.lost),
-               latency.c_str(), ms(summary.jitter), listener_->live_parents(now.mono), names_.size(), last ? "\n" : "");
+               static_cast<unsigned long long>(summary.frames + summary.empty),
+               static_cast<unsigned long long>(summary.lost), latency.c_str(), ms(summary.jitter),
+               listener_->live_parents(now.mono), names_.size(), last ? "\n" : "");
   std::fflush(stderr);
 }
 

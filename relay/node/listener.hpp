@@ -27,7 +27,19 @@ struct ListenerCounters {
 
 /// Why nothing is heard, for a person. `code`: the process's exit status if that is how it ends.
 struct Diagnosis {
-  enum class Stage : std::uint8_t { fine, joining, no_answer, no_accept, version, denied, puzzle, no_frames, unknown_source, no_key, unattested };
+  enum class Stage : std::uint8_t {
+    fine,
+    joining,
+    no_answer,
+    no_accept,
+    version,
+    denied,
+    puzzle,
+    no_frames,
+    unknown_source,
+    no_key,
+    unattested
+  };
   Stage stage = Stage::fine;
   std::string text;
   int exit_code = 0;
@@ -56,7 +68,9 @@ class Listener {
   void leave();
 
   bool joined() const { return stream_ != nullptr; }
-  std::optional<std::chrono::milliseconds> frame() const { return stream_ ? std::optional{stream_->frame} : std::nullopt; }
+  std::optional<std::chrono::milliseconds> frame() const {
+    return stream_ ? std::optional{stream_->frame} : std::nullopt;
+  }
   bool ended() const { return stream_ && stream_->playout.ended(); }
   /// The first frame of all; from the start, of which the JOIN's ACCEPT was `joined_at`.
   std::optional<Time> first_frame_at() const { return first_frame_at_; }

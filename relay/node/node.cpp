@@ -39,9 +39,9 @@ tl::expected<std::unique_ptr<Origin>, net::Error> make_origin(const config::Grou
   auto loaded = state.load(group.id, group.source->id);
   if (!loaded) return failed(loaded.error().text, loaded.error().exit_code);
   if (!loaded->warning.empty()) ops::log::warning("origin_state", {{"group", group.name}, {"reason", loaded->warning}});
-  auto origin = std::make_unique<Origin>(
-      Origin::Setup{group.id, group.source->id, group.frame_ms, &key, loaded->state.epochs, loaded->state.last, group.rotate, &random},
-      now);
+  auto origin = std::make_unique<Origin>(Origin::Setup{group.id, group.source->id, group.frame_ms, &key,
+                                                       loaded->state.epochs, loaded->state.last, group.rotate, &random},
+                                         now);
   while (const auto job = origin->take_save(now.mono)) {
     const auto saved = state.save(group.id, group.source->id, {job->epochs, job->last});
     if (!saved) return failed(saved.error().text, saved.error().exit_code);
@@ -100,7 +100,8 @@ class Builder {
     for (unsigned w = 0; w < listen.workers; ++w) {
       std::uint16_t tag = 0;
       do tag = static_cast<std::uint16_t>(random_.u64());
-      while (tag == 0 || std::find(boot_tags_.begin(), boot_tags_.end(), tag) != boot_tags_.end());  // a lease names its worker
+      while (tag == 0 ||
+             std::find(boot_tags_.begin(), boot_tags_.end(), tag) != boot_tags_.end());  // a lease names its worker
       boot_tags_.push_back(tag);
     }
     std::vector<net::PassedSocket> sockets;
@@ -139,8 +140,15 @@ class Builder {
       for (net::PublicSockets& port : public_) sockets.push_back(std::move(port.workers[w]));
       auto worker = WorkerThread::create(setup, std::move(sockets));
       if (!worker) return tl::unexpected{worker.error()};
-      links_.push_back({setup.lane, setup.boot_tag, &(*worker)->commands(), &(*worker)->reports(),
-                        &(*worker)->secrets(), FreeSlots{setup.max_leases}, {}, false, false});
+      links_.push_back({setup.lane,
+                        setup.boot_tag,
+                        &(*worker)->commands(),
+                        &(*worker)->reports(),
+                        &(*worker)->secrets(),
+                        FreeSlots{setup.max_leases},
+                        {},
+                        false,
+                        false});
       workers_.push_back(std::move(*worker));
     }
     for (net::PublicSockets& port : public_) join_sockets_.push_back(std::move(port.join));
@@ -168,7 +176,8 @@ class Builder {
         auto file = store::Recording::create(*loop_, from.record->directory, from.name, now.wall);
         if (!file) return tl::unexpected{file.error()};
         ops::log::info("recording", {{"group", from.name}, {"file", (*file)->path()}});
-        group->recorder = std::make_unique<Recorder>(*groups_[g], std::move(*file), static_cast<std::uint32_t>(random_.u64()));
+        group->recorder =
+            std::make_unique<Recorder>(*groups_[g], std::move(*file), static_cast<std::uint32_t>(random_.u64()));
       }
       feed_groups_.push_back(std::move(group));
     }

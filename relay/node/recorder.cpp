@@ -16,7 +16,11 @@ receive::PlayoutConfig playout_config(const Group& group) {
 }  // namespace
 
 Recorder::Recorder(const Group& group, std::unique_ptr<receive::RecordingFile> file, std::uint32_t serial)
-    : group_name_(group.name), frame_(group.frame), serial_(serial), playout_(playout_config(group)), file_(std::move(file)) {}
+    : group_name_(group.name),
+      frame_(group.frame),
+      serial_(serial),
+      playout_(playout_config(group)),
+      file_(std::move(file)) {}
 
 void Recorder::on_frame(Bytes datagram, Moment now) {
   playout_.on_frame(datagram, now.mono);

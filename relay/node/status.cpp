@@ -4,8 +4,8 @@
 #include <unistd.h>
 
 #include <fstream>
-#include <numeric>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "relay/net/steering.hpp"
 
@@ -26,9 +26,8 @@ double share(std::uint16_t of_65535) { return of_65535 / 65535.0; }
 // Counters of several of one kind (workers) are summed under one name.
 template <class T>
 void add(Json& out, const T& counters) {
-  counters.each([&](const char* name, const Counter& counter) {
-    out[name] = out.value(name, std::uint64_t{0}) + counter.get();
-  });
+  counters.each(
+      [&](const char* name, const Counter& counter) { out[name] = out.value(name, std::uint64_t{0}) + counter.get(); });
 }
 
 Json path_json(const InlineVector<NodeId, wire::kMaxPath>& path) {
@@ -160,13 +159,11 @@ Json listen_json(const StatusSources& s, Time now) {
   }
   Json addresses = Json::array();
   for (const auto& socket : s.join_sockets) addresses.push_back(to_string(socket.local()));
-  Json out{{"addresses", addresses},
-           {"workers", s.workers.size()},
-           {"worker_quiet_ms", quiet},
-           {"backend", "sendmmsg"},
-           {"leases", leases},
-           {"max_leases", listen.max_leases}};
-  // The listeners here by the loss that each last reported: how many have at most so much, and more than the one before.
+  Json out{{"addresses", addresses},   {"workers", s.workers.size()},
+           {"worker_quiet_ms", quiet}, {"backend", "sendmmsg"},
+           {"leases", leases},         {"max_leases", listen.max_leases}};
+  // The listeners here by the loss that each last reported: how many have at most so much, and more than the one
+  // before.
   out["listeners"] = std::accumulate(by_loss.begin(), by_loss.end(), std::uint64_t{0});
   out["listeners_by_loss"] = Json::array();
   for (std::size_t i = 0; i < kLossShares.size(); ++i)

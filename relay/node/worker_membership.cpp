@@ -249,10 +249,8 @@ void Worker::report_children(Time now) {
   for (std::size_t i = 0; i < std::min(children, kChildrenTold) && !setup_.reports->nearly_full(); ++i) {
     next_child_ = next_child_ < children ? next_child_ : 0;
     const control::Lease& lease = leases_.at(relay_leases_[next_child_++]);
-    ChildSeen seen{.lease = lease.id,
-                   .peer = lease.peer,
-                   .loss = lease.reported_loss,
-                   .round_trip_us = lease.round_trip_us};
+    ChildSeen seen{
+        .lease = lease.id, .peer = lease.peer, .loss = lease.reported_loss, .round_trip_us = lease.round_trip_us};
     for (std::uint32_t m = lease.first_membership; m != kNone; m = memberships_[m].next) {
       const wire::Tally below = tally_.reported_by(lease.id, groups_[memberships_[m].group.value].group->id);
       seen.listeners += std::min(below.listeners, 0xffffffff - seen.listeners);

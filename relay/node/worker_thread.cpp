@@ -17,8 +17,8 @@ constexpr std::size_t kReports = 8192;
 constexpr unsigned kControlPerTurn = 64;
 // Datagrams that the kernel may hand over at once, of all sockets.
 constexpr std::size_t kBuffers = 256;
-// Frames that come faster than they can be sent must leave every turn something for timers and CONTROL: without these no
-// lease would end, and nobody be any the faster for those who have gone.
+// Frames that come faster than they can be sent must leave every turn something for timers and CONTROL: without these
+// no lease would end, and nobody be any the faster for those who have gone.
 constexpr Duration kObeyFor = 50ms;
 // A turn at least so often, so that the watchdog sees a live worker.
 constexpr Duration kHeartbeat = 1s;

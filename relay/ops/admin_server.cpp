@@ -23,10 +23,12 @@ std::optional<sockaddr_un> address_of(const std::string& path) {
 }
 
 net::Error error(const std::string& path, const std::string& what, int number, int exit_code = ExitCode::os) {
-  return {"admin socket " + path + ": " + what + (number != 0 ? std::string{": "} + std::strerror(number) : ""), exit_code};
+  return {"admin socket " + path + ": " + what + (number != 0 ? std::string{": "} + std::strerror(number) : ""),
+          exit_code};
 }
 
-constexpr const char* kNoAnswer = "no answer in 5 s: the node's main thread is stalled; its log says more, or restart it";
+constexpr const char* kNoAnswer =
+    "no answer in 5 s: the node's main thread is stalled; its log says more, or restart it";
 
 bool somebody_serves(const sockaddr_un& address) {
   const net::Descriptor probe{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
@@ -38,7 +40,8 @@ bool somebody_serves(const sockaddr_un& address) {
 tl::expected<std::unique_ptr<AdminServer>, net::Error> AdminServer::create(net::Loop& loop, const std::string& path,
                                                                            Answer answer) {
   const auto address = address_of(path);
-  if (!address) return tl::unexpected{error(path, "the path is too long for a socket (at most 107 bytes)", 0, ExitCode::config)};
+  if (!address)
+    return tl::unexpected{error(path, "the path is too long for a socket (at most 107 bytes)", 0, ExitCode::config)};
   std::unique_ptr<AdminServer> server{new AdminServer{loop, path, std::move(answer)}};
   server->listener_ = net::Descriptor{::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
   const int fd = server->listener_.get();
@@ -81,7 +84,9 @@ void AdminServer::accept_all() {
     auto connection = std::make_unique<Connection>();
     connection->file = std::move(file);
     connections_.push_back(std::move(connection));
-    if (loop_.poll(fd, [this, fd](int) { on_ready(fd); }, POLLIN | POLLOUT | POLLHUP) != 0) close(fd);
+    if (loop_.poll(
+            fd, [this, fd](int) { on_ready(fd); }, POLLIN | POLLOUT | POLLHUP) != 0)
+      close(fd);
   }
 }
 
@@ -132,8 +137,9 @@ tl::expected<std::string, net::Error> admin_request(const std::string& path, std
   if (::connect(file.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0) {
     const int number = errno;
     if (number == EAGAIN) return tl::unexpected{error(path, kNoAnswer, 0, ExitCode::unavailable)};  // its queue is full
-    const char* hint = number == EACCES ? "permission denied: run this as the node's user, or as root"
-                                        : "nobody serves it: is the node running, and is --socket what its [admin] socket says";
+    const char* hint = number == EACCES
+                           ? "permission denied: run this as the node's user, or as root"
+                           : "nobody serves it: is the node running, and is --socket what its [admin] socket says";
     return tl::unexpected{error(path, hint, number, number == EACCES ? ExitCode::permission : ExitCode::unavailable)};
   }
   const std::string line = std::string{request} + "\n";
@@ -146,8 +152,9 @@ tl::expected<std::string, net::Error> admin_request(const std::string& path, std
     if (got < 0 && errno == EAGAIN) return tl::unexpected{error(path, kNoAnswer, 0, ExitCode::unavailable)};
     if (got < 0) return tl::unexpected{error(path, "no answer", errno, ExitCode::unavailable)};
     if (got == 0 && answer.empty())
-      return tl::unexpected{error(path, "closed without an answer: the node is stopping, or too many ask it at once; try again",
-                                  0, ExitCode::unavailable)};
+      return tl::unexpected{
+          error(path, "closed without an answer: the node is stopping, or too many ask it at once; try again", 0,
+                ExitCode::unavailable)};
     if (got == 0) return answer;
     answer.append(buffer.data(), static_cast<std::size_t>(got));
   }

@@ -31,7 +31,8 @@ class AdminServer {
     std::string answer;
     std::size_t sent = 0;
   };
-  AdminServer(net::Loop& loop, std::string path, Answer answer) : loop_(loop), path_(std::move(path)), answer_(std::move(answer)) {}
+  AdminServer(net::Loop& loop, std::string path, Answer answer)
+      : loop_(loop), path_(std::move(path)), answer_(std::move(answer)) {}
   void accept_all();
   void on_ready(int fd);
   void close(int fd);

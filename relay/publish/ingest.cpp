@@ -136,8 +136,9 @@ void Ingest::accept_newer(const RtpPacket& packet, std::int64_t number) {
   // One packet is one tick at least, whatever the stamps say.
   Sequence sequence = std::max(timeline_.sequence_of(packet.timestamp), newest_.next());
   const bool leapt = sequence.value > clock_.nearest(now_).value + jump_ticks_;
-  // Its tick has left empty already. It is the newest all the same, and real audio: it takes the tick that is due, and the
-  // sender's time line moves with it. ffmpeg sends in bursts of 128 ms, and its first one is no measure of the next.
+  // Its tick has left empty already. It is the newest all the same, and real audio: it takes the tick that is due, and
+  // the sender's time line moves with it. ffmpeg sends in bursts of 128 ms, and its first one is no measure of the
+  // next.
   const bool late = sequence < next_;
   // Or the sender's stamps have left real time.
   if (leapt || late) sequence = std::max({next_, newest_.next(), clock_.nearest(now_)});

@@ -219,7 +219,8 @@ void Playout::await_epoch(const wire::Header& header, Bytes datagram, Time arriv
 
 EpochKeys::Added Playout::on_epoch(const wire::EpochRecord& record) {
   const auto source = source_index(record.source);
-  if (source && !keys_.has(record.source, record.epoch) && !crypto::verify_epoch(config_.sources[*source].key, record)) {
+  if (source && !keys_.has(record.source, record.epoch) &&
+      !crypto::verify_epoch(config_.sources[*source].key, record)) {
     counters_.drop_epoch_forged.add();
     return EpochKeys::Added::forged;
   }

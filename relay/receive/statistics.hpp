@@ -58,7 +58,7 @@ class Statistics {
     Sequence sequence;
     std::int64_t unix_us = 0;
   };
-  std::optional<Stamp> stamp_;         // of a frame that has not been seen here yet
+  std::optional<Stamp> stamp_;  // of a frame that has not been seen here yet
   std::optional<Sequence> last_matched_;
   std::array<Arrived, 1024> arrivals_{};  // of the last frames, by sequence: 10 s at least
   std::optional<Arrival> last_;

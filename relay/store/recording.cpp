@@ -47,11 +47,12 @@ tl::expected<std::unique_ptr<Recording>, net::Error> Recording::create(net::Loop
     net::Descriptor file{::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640)};
     if (file) return std::unique_ptr<Recording>{new Recording{loop, path, std::move(file)}};
     if (errno != EEXIST)
-      return tl::unexpected{net::Error{"cannot record to " + path + ": " + std::strerror(errno) +
-                                           "; the group's record directory must be writable",
-                                       ExitCode::cannot_create}};
+      return tl::unexpected{net::Error{
+          "cannot record to " + path + ": " + std::strerror(errno) + "; the group's record directory must be writable",
+          ExitCode::cannot_create}};
   }
-  return tl::unexpected{net::Error{"cannot record to " + base + ".opus: a hundred such files exist", ExitCode::cannot_create}};
+  return tl::unexpected{
+      net::Error{"cannot record to " + base + ".opus: a hundred such files exist", ExitCode::cannot_create}};
 }
 
 Recording::Recording(net::Loop& loop, std::string path, net::Descriptor file)
@@ -78,8 +79,8 @@ void Recording::write_next(const std::shared_ptr<Writing>& writing) {
   writing->under_way.clear();
   writing->under_way.swap(writing->queued);
   writing->busy = true;
-  const int error = writing->loop->write(
-      writing->file.get(), writing->under_way, writing->offset, [writing](int failed) {
+  const int error =
+      writing->loop->write(writing->file.get(), writing->under_way, writing->offset, [writing](int failed) {
         writing->busy = false;
         if (failed != 0) {
           writing->counters.errors.add();

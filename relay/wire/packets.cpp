@@ -99,7 +99,8 @@ std::optional<Control> parse_control(Bytes d) {
   return control;
 }
 
-void write_control_header(std::span<std::uint8_t, kControlHeader> out, Lane lane, LeaseId lease, std::uint64_t counter) {
+void write_control_header(std::span<std::uint8_t, kControlHeader> out, Lane lane, LeaseId lease,
+                          std::uint64_t counter) {
   Writer{out}.u8(static_cast<std::uint8_t>(Type::control)).u8(lane.value).u64(lease.value).u64(counter);
 }
 

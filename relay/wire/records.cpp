@@ -285,9 +285,8 @@ void write_record(Writer& out, const GroupInfo& r) {
 }
 
 void write_record(Writer& out, const GoAway& r) {
-  record(out, RecordType::go_away, 3 + r.where_else.size(), [&] {
-    out.u8(static_cast<std::uint8_t>(r.reason)).u16(r.retry_after_s).bytes(r.where_else);
-  });
+  record(out, RecordType::go_away, 3 + r.where_else.size(),
+         [&] { out.u8(static_cast<std::uint8_t>(r.reason)).u16(r.retry_after_s).bytes(r.where_else); });
 }
 
 void write_record(Writer& out, const Tally& r) {
@@ -316,9 +315,8 @@ void write_record(Writer& out, const Accepted& r) {
 }
 
 void write_record(Writer& out, const Denied& r) {
-  record(out, RecordType::denied, 3 + r.where_else.size(), [&] {
-    out.u8(static_cast<std::uint8_t>(r.reason)).u16(r.retry_after_s).bytes(r.where_else);
-  });
+  record(out, RecordType::denied, 3 + r.where_else.size(),
+         [&] { out.u8(static_cast<std::uint8_t>(r.reason)).u16(r.retry_after_s).bytes(r.where_else); });
 }
 
 }  // namespace tiercast::wire

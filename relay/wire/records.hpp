@@ -37,7 +37,7 @@ enum class Role : std::uint8_t { listener = 1, relay = 2 };
 enum class NackKind : std::uint8_t { frame = 0, attestation = 1 };
 enum class DenyReason : std::uint8_t {
   unknown_group = 1,
-  not_allowed = 2,     // a relay whose key has no [[downstream]], a listener without a valid ticket
+  not_allowed = 2,  // a relay whose key has no [[downstream]], a listener without a valid ticket
   full = 3,
   draining = 4,
   loop = 5,
@@ -124,9 +124,9 @@ struct GroupInfo {
   std::uint32_t ssrc = 0;
   std::uint32_t rtp_timestamp = 0;
 };
-inline constexpr std::uint8_t kInfoEnded = 0x01;     // the broadcast has ended
-inline constexpr std::uint8_t kInfoAnchored = 0x02;  // `newest` is a frame that exists
-inline constexpr std::uint8_t kInfoStamped = 0x04;   // the origin's statement is present
+inline constexpr std::uint8_t kInfoEnded = 0x01;       // the broadcast has ended
+inline constexpr std::uint8_t kInfoAnchored = 0x02;    // `newest` is a frame that exists
+inline constexpr std::uint8_t kInfoStamped = 0x04;     // the origin's statement is present
 inline constexpr std::uint8_t kInfoTicketKeys = 0x08;  // keys = "ticket": relays forward blind
 /// up→down. reason u8, retry after u16 s, then indices u16 into the operator's edge list.
 struct GoAway {
@@ -134,8 +134,8 @@ struct GoAway {
   std::uint16_t retry_after_s = 0;
   Bytes where_else;  // 2 B each
 };
-/// down→up. group u24, listeners u32, relays u32: the subtree of the sender, a relay itself included; to every parent but
-/// the one that counts it, zeros. A listener is counted until it says 0.
+/// down→up. group u24, listeners u32, relays u32: the subtree of the sender, a relay itself included; to every parent
+/// but the one that counts it, zeros. A listener is counted until it says 0.
 struct Tally {
   GroupId group;
   std::uint32_t listeners = 0;
@@ -172,9 +172,9 @@ struct UnknownRecord {
   std::uint8_t type = 0;  // critical bit removed
 };
 
-using Record =
-    std::variant<Keepalive, EpochsHeld, Acknowledgement, TokenOnly, Subscribe, Unsubscribe, Subscribed, Nack,
-                 EpochRecord, GroupInfo, GoAway, Tally, Leave, JoinRequest, TicketRecord, Accepted, Denied, UnknownRecord>;
+using Record = std::variant<Keepalive, EpochsHeld, Acknowledgement, TokenOnly, Subscribe, Unsubscribe, Subscribed, Nack,
+                            EpochRecord, GroupInfo, GoAway, Tally, Leave, JoinRequest, TicketRecord, Accepted, Denied,
+                            UnknownRecord>;
 
 enum class RecordError : std::uint8_t { truncated, bad_value, unknown_critical };
 

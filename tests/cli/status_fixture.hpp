@@ -14,7 +14,7 @@ inline cli::Snapshot node(const char* role) {
   s.uptime_ms = 60'000;
   s.started_unix_ms = 1'700'000'000'000;
   s.listen = cli::Snapshot::Listen{};
-  s.listen->address = "0.0.0.0:4800";
+  s.listen->addresses = "0.0.0.0:4800";
   s.listen->leases = 3;
   s.listen->listeners = 3;
   s.listen->max_leases = 100;

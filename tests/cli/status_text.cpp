@@ -69,6 +69,7 @@ TEST_CASE("status text: a healthy relay, exactly") {
             "edge-fra-4              192.0.2.9:40000                               -       -        -           -",
             "listeners       here  datagrams/s  loss: median     90 %     99 %                    leases",
             "                   3        150.0           0 %      0 %      0 %                  3 of 100",
+            "  at 0.0.0.0:4800",
         });
 }
 
@@ -137,7 +138,7 @@ TEST_CASE("status text: hostile and huge values stay within the columns, and mov
   constexpr std::uint64_t kMost = UINT64_MAX;
   Snapshot before = relay();
   before.name = before.version = before.role = hostile;
-  before.listen->address = hostile;
+  before.listen->addresses = hostile;
   before.parents.assign(3, live_parent(hostile));
   before.parents[0].denied = before.parents[0].problem = before.parents[0].state = hostile;
   before.parents[1].round_trip_ms = 1e300;

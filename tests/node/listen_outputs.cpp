@@ -179,7 +179,8 @@ TEST_CASE("listen outputs: the log tells how long a tick waited and when it came
   const TemporaryDirectory directory;
   Rig rig;
   ListenOutputs outputs = rig.outputs(list(node::make_log_sink(create(directory / "d"))));
-  auto played = ticks("f", opus_tone(20ms, 1, 1));
+  const auto packets = opus_tone(20ms, 1, 1);  // the ticks point into them
+  auto played = ticks("f", packets);
   played[0].arrived = Time{1h} - 6500us;
   play(outputs, played);
   outputs.finish();

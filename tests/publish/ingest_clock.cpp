@@ -174,8 +174,7 @@ TEST_CASE("a burst after a stall loses nothing: it takes the ticks that are due"
   talk(input, encoder, 25);
   CHECK(input.counter("ingest_reanchored") == 1);
   CHECK(input.counter("ingest_drop_late") == 0);
-  for (int number = 50; number < 99; ++number)
-    CHECK(input.of(number + 1).sequence == input.of(number).sequence.next());
+  for (int number = 50; number < 99; ++number) CHECK(input.of(number + 1).sequence == input.of(number).sequence.next());
   CHECK(input.of(50).sequence > input.of(49).sequence.plus(20));  // the empty ticks of the stall lie between
 }
 

@@ -112,7 +112,8 @@ TEST_CASE("statistics: a statement that comes behind its frame tells as much, an
     statistics.on_played(tick(s, PlayedKind::frame, arrived), now(arrived));
   }
   for (int parent = 0; parent < 2; ++parent) statistics.on_group_info(stamp(60));
-  statistics.on_played(tick(100, PlayedKind::frame, kFrame * 100 + 1s), now(kFrame * 100 + 1s));  // its neighbours say nothing
+  statistics.on_played(tick(100, PlayedKind::frame, kFrame * 100 + 1s),
+                       now(kFrame * 100 + 1s));  // its neighbours say nothing
   CHECK(statistics.summary({}).latency_samples == 1);
   CHECK(statistics.summary({}).latency_median == 7ms);
 }
