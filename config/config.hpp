@@ -17,8 +17,9 @@ namespace tiercast::config {
 
 /// Where a private key is: a file (mode 0600 demanded), or "credential:NAME", read from $CREDENTIALS_DIRECTORY.
 struct KeyRef {
-  std::string path;         // of the file, also for a credential (resolved)
-  bool credential = false;  // then the file's mode is systemd's affair
+  std::string path;          // of the file, also for a credential (resolved)
+  bool credential = false;   // then the file's mode is systemd's affair
+  bool unavailable = false;  // a credential where only its unit has it; path is then what the file calls it
 };
 
 struct Node {

@@ -61,19 +61,19 @@ KeyRef read_key_ref(Table& table, std::string_view key, std::string_view example
                         "write the file's name here");
     return {};
   }
-  if (!text->starts_with(kCredential)) return {*text, false};
+  if (!text->starts_with(kCredential)) return {*text};
   const std::string name = text->substr(kCredential.size());
   if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos) {
     table.refuse(key, "use credential:NAME, NAME as in the unit's LoadCredential=NAME:FILE");
     return {};
   }
   if (machine.credentials_directory.empty()) {
-    if (machine.outside_its_unit) return {*text, true};
+    if (machine.outside_its_unit) return {*text, true, true};
     table.refuse(key, "$CREDENTIALS_DIRECTORY is not set: only a systemd unit with LoadCredential=" + name +
                           ":FILE has it; start that, or name a file");
     return {};
   }
-  return {machine.credentials_directory + "/" + name, true};
+  return {machine.credentials_directory + "/" + name, true, false};
 }
 
 std::optional<Endpoint> read_endpoint(Table& table, std::string_view key, const Table::Item& item,

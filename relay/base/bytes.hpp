@@ -1,4 +1,4 @@
-// Big-endian reading and writing with bounds that cannot be forgotten.
+// Reading and writing of numbers, big-endian as the protocol is, with bounds that cannot be forgotten.
 #pragma once
 
 #include <algorithm>
@@ -15,6 +15,15 @@ constexpr std::uint64_t load_be(const std::uint8_t* p) {
   static_assert(N >= 1 && N <= 8);
   std::uint64_t v = 0;
   for (std::size_t i = 0; i < N; ++i) v = v << 8 | p[i];
+  return v;
+}
+
+/// The same of a little-endian one, as files have them.
+template <std::size_t N>
+constexpr std::uint64_t load_le(const std::uint8_t* p) {
+  static_assert(N >= 1 && N <= 8);
+  std::uint64_t v = 0;
+  for (std::size_t i = N; i-- > 0;) v = v << 8 | p[i];
   return v;
 }
 

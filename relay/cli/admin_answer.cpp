@@ -1,6 +1,5 @@
 #include "relay/cli/admin_answer.hpp"
 
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "relay/base/exit_code.hpp"
@@ -20,11 +19,6 @@ tl::expected<Json, net::Error> ask_node(const std::string& socket, const std::st
   }
   if (json.contains("error")) return tl::unexpected{net::Error{json.value("error", std::string{}), ExitCode::data}};
   return json;
-}
-
-int complain(const net::Error& error) {
-  std::fprintf(stderr, "tiercast: %s\n", error.text.c_str());
-  return error.exit_code;
 }
 
 }  // namespace tiercast::cli

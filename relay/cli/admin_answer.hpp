@@ -12,7 +12,4 @@ namespace tiercast::cli {
 /// Blocks, for at most some seconds, or until a signal. What the node refuses is an error too.
 tl::expected<nlohmann::ordered_json, net::Error> ask_node(const std::string& socket, const std::string& request);
 
-/// Says it on standard error; its exit status.
-int complain(const net::Error& error);
-
 }  // namespace tiercast::cli

@@ -18,8 +18,7 @@ std::string count(std::size_t n, const std::string& noun) {
 /// "origin oslo (public key …): groups main, second; listens on …; 2 upstreams".
 std::string summary(const config::Config& config, const crypto::PrivateKey& key) {
   std::string out = (config.is_origin() ? "origin " : "relay ") + config.node.name;
-  if (!key.view().empty() && !config.node.key.path.starts_with("credential:"))
-    out += " (public key " + crypto::to_base64(crypto::node_public_key(key)) + ")";
+  if (!config.node.key.unavailable) out += " (public key " + crypto::to_base64(crypto::node_public_key(key)) + ")";
   out += config.groups.size() == 1 ? ": group" : ": groups";
   for (std::size_t i = 0; i < config.groups.size(); ++i) out += (i == 0 ? " " : ", ") + config.groups[i].name;
   if (config.listen) {

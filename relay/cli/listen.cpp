@@ -5,16 +5,12 @@
 #include "crypto/random.hpp"
 #include "relay/base/exit_code.hpp"
 #include "relay/cli/commands.hpp"
+#include "relay/cli/complain.hpp"
 #include "relay/net/resolve.hpp"
 #include "relay/node/listen_session.hpp"
 
 namespace tiercast::cli {
 namespace {
-
-int fail(const net::Error& error) {
-  std::fprintf(stderr, "tiercast: %s\n", error.text.c_str());
-  return error.exit_code;
-}
 
 using Sinks = std::vector<std::unique_ptr<node::ListenSink>>;
 
@@ -73,9 +69,9 @@ int run(const ListenOptions& options) {
   ::signal(SIGPIPE, SIG_IGN);
   crypto::SystemRandom random;
   auto sinks = make_sinks(options, random);
-  if (!sinks) return fail(sinks.error());
+  if (!sinks) return complain(sinks.error());
   auto loop = net::Loop::create();
-  if (!loop) return fail(loop.error());
+  if (!loop) return complain(loop.error());
   node::ListenSession::Setup setup;
   setup.listener.group = options.group;
   setup.listener.strict = options.strict;
@@ -93,7 +89,7 @@ int run(const ListenOptions& options) {
   std::optional<node::OutputFile> report;
   if (!options.report.empty()) {
     auto file = node::OutputFile::create(options.report);
-    if (!file) return fail(file.error());
+    if (!file) return complain(file.error());
     report.emplace(std::move(*file));
   }
   node::ListenSession session{*loop, std::move(setup)};
@@ -102,7 +98,7 @@ int run(const ListenOptions& options) {
   report->write(session.report());
   report->finish(node::kLastPatience);
   if (report->status().state != node::OutputStatus::State::failed) return status;
-  const int failed = fail({"cannot write to " + report->status().name + ": " + report->status().why, ExitCode::io});
+  const int failed = complain({"cannot write to " + report->status().name + ": " + report->status().why, ExitCode::io});
   return status == ExitCode::ok ? failed : status;
 }
 

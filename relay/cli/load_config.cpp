@@ -72,9 +72,6 @@ void check_signing_key(const config::Group& group, const crypto::PrivateKey& key
                ExitCode::config);
 }
 
-/// A credential outside of its unit.
-bool unavailable(const config::KeyRef& key) { return key.credential && key.path.starts_with("credential:"); }
-
 }  // namespace
 
 config::Machine this_machine() {
@@ -104,7 +101,7 @@ tl::expected<config::Config, LoadFailure> load_config(const std::string& file, b
 tl::expected<Keys, LoadFailure> load_keys(const config::Config& config) {
   KeyProblems problems;
   Keys keys;
-  if (unavailable(config.node.key)) {
+  if (config.node.key.unavailable) {
     keys.unread.push_back(config.node.key.path);
   } else if (auto node = store::read_private_key(config.node.key)) {
     keys.node = std::move(*node);
@@ -115,7 +112,7 @@ tl::expected<Keys, LoadFailure> load_keys(const config::Config& config) {
   for (const config::Group& group : config.groups) {
     auto& slot = keys.signing.emplace_back();
     if (!group.source) continue;
-    if (unavailable(group.source->signing_key)) {
+    if (group.source->signing_key.unavailable) {
       keys.unread.push_back(group.source->signing_key.path);
     } else if (auto signing = store::read_private_key(group.source->signing_key)) {
       check_signing_key(group, *signing, problems);

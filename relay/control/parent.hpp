@@ -74,6 +74,10 @@ class Parent {
   bool live(Time now) const;
   const UplinkLease* lease() const { return lease_ ? &*lease_ : nullptr; }
   const JoinInitiator* joining() const { return joining_ ? &*joining_ : nullptr; }
+  /// Not leased: it was heard, but has not accepted so far.
+  bool answers() const { return joining_ && joining_->joins_sent() > 0; }
+  /// Under way with a cookie, which is good for the address that asked for it: who has one must keep its socket.
+  bool holds_cookie() const { return joining_ && joining_->state() != JoinState::hello_sent; }
   const std::optional<wire::Denied>& denial() const { return denial_; }
   std::optional<Time> last_stream() const { return last_stream_; }
   Duration round_trip() const { return lease_ ? lease_->round_trip() : Duration{100ms}; }

@@ -59,14 +59,20 @@ std::size_t Tally::bucket_of(LeaseId child, std::uint32_t group) const {
   return mixed >> 32 & (heads_.size() - 1);
 }
 
+/// Its place in reports_; kNone: there is none.
+std::uint32_t Tally::find(LeaseId child, std::uint32_t group) const {
+  std::uint32_t at = heads_[bucket_of(child, group)];
+  while (at != kNone && (reports_[at].child != child || reports_[at].group != group)) at = reports_[at].next;
+  return at;
+}
+
 void Tally::reported(LeaseId child, const wire::Tally& report, Time now) {
   counters_.reports_received.add();
   const std::uint32_t group = index_or_new(report.group);
   if (group == kNone) return counters_.drop_full.add();
-  std::uint32_t& head = head_of(child, group);
-  std::uint32_t at = head;
-  while (at != kNone && (reports_[at].child != child || reports_[at].group != group)) at = reports_[at].next;
+  std::uint32_t at = find(child, group);
   if (at == kNone) {
+    std::uint32_t& head = head_of(child, group);
     if (free_ == kNone) return counters_.drop_full.add();
     at = free_;
     free_ = reports_[at].next;
@@ -116,8 +122,7 @@ wire::Tally Tally::reported_by(LeaseId child, GroupId group) const {
   wire::Tally out{.group = group};
   const std::uint32_t index = index_of(group);
   if (index == kNone) return out;
-  std::uint32_t at = heads_[bucket_of(child, index)];
-  while (at != kNone && (reports_[at].child != child || reports_[at].group != index)) at = reports_[at].next;
+  const std::uint32_t at = find(child, index);
   if (at == kNone) return out;
   out.listeners = reports_[at].listeners;
   out.relays = reports_[at].relays;

@@ -80,6 +80,7 @@ class Tally {
   void own(GroupId group, int listeners, int relays);
   std::size_t bucket_of(LeaseId child, std::uint32_t group) const;
   std::uint32_t& head_of(LeaseId child, std::uint32_t group) { return heads_[bucket_of(child, group)]; }
+  std::uint32_t find(LeaseId child, std::uint32_t group) const;
   void forget(LeaseId child, std::uint32_t group);
 
   std::vector<Group> groups_;  // as they were first heard of, ≤ kMaxGroups

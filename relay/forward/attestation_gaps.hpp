@@ -18,6 +18,13 @@ struct AttestationGapCounters {
   }
 };
 
+/// Whether an attestation vouches for what comes now, `newest` being the newest frame: an old one, said again, does
+/// not.
+inline bool vouches_for_now(const wire::Attest& attest, Sequence newest, std::chrono::milliseconds frame) {
+  return attest.header.sequence.value + attest.count + static_cast<std::uint64_t>(wire::kUnattested / frame) >
+         newest.value;
+}
+
 class AttestationGaps {
  public:
   /// Frames without an attestation are normal for kAttestEvery or kAttestFrames; after `grace` more they are a gap.

@@ -76,8 +76,7 @@ IntakeResult Intake::on_frame(const wire::Header& header, Bytes sealed, Bytes si
   const bool ahead = far_ahead(sequence);
   if (!ahead && !may_advance(header, now)) return drop(counters_.drop_inactive_source, header);
   if (distrust.exhausted(now)) return drop(counters_.drop_distrusted, header);
-  if (!crypto::verify_frame(from->key, sealed, signature))
-    return distrust.failed(), drop(counters_.drop_signature, header);
+  if (!crypto::verify_frame(from->key, sealed, signature)) return refute(distrust, header, now);
   if (ahead && !may_leap(header, now)) {
     stray_ = std::max(stray_, sequence);
     return drop(counters_.drop_ahead, header);
@@ -111,7 +110,7 @@ IntakeResult Intake::compare(const wire::Header& header, const SlotRing::Pin& st
   if (kept && kept->source != header.source) return drop(counters_.drop_inactive_source, header);
   // A source that signed two frames for one sequence, or a forger: people will want to know which.
   if (distrust.exhausted(now)) return drop(counters_.drop_distrusted, header);
-  distrust.failed();  // either way it is nothing that an honest parent brings
+  distrust.failed(now);  // either way it is nothing that an honest parent brings
   const bool proven = crypto::verify_frame(source(header.source)->key, sealed, signature);
   return drop(proven ? counters_.drop_conflict : counters_.drop_signature, header);
 }
@@ -155,8 +154,7 @@ IntakeResult Intake::on_attest(const wire::Header& header, Bytes datagram, Distr
     return {.taken = Taken::duplicate, .header = header, .opaque = {}};
   }
   if (distrust.exhausted(now)) return drop(counters_.drop_distrusted, header);
-  if (!crypto::verify_attest(from->key, attest->signed_part, attest->signature))
-    return distrust.failed(), drop(counters_.drop_signature, header);
+  if (!crypto::verify_attest(from->key, attest->signed_part, attest->signature)) return refute(distrust, header, now);
   if (stored) return drop(counters_.drop_conflict, header);
   const auto number = history_.add_attestation(datagram);
   if (!number) return drop(counters_.drop_pinned, header);
@@ -187,6 +185,11 @@ IntakeResult Intake::on_opaque(const wire::Header& header, Bytes datagram) {
 IntakeResult Intake::drop(Counter& reason, const wire::Header& header) {
   reason.add();
   return {.taken = Taken::dropped, .header = header, .opaque = {}};
+}
+
+IntakeResult Intake::refute(Distrust& distrust, const wire::Header& header, Time now) {
+  distrust.failed(now);
+  return drop(counters_.drop_signature, header);
 }
 
 const Source* Intake::source(SourceId id) const {

@@ -10,6 +10,7 @@
 #include "crypto/signature.hpp"
 #include "relay/base/counter.hpp"
 #include "relay/base/inline_vector.hpp"
+#include "relay/forward/distrust.hpp"
 #include "relay/forward/history.hpp"
 
 namespace tiercast::forward {
@@ -91,25 +92,6 @@ struct IntakeResult {
 ///   (drop_ahead) and the next one above it is taken: one stray sequence from a sick origin wedges nothing, while a
 ///   parent that feeds a just started relay an old recording is overruled by the first parent that has the live stream
 ///   within two frames, whichever source that comes from. Of two streams the later one is the live one.
-/// What a parent's bad signatures may cost: verifying one takes 48 µs of the thread that serves all parents. One per
-/// parent; beyond kRate a second its unproven frames are dropped unread, and another parent's copy has to do.
-class Distrust {
- public:
-  bool exhausted(Time now) {
-    tokens_ =
-        std::min(kBurst, tokens_ + kRate * std::chrono::duration<double>(std::max(now - at_, Duration{0})).count());
-    at_ = std::max(at_, now);
-    return tokens_ < 1;
-  }
-  void failed() { tokens_ -= 1; }
-
- private:
-  static constexpr double kRate = 50;
-  static constexpr double kBurst = 50;
-  double tokens_ = kBurst;
-  Time at_{};
-};
-
 class Intake {
  public:
   Intake(GroupId group, std::span<const Source> sources, History& history, Duration silence);
@@ -133,6 +115,7 @@ class Intake {
   bool may_leap(const wire::Header& header, Time now) const;
   bool may_advance(const wire::Header& header, Time now) const;
   IntakeResult drop(Counter& reason, const wire::Header& header = {});
+  IntakeResult refute(Distrust& distrust, const wire::Header& header, Time now);
   const Source* source(SourceId id) const;
 
   GroupId group_;

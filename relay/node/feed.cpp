@@ -152,18 +152,10 @@ std::optional<LeaseId> Feed::admit(const control::Joiner& joiner, Writer& record
   wire::Accepted accepted{best->lane, id, crypto::make_token(*setup_.token_key, id, joiner.from, now), standing_.path};
   wire::write_record(records, accepted);
   if (FeedGroup* group = group_by_id(joiner.request.group)) {
-    wire::GroupInfo info = group->info.value_or(wire::GroupInfo{});
-    info.group = group->group.id;
-    info.frame_ms = static_cast<std::uint8_t>(group->group.frame.count());
-    info.newest = group->group.history.newest();
-    info.flags &= static_cast<std::uint8_t>(~wire::kInfoAnchored);  // the parent's anchor is not this node's
-    if (info.newest.value != 0 && group->last_frame && now - *group->last_frame < kAnchorLife)
-      info.flags |= wire::kInfoAnchored;
+    wire::GroupInfo info = info_of(group->group, group->info, group->last_frame, now);
     if (group->ended) info.flags |= wire::kInfoEnded;
     wire::write_record(records, info);
-    // As many as there is room for, those that matter most first; the others come with the first acknowledgement.
-    for (const auto& epoch : group->epochs.all())
-      if (records.left() >= wire::kEpochRecord) wire::write_record(records, epoch);
+    group->epochs.write(records);  // those left out come with the first acknowledgement
   }
   return id;
 }
@@ -270,7 +262,7 @@ void Feed::learn_epoch_from(std::size_t p, const wire::EpochRecord& epoch) {
                                    [&](const forward::Source& s) { return s.id == epoch.source; });
   if (source == group->group.sources.end() || distrust_[p].exhausted(moment_.mono)) return counters_.drop_epoch.add();
   if (!crypto::verify_epoch(source->key, epoch)) {
-    distrust_[p].failed();
+    distrust_[p].failed(moment_.mono);
     return counters_.drop_epoch.add();
   }
   learn_epoch(*group, epoch);

@@ -285,20 +285,16 @@ void FeedThread::watch_parents(Moment now) {
     if (!parent.leased() && now.mono > watch.since + kParentMissing) {
       watch.since = now.mono;
       if (!std::exchange(watch.warned, true)) {
-        const auto* joining = parent.joining();
-        const bool answers = joining != nullptr && joining->joins_sent() > 0;
         ops::log::warning(
             "parent_missing",
             {{"parent", name},
              {"hint", !uplinks_.problem(p).empty() ? uplinks_.problem(p)
-                      : answers
+                      : parent.answers()
                           ? std::string{"it answers but does not accept: is public_key its key, and is this node in "
                                         "its [[downstream]]?"}
                           : std::string{"no answer at all: is the address right, does it run, is UDP let through?"}}});
       }
-      // A cookie is good for the address that asked for it: who waits with one keeps its socket.
-      const auto* joining = parent.joining();
-      if (joining == nullptr || joining->state() == control::JoinState::hello_sent) uplinks_.refresh(p);
+      if (!parent.holds_cookie()) uplinks_.refresh(p);
     }
   }
 }

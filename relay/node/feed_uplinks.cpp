@@ -69,9 +69,7 @@ void Feed::on_stream(std::size_t p, Bytes datagram, Time now) {
   }
   if (h.type == wire::Type::attest) {
     if (const auto attest = wire::parse_attest(datagram.first(datagram.size() - wire::kLinkMac))) {
-      // An old one again vouches for nothing that comes now.
-      const auto recent = static_cast<std::uint64_t>(wire::kUnattested / group->group.frame);
-      if (attest->header.sequence.value + attest->count + recent > group->group.history.newest().value)
+      if (forward::vouches_for_now(*attest, group->group.history.newest(), group->group.frame))
         parent.on_stream(Stream::attestation, now);
       group->attestation_gaps.on_attestation(attest->header.sequence, attest->count);
     }
@@ -139,10 +137,13 @@ void Feed::on_info(const wire::GroupInfo& info, Time now) {
   }
   // Of several parents' copies the newest statement counts; one from a far future is nobody's.
   const Sequence here = group->group.history.newest();
-  if (here.value != 0 && info.stamped.value > here.value + group->group.history.frames()) {
+  const auto from_far = [&](const wire::GroupInfo& of) {
+    return here.value != 0 && of.stamped.value > here.value + group->group.history.frames();
+  };
+  if (from_far(info)) {
     counters_.drop_statement.add();
   } else if (!group->info || info.stamped >= group->info->stamped || (info.flags & wire::kInfoStamped) == 0 ||
-             (here.value != 0 && group->info->stamped.value > here.value + group->group.history.frames())) {
+             from_far(*group->info)) {
     if ((info.flags & wire::kInfoStamped) != 0) {
       group->latency.on_statement(info);
       group->info = info;

@@ -4,6 +4,18 @@
 
 namespace tiercast::node {
 
+wire::GroupInfo info_of(const Group& group, const std::optional<wire::GroupInfo>& statement,
+                        std::optional<Time> last_frame, Time now) {
+  wire::GroupInfo info = statement.value_or(wire::GroupInfo{});
+  info.group = group.id;
+  info.frame_ms = static_cast<std::uint8_t>(group.frame.count());
+  info.newest = group.history.newest();
+  // An old one is no anchor: nobody wanted the group meanwhile, and the stream is elsewhere. Nor is a parent's.
+  info.flags &= static_cast<std::uint8_t>(~wire::kInfoAnchored);
+  if (info.newest.value != 0 && last_frame && now - *last_frame < kAnchorLife) info.flags |= wire::kInfoAnchored;
+  return info;
+}
+
 bool KnownEpochs::knows(SourceId source, Epoch epoch) const {
   return std::any_of(epochs_.begin(), epochs_.end(),
                      [&](const auto& known) { return known.source == source && known.epoch == epoch; });
@@ -54,6 +66,11 @@ bool KnownEpochs::in_use(SourceId source, Epoch epoch) {
   }
   sort();
   return true;
+}
+
+void KnownEpochs::write(Writer& records) const {
+  for (const auto& known : epochs_)
+    if (records.left() >= wire::kEpochRecord) wire::write_record(records, known);
 }
 
 void KnownEpochs::list(wire::EpochsHeld& held) const {

@@ -34,6 +34,11 @@ struct Group {
   }
 };
 
+/// What this node says of a group: the origin's `statement` (parents bring it, or there is none), and its own newest
+/// frame, which came at `last_frame`.
+wire::GroupInfo info_of(const Group& group, const std::optional<wire::GroupInfo>& statement,
+                        std::optional<Time> last_frame, Time now);
+
 /// Epochs' values that a node knows of a group, a few of each source: the one in use, those that come next, and the one
 /// before. All are the source's word, but an old word may be said again, and a clock that once ran ahead leaves numbers
 /// far above: so what counts is how near to the one in use a number is. Fixed size.
@@ -50,8 +55,7 @@ class KnownEpochs {
   /// `epoch` is of one of the group's sources, and signed by it. False: known already, or further from the one in use
   /// than all that is kept.
   bool learn(const wire::EpochRecord& epoch);
-  /// A proven frame was sealed with it.
-  /// False: that was known.
+  /// A proven frame was sealed with it. False: that was known.
   bool in_use(SourceId source, Epoch epoch);
   bool knows(SourceId source, Epoch epoch) const;
   /// Those that matter most first.
@@ -59,6 +63,8 @@ class KnownEpochs {
   const auto& used() const { return in_use_; }
   /// For a keepalive.
   void list(wire::EpochsHeld& held) const;
+  /// As many announcements as there is room for, those that matter most first.
+  void write(Writer& records) const;
 
  private:
   std::uint64_t rank(const wire::EpochRecord& epoch) const;

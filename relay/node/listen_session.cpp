@@ -110,11 +110,7 @@ void ListenSession::show(Moment now, bool last) {
   if (listener_->live_parents(now.mono) == 0 && now.mono >= next_refresh_) {
     next_refresh_ = now.mono + kRefreshEvery;
     for (std::size_t p = 0; p < names_.size(); ++p)
-      if (const auto& parent = listener_->parents()[p]; !parent.leased()) {
-        // A cookie is good for the address that asked for it: who waits with one keeps its socket.
-        const auto* joining = parent.joining();
-        if (joining == nullptr || joining->state() == control::JoinState::hello_sent) uplinks_.refresh(p);
-      }
+      if (const auto& parent = listener_->parents()[p]; !parent.leased() && !parent.holds_cookie()) uplinks_.refresh(p);
   }
   if (!warned_ && listener_->joined_at() && !listener_->first_frame_at() &&
       now.mono > *listener_->joined_at() + kFramesPatience) {

@@ -151,9 +151,7 @@ void Listener::on_stream(std::size_t p, Bytes datagram, Time now) {
       if (!playout.on_attest(datagram, now)) return;
       if (const auto attest = wire::parse_attest(datagram)) {
         const Sequence last = attest->header.sequence.plus(attest->count - 1U);
-        // An old one again vouches for nothing that comes now.
-        const auto recent = static_cast<std::uint64_t>(wire::kUnattested / stream_->frame);
-        if (last.value + recent >= stream_->noted.value) parent.on_stream(Kind::attestation, now);
+        if (forward::vouches_for_now(*attest, stream_->noted, stream_->frame)) parent.on_stream(Kind::attestation, now);
         stream_->attestation_gaps.on_attestation(attest->header.sequence, attest->count);
         note_frame(last, false, now);
         // Of a sequence all that came was forged, and the true one found no room: now it has.

@@ -2,7 +2,6 @@
 
 #include <poll.h>
 #include <pthread.h>
-#include <sys/eventfd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -28,16 +27,16 @@ MediaThread::MediaThread(const Setup& setup, std::unique_ptr<MediaFile> file)
       file_(std::move(file)),
       rtp_(setup.frame_ms, *setup.random),
       pacer_(frame_, file_->is_pipe() ? publish::Pacer::Source::pipe : publish::Pacer::Source::file),
-      ready_(kReady),
-      stopper_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-  if (!stopper_) throw std::bad_alloc();
+      ready_(kReady) {
+  auto stopper = net::Wake::create();
+  if (!stopper) throw std::bad_alloc();
+  stopper_ = std::move(*stopper);
 }
 
 MediaThread::~MediaThread() {
   if (!thread_.joinable()) return;
   stop_.store(true, std::memory_order_release);
-  const std::uint64_t one = 1;
-  static_cast<void>(::write(stopper_.get(), &one, sizeof one) == sizeof one);
+  stopper_->signal();
   thread_.join();
 }
 
@@ -70,7 +69,7 @@ std::optional<publish::MediaPacket> MediaThread::next_packet() {
       if (wait_until(pacer_.leaves(net::read_clocks().mono, 0))) hand_over();
       break;
     }
-    pollfd wanted[] = {{file_->fd(), POLLIN, 0}, {stopper_.get(), POLLIN, 0}};
+    pollfd wanted[] = {{file_->fd(), POLLIN, 0}, {stopper_->fd(), POLLIN, 0}};
     if (::poll(wanted, 2, -1) < 0 || wanted[0].revents == 0) continue;
     if (const int error = file_->read(); error != 0) {
       fail(std::string{"cannot read it: "} + std::strerror(error));
@@ -103,7 +102,7 @@ bool MediaThread::wait_until(Time at) {
     if (left <= Duration{0}) return true;
     const auto seconds = std::chrono::floor<std::chrono::seconds>(left);
     const timespec timeout{seconds.count(), (left - seconds).count()};
-    pollfd wanted{stopper_.get(), POLLIN, 0};
+    pollfd wanted{stopper_->fd(), POLLIN, 0};
     ::ppoll(&wanted, 1, &timeout, nullptr);
   }
   return false;

@@ -65,9 +65,9 @@ class MediaThread {
   publish::RtpStream rtp_;
   publish::Pacer pacer_;
   SpscRing<MediaItem> ready_;
-  MediaItem item_;  // being filled
-  Counter played_;  // frame lengths
-  net::Descriptor stopper_;
+  MediaItem item_;                      // being filled
+  Counter played_;                      // frame lengths
+  std::unique_ptr<net::Wake> stopper_;  // rung once, and never heard by a loop
   std::atomic<bool> stop_{false};
   std::thread thread_;
 };

@@ -54,8 +54,7 @@ Json upstream_json(const StatusSources& s, std::size_t p, Time now) {
   } else {
     if (parent.denial()) out["denied"] = wire::to_text(parent.denial()->reason);
     if (!s.uplinks.problem(p).empty()) out["problem"] = s.uplinks.problem(p);
-    const auto* joining = parent.joining();
-    out["answers"] = joining != nullptr && joining->joins_sent() > 0;  // but it has not accepted yet
+    out["answers"] = parent.answers();
   }
   Json counters = Json::object();
   add(counters, parent.counters());

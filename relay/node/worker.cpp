@@ -203,9 +203,8 @@ void Worker::on_subscribe(control::Lease& lease, const wire::Subscribe& request,
   counters_.subscribes.add();
   subscribe(lease, group->group->index, now);
   wire::write_record(answers, answer);
-  wire::write_record(answers, info_of(*group, now));
-  for (const auto& epoch : group->epochs.all())
-    if (answers.left() >= wire::kEpochRecord) wire::write_record(answers, epoch);
+  wire::write_record(answers, group->info_now(now));
+  group->epochs.write(answers);
 }
 
 void Worker::on_nack(control::Lease& lease, const wire::Nack& nack, Resender::Allowance& allowance, Time now) {
@@ -224,7 +223,7 @@ void Worker::acknowledge(control::Lease& lease, const wire::Keepalive& keepalive
   leases_.write_acknowledgement(records, control::slot_of(lease.id), keepalive, standing_.seeking, standing_.path, now);
   write_missing_epochs(records, lease, held);  // before what comes every second anyway
   for (std::uint32_t m = lease.first_membership; m != kNone; m = memberships_[m].next)
-    if (records.left() >= kInfoBytes) wire::write_record(records, info_of(groups_[memberships_[m].group.value], now));
+    if (records.left() >= kInfoBytes) wire::write_record(records, groups_[memberships_[m].group.value].info_now(now));
   send_records(control::slot_of(lease.id), records.written());
 }
 
@@ -245,23 +244,11 @@ void Worker::write_missing_epochs(Writer& out, const control::Lease& lease, cons
   }
 }
 
-wire::GroupInfo Worker::info_of(const PerGroup& group, Time now) const {
-  wire::GroupInfo info = group.info.value_or(wire::GroupInfo{});
-  info.group = group.group->id;
-  info.frame_ms = static_cast<std::uint8_t>(group.group->frame.count());
-  info.newest = group.group->history.newest();
-  // An old one is no anchor: nobody wanted the group meanwhile, and the stream is elsewhere. Nor is a parent's.
-  info.flags &= static_cast<std::uint8_t>(~wire::kInfoAnchored);
-  if (info.newest.value != 0 && group.last_frame && now - *group.last_frame < kAnchorLife)
-    info.flags |= wire::kInfoAnchored;
-  return info;
-}
-
 void Worker::send_info(PerGroup& group, Time now) {
   group.next_info = group.relays.empty() ? kNever : now + wire::kGroupInfoEvery;
   std::array<std::uint8_t, 64> buffer;
   Writer records{buffer};
-  wire::write_record(records, info_of(group, now));
+  wire::write_record(records, group.info_now(now));
   for (const RelayChild& child : group.relays)
     send_records(slot_of_member(memberships_[child.membership]), records.written());
 }

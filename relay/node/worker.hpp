@@ -17,10 +17,14 @@
 
 namespace tiercast::node {
 
-/// Listeners by the loss that they last reported: up to so many of 65535. The last bound takes all.
-inline constexpr std::array<std::uint16_t, 8> kLossBounds{0, 65, 327, 655, 3276, 6553, 32767, 65535};
-/// In shares of a frame: what kLossBounds is called.
+/// Listeners by the loss that they last reported: up to such a share of the frames. The last one takes all.
 inline constexpr std::array<double, 8> kLossShares{0, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1};
+/// The same as keepalives say it, of 65535.
+inline constexpr auto kLossBounds = [] {
+  std::array<std::uint16_t, kLossShares.size()> bounds{};
+  for (std::size_t i = 0; i < bounds.size(); ++i) bounds[i] = static_cast<std::uint16_t>(kLossShares[i] * 65535);
+  return bounds;
+}();
 
 struct WorkerCounters {
   Counter frames, datagrams, send_failed, relay_datagrams, attestations, idles, frames_gone, too_late;
@@ -96,6 +100,7 @@ class Worker {
     Time next_tally = kNever;
     std::uint32_t told_listeners = 0, told_relays = 0;
     bool told_wanted = false;
+    wire::GroupInfo info_now(Time now) const { return info_of(*group, info, last_frame, now); }
   };
   static constexpr std::size_t kChildrenTold = 64;  // a second; the others' turns come after
   struct Membership {
@@ -144,7 +149,6 @@ class Worker {
   void note_reserved();
   void acknowledge(control::Lease& lease, const wire::Keepalive& keepalive, const wire::EpochsHeld& held, Time now);
   void write_missing_epochs(Writer& out, const control::Lease& lease, const wire::EpochsHeld& held);
-  wire::GroupInfo info_of(const PerGroup& group, Time now) const;
   control::LeaseSlot slot_of_member(const Membership& member) const { return control::LeaseSlot{member.slot}; }
 
   Setup setup_;

@@ -2,7 +2,7 @@
 // Must not know: sockets, keys, what becomes of a tick.
 #pragma once
 
-#include "relay/publish/credit.hpp"
+#include "relay/base/credit.hpp"
 #include "relay/publish/ingest_health.hpp"
 #include "relay/publish/media_clock.hpp"
 #include "relay/publish/opus_packet.hpp"

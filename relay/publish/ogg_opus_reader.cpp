@@ -7,6 +7,7 @@
 #include <new>
 #include <string_view>
 
+#include "relay/base/bytes.hpp"
 #include "relay/publish/opus_packet.hpp"
 #include "relay/wire/limits.hpp"
 
@@ -16,7 +17,7 @@ namespace {
 
 constexpr std::size_t kHead = 19;         // OpusHead, RFC 7845 §5.1
 constexpr std::size_t kWithoutAudio = 2;  // bytes: frames of no length, "conceal this"
-constexpr long kMostUnread = 2 * 65536;   // of a packet that never ends: twice the longest page
+constexpr long kMostUnread = 2L * 65536;  // of a packet that never ends: twice the longest page
 
 bool begins(Bytes bytes, std::string_view with) {
   return bytes.size() >= with.size() && std::memcmp(bytes.data(), with.data(), with.size()) == 0;
@@ -138,8 +139,8 @@ void OggOpusReader::begin_stream(const ogg_page& page) {
                     "-c:a libopus -frame_duration {} NEW.opus",
                     channels, frame_ms_));
   serial_ = ogg_page_serialno(&page);
-  pre_skip_left_ = head[10] | static_cast<std::uint32_t>(head[11]) << 8;
-  const auto gain = static_cast<std::int16_t>(head[16] | head[17] << 8);
+  pre_skip_left_ = static_cast<std::uint32_t>(load_le<2>(head.data() + 10));
+  const auto gain = static_cast<std::int16_t>(load_le<2>(head.data() + 16));
   if (gain != 0) notice(kGain, fmt::format("its output gain of {:.1f} dB is not applied", gain / 256.0));
 }
 

@@ -56,7 +56,7 @@ void Resampler::run(std::span<const float> in, std::uint64_t limit, std::vector<
   const float* at = in.data();
   while (left != 0 && limit != 0) {
     const std::size_t before = out.size();
-    const std::uint64_t room = std::min<std::uint64_t>(limit, most(left * channels_) / channels_);
+    const std::uint64_t room = std::min<std::uint64_t>(limit, most(std::size_t{left} * channels_) / channels_);
     out.resize(before + static_cast<std::size_t>(room) * channels_);
     spx_uint32_t taken = left;
     auto made = static_cast<spx_uint32_t>(room);

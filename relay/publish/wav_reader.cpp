@@ -8,6 +8,8 @@
 #include <limits>
 #include <string_view>
 
+#include "relay/base/bytes.hpp"
+
 namespace tiercast::publish {
 
 namespace {
@@ -25,13 +27,8 @@ constexpr unsigned kTagExtensible = 0xfffe;
 // KSDATAFORMAT_SUBTYPE_…: a tag, then this.
 constexpr std::array<std::uint8_t, 14> kSubtype{0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xaa, 0, 0x38, 0x9b, 0x71};
 
-std::uint32_t number(const std::uint8_t* at, std::size_t bytes) {
-  std::uint32_t out = 0;
-  for (std::size_t i = bytes; i-- > 0;) out = out << 8 | at[i];
-  return out;
-}
-
-std::uint64_t number64(const std::uint8_t* at) { return std::uint64_t{number(at + 4, 4)} << 32 | number(at, 4); }
+std::uint32_t u16(const std::uint8_t* at) { return static_cast<std::uint32_t>(load_le<2>(at)); }
+std::uint32_t u32(const std::uint8_t* at) { return static_cast<std::uint32_t>(load_le<4>(at)); }
 
 bool is(const std::uint8_t* at, std::string_view name) { return std::memcmp(at, name.data(), name.size()) == 0; }
 
@@ -67,7 +64,7 @@ Bytes WavReader::take(Bytes& input) {
         break;
       case Step::large_sizes:
         if (collect(input, kLargeSizes)) {
-          large_ = number64(header_.data() + 8);
+          large_ = load_le<8>(header_.data() + 8);
           skip(left_ - kLargeSizes);
         }
         break;
@@ -132,7 +129,7 @@ void WavReader::begin_form() {
 
 void WavReader::begin_chunk() {
   const std::uint8_t* at = header_.data();
-  const std::uint32_t size = number(at + 4, 4);
+  const std::uint32_t size = u32(at + 4);
   size_ = left_ = size;
   if (is(at, "fmt ")) {
     if (size < kPlainFormat) return fail(fmt::format("not a WAV file: its format has {} bytes, 16 are least", size));
@@ -160,15 +157,15 @@ void WavReader::begin_samples(std::uint32_t size) {
 
 void WavReader::read_format() {
   const std::uint8_t* at = header_.data();
-  unsigned tag = number(at, 2);
-  const unsigned channels = number(at + 2, 2);
-  const std::uint32_t rate = number(at + 4, 4);
-  const unsigned block = number(at + 12, 2);
-  const unsigned bits = number(at + 14, 2);
+  unsigned tag = u16(at);
+  const unsigned channels = u16(at + 2);
+  const std::uint32_t rate = u32(at + 4);
+  const unsigned block = u16(at + 12);
+  const unsigned bits = u16(at + 14);
   if (tag == kTagExtensible && wanted_ == kExtensible &&
       std::equal(kSubtype.begin(), kSubtype.end(),
                  at + 26))  // of fewer valid bits than there are, the lowest are zeros
-    tag = number(at + 24, 2);
+    tag = u16(at + 24);
   constexpr const char* kConvert = "convert it: ffmpeg -i FILE -c:a pcm_s16le NEW.wav";
   if (tag != kTagPcm && tag != kTagFloat)
     return fail(fmt::format("its samples are {}; PCM of 16, 24 or 32 bits is taken; {}", tag_name(tag), kConvert));

@@ -1,10 +1,11 @@
 #include "relay/receive/epoch_keys.hpp"
 
 #include <algorithm>
+#include <cassert>
 
 namespace tiercast::receive {
 
-EpochKeys::EpochKeys(GroupId group, std::vector<SourceId> sources, Bytes group_secret)
+EpochKeys::EpochKeys(GroupId group, const std::vector<SourceId>& sources, Bytes group_secret)
     : group_(group), group_secret_(group_secret.size()) {
   std::copy(group_secret.begin(), group_secret.end(), group_secret_.bytes().begin());
   for (SourceId id : sources) sources_.emplace_back().id = id;
@@ -30,6 +31,7 @@ std::optional<EpochKeys::Key>& EpochKeys::place_for_new(Source& source) {
   }
   if (unused >= kUnused) return *oldest[0];
   if (free != nullptr) return *free;
+  assert(oldest[1] != nullptr);
   return *oldest[1];  // all places are taken and less than half are unused ones
 }
 

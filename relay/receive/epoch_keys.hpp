@@ -10,7 +10,7 @@
 namespace tiercast::receive {
 
 /// Bounded: kPlaces per source. Of these at most half are of epochs that opened nothing yet (the oldest of them makes
-/// room), so that announcements alone, true or false, never push out the key that is in use.
+/// room), so that announcements alone never push out the key that is in use.
 /// Announcements are the source's signed word, but an old one may be said again.
 class EpochKeys {
  public:
@@ -18,7 +18,7 @@ class EpochKeys {
   static constexpr std::size_t kUnused = kPlaces / 2;
 
   /// `group_secret` (copied): empty in key mode "relay".
-  EpochKeys(GroupId group, std::vector<SourceId> sources, Bytes group_secret);
+  EpochKeys(GroupId group, const std::vector<SourceId>& sources, Bytes group_secret);
 
   enum class Added : std::uint8_t { added, known, other_group, unknown_source, forged };
   /// `record`'s signature has been verified.

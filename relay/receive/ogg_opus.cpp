@@ -14,7 +14,8 @@ constexpr std::size_t kPageSegments = 255;  // RFC 3533 §6
 constexpr std::size_t kMaxPage = 27 + kPageSegments + kPageBytes + wire::kMaxOpus;
 constexpr std::int64_t kPageSamples = kOpusRate;  // a second
 constexpr auto kMaxLeading = std::chrono::hours{1};
-constexpr std::size_t kLeadingBytes = 200 * 1024;  // an hour in pages of 8 packets of 120 ms: 3,600 × (27 + 8 × 3)
+constexpr std::size_t kLeadingBytes =
+    std::size_t{200} * 1024;  // an hour in pages of 8 packets of 120 ms: 3,600 × (27 + 8 × 3)
 constexpr std::size_t kPending = kLeadingBytes + 4 * kMaxPage;
 constexpr std::size_t kMaxName = 256;
 constexpr unsigned kLongestPacket = kOpusRate * 120 / 1000;

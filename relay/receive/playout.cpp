@@ -9,6 +9,7 @@ namespace {
 
 std::vector<SourceId> ids_of(const std::vector<SourceKey>& sources) {
   std::vector<SourceId> ids;
+  ids.reserve(sources.size());
   for (const SourceKey& source : sources) ids.push_back(source.id);
   return ids;
 }
@@ -254,8 +255,7 @@ bool Playout::on_attest(Bytes datagram, Time now) {
     reason.add();
     return false;
   };
-  if (!attest || std::all_of(attest->hashes.begin(), attest->hashes.end(), [](auto b) { return b == 0; }))
-    return dropped(counters_.attest_drop_malformed);
+  if (!attest || absent(attest->hashes)) return dropped(counters_.attest_drop_malformed);
   if (attest->header.group != config_.group) return dropped(counters_.attest_drop_other_group);
   const auto source = source_index(attest->header.source);
   if (!source) return dropped(counters_.attest_drop_unknown_source);

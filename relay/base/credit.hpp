@@ -5,7 +5,7 @@
 
 #include "relay/base/types.hpp"
 
-namespace tiercast::publish {
+namespace tiercast {
 
 class Credit {
  public:
@@ -13,10 +13,13 @@ class Credit {
   Credit(Duration limit, int extra_sixteenths, Time now)
       : limit_(limit), extra_sixteenths_(extra_sixteenths), credit_(limit), at_(now) {}
 
+  bool has(Duration cost, Time now) {
+    refill(now);
+    return cost <= credit_;
+  }
   /// False, and nothing taken, when `cost` is not there.
   bool take(Duration cost, Time now) {
-    refill(now);
-    if (cost > credit_) return false;
+    if (!has(cost, now)) return false;
     credit_ -= cost;
     return true;
   }
@@ -38,4 +41,4 @@ class Credit {
   Time at_;
 };
 
-}  // namespace tiercast::publish
+}  // namespace tiercast
