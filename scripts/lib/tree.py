@@ -29,9 +29,10 @@ class Tree:
     """`parents` names each node's parents, none of the origin's; `hosts`, if given, where each node runs. `folder` gets
     keys, configurations, logs, and "state" of the origin; "recordings" too if `record`."""
 
-    def __init__(self, program, folder, children, parents, hosts=None, record=False):
+    def __init__(self, program, folder, children, parents, hosts=None, record=False, max_leases=100, frame_ms=20):
         self.program, self.folder, self.children = program, folder, children
         self.parents, self.hosts, self.record = parents, hosts or {}, record
+        self.max_leases, self.frame_ms = max_leases, frame_ms
         self.names = list(parents)
         if hosts:
             self.rtp, self.address = 5004, {name: f"{hosts[name].v4}:4800" for name in self.names}
@@ -80,7 +81,7 @@ key = "{self.folder}/{name}.key"
 """ + (f"parents = {len(parents)}\n" if parents else f'state = "{self.folder}/state"\n') + f"""
 [listen]
 address = "{self.address[name]}"
-max_leases = 100
+max_leases = {self.max_leases}
 
 [admin]
 socket = "{self.folder}/{name}.sock"
@@ -90,7 +91,8 @@ socket = "{self.folder}/{name}.sock"
         for child in self.names:
             if name in self.parents[child]:
                 text += f'\n[[downstream]]\nname = "{child}"\npublic_key = "{self.key[child]}"\n'
-        text += f'\n[[group]]\nname = "main"\nid = 1\nsources = [{{ id = 1, key = "{self.source}" }}]\npinned = true\n'
+        text += f'\n[[group]]\nname = "main"\nid = 1\nframe_ms = {self.frame_ms}\n'
+        text += f'sources = [{{ id = 1, key = "{self.source}" }}]\npinned = true\n'
         if not parents:
             text += f'source = {{ rtp = "127.0.0.1:{self.rtp}", id = 1, signing_key = "{self.folder}/source.key" }}\n'
             if self.record:
@@ -106,10 +108,10 @@ socket = "{self.folder}/{name}.sock"
             state[name] = json.loads(done.stdout) if done.returncode == 0 else None
         return state
 
-    def wait(self, what, ready):
-        until = time.monotonic() + 15
+    def wait(self, what, ready, seconds=15):
+        until = time.monotonic() + seconds
         while not ready(self.state()):
             self.children.check(list(self.children.running))
             if time.monotonic() > until:
-                raise Failure(f"waited 15 s for {what}")
+                raise Failure(f"waited {seconds:.0f} s for {what}")
             time.sleep(0.2)

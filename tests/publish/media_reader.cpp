@@ -4,6 +4,7 @@
 
 #include "relay/publish/opus_packet.hpp"
 #include "tests/publish/ogg_file.hpp"
+#include "tests/publish/pieces.hpp"
 #include "tests/publish/wav_file.hpp"
 
 using namespace tiercast;
@@ -28,12 +29,7 @@ Got read(const MediaReader::Setup& setup, const std::vector<std::uint8_t>& bytes
       ++got.packets;
     }
   };
-  for (std::size_t at = 0; at < bytes.size(); at += piece) {
-    reader.feed(Bytes{bytes}.subspan(at, std::min(piece, bytes.size() - at)));
-    drain();
-  }
-  reader.finish();
-  drain();
+  feed_in_pieces(reader, bytes, piece, drain);
   got.problem = reader.problem();
   got.notice = reader.take_notice().value_or("");
   got.format = reader.format();

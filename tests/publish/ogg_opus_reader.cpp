@@ -8,6 +8,7 @@
 #include "relay/receive/ogg_opus.hpp"
 #include "relay/wire/limits.hpp"
 #include "tests/publish/ogg_file.hpp"
+#include "tests/publish/pieces.hpp"
 #include "tests/receive/opus_tone.hpp"
 #include "tests/support/seeded_random.hpp"
 
@@ -36,12 +37,7 @@ Got read(const std::vector<std::uint8_t>& bytes, std::uint8_t frame_ms = 20, std
       got.silence.push_back(packet->silence);
     }
   };
-  for (std::size_t at = 0; at < bytes.size(); at += piece) {
-    reader.feed(Bytes{bytes}.subspan(at, std::min(piece, bytes.size() - at)));
-    drain();
-  }
-  reader.finish();
-  drain();
+  feed_in_pieces(reader, bytes, piece, drain);
   got.problem = reader.problem();
   while (const auto notice = reader.take_notice()) got.notices.push_back(*notice);
   reader.counters().each([&](const char* name, const Counter& counter) { got.counters[name] = counter.get(); });

@@ -312,19 +312,24 @@ TEST_CASE("ogg opus: what is not taken has a bound; nothing is lost when taking 
   CHECK(writer.duration() == 20ms * static_cast<int>(added));
 }
 
-TEST_CASE("ogg opus: after the headers nothing allocates per frame") {
+TEST_CASE("ogg opus: after the headers nothing allocates per frame, live or not") {
   const auto packets = opus_tone(20ms, 2, 50);
   const auto played = ticks("fffflfffefffffffffffffffffffffffffff", packets);
-  OggOpusWriter writer{config_for(20ms)};
-  writer.add(played[0]);
-  writer.take();
-  std::uint64_t bytes = 0;
-  AllocationCount allocations;
-  for (int i = 0; i < 5000; ++i) {
-    writer.add(played[static_cast<std::size_t>(i) % played.size()]);
-    bytes += writer.take().size();
+  for (const bool live : {false, true}) {
+    CAPTURE(live);
+    OggOpusConfig config = config_for(20ms);
+    config.live = live;
+    OggOpusWriter writer{config};
+    writer.add(played[0]);
+    writer.take();
+    std::uint64_t bytes = 0;
+    AllocationCount allocations;
+    for (int i = 0; i < 5000; ++i) {
+      writer.add(played[static_cast<std::size_t>(i) % played.size()]);
+      bytes += writer.take().size();
+    }
+    const std::uint64_t count = allocations.count();
+    CHECK(count == 0);
+    CHECK(bytes > 100'000);
   }
-  const std::uint64_t count = allocations.count();
-  CHECK(count == 0);
-  CHECK(bytes > 100'000);
 }

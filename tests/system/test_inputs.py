@@ -174,14 +174,20 @@ def test_a_restarted_node_plays_its_file_from_the_beginning(t):
     equal(heard.count(hashes[once]), 2, "how often it heard what was played before the restart")
 
 
-def test_standard_input_that_pauses_goes_on(t):
-    """The clock runs, on empty frames; nobody's broadcast ends; and all that was written is heard."""
-    wav, writer = t.speech(4), Writer(t)
-    with open(wav, "rb") as file:
+def before_the_first_byte(t, seconds):
+    """A node that waits for WAV on its standard input, and somebody who listens: the WAV, its writer, the two."""
+    with open(t.speech(seconds), "rb") as file:
         data = file.read()
+    writer = Writer(t)
     node = writer.start(origin(t, {"wav": "-"}))
     listener = t.listener("ear", [node], host=t.host("ears")).start()
     trees.listening(node, 1)
+    return data, writer, node, listener
+
+
+def test_standard_input_that_pauses_goes_on(t):
+    """The clock runs, on empty frames; nobody's broadcast ends; and all that was written is heard."""
+    data, writer, node, listener = before_the_first_byte(t, 4)
     half = len(data) // 2
     writer.write(data[:half])
     eventually(lambda: "input_silent" in node.log(), 15, "the pause is told of")
@@ -197,12 +203,7 @@ def test_standard_input_that_pauses_goes_on(t):
 
 
 def test_a_stop_is_prompt_while_standard_input_is_idle_and_ends_nothing(t):
-    wav, writer = t.speech(2), Writer(t)
-    with open(wav, "rb") as file:
-        data = file.read()
-    node = writer.start(origin(t, {"wav": "-"}))
-    listener = t.listener("ear", [node], host=t.host("ears")).start()
-    trees.listening(node, 1)
+    data, writer, node, listener = before_the_first_byte(t, 2)
     equal(node.stop(timeout=5), 0, "the exit status before anything came")
     again = Writer(t)
     again.start(node)

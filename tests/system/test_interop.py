@@ -81,17 +81,21 @@ def nothing_forged(listener, forger):
     equal(forged & {f.hash for f in listener.frames()}, set(), f"forged audio at {listener.name}")
 
 
+def on_air(t, seconds):
+    """A tree with one independent listener, and an encoder that has begun; what it sends is captured."""
+    tree = trees.Tree(t).start()
+    independent = Independent(t, tree.ears, "independent", tree.edge).start()
+    trees.listening(tree.edge, 1)
+    return tree, independent, t.capture(tree.origin.host), t.encoder(tree.origin.host, t.speech(seconds))
+
+
 def test_the_documents_examples_hold_for_another_implementation(t):
     done = subprocess.run([*PYTHON, os.path.join(INTEROP, "examples.py")], capture_output=True, text=True)
     check(done.returncode == 0, f"crypto/PROTOCOL.md §20 and tests/interop differ: {done.stderr}")
 
 
 def test_a_listener_written_from_the_document_gets_every_packet_across_two_rotations(t):
-    tree = trees.Tree(t).start()
-    independent = Independent(t, tree.ears, "independent", tree.edge).start()
-    trees.listening(tree.edge, 1)
-    tap = t.capture(tree.origin.host)
-    encoder = t.encoder(tree.origin.host, t.speech(90))
+    tree, independent, tap, encoder = on_air(t, 90)
     eventually(lambda: trees.group(tree.origin)["input"]["packets"] > 50, 15, "a second of speech")
     epochs = [trees.group(tree.origin)["epoch"]]
     for _ in range(2):
@@ -117,11 +121,7 @@ def test_a_listener_written_from_the_document_gets_every_packet_across_two_rotat
 
 
 def test_its_nacks_bring_back_what_the_network_lost(t):
-    tree = trees.Tree(t).start()
-    independent = Independent(t, tree.ears, "independent", tree.edge).start()
-    trees.listening(tree.edge, 1)
-    tap = t.capture(tree.origin.host)
-    encoder = t.encoder(tree.origin.host, t.speech(12))
+    tree, independent, tap, encoder = on_air(t, 12)
     tree.ears.lose(50)
     tree.edge.host.lose(50, sender=tree.ears)
     eventually(lambda: trees.group(tree.origin)["input"]["packets"] > 400, 20, "eight seconds of speech with loss")
