@@ -16,6 +16,7 @@ struct ExitCode {
     os = 71,             // EX_OSERR: the kernel refuses, a setting must change
     cannot_create = 73,  // EX_CANTCREAT: an output file
     io = 74,             // EX_IOERR: writing an output failed, such as on a full disk
+    restart_needed = 75,  // EX_TEMPFAIL: reload took over the rest
     permission = 77,     // EX_NOPERM
     config = 78,         // EX_CONFIG: the node's file
   };

@@ -41,13 +41,16 @@ class Tally {
   void child_left(LeaseId child);
   /// It left one group.
   void child_left(LeaseId child, GroupId group);
+  /// Nobody is in the group any more, and it will not be spoken of: there is room for another.
+  void group_ended(GroupId group);
 
   /// Below this node, itself not included; zeros for a group never heard of.
   wire::Tally total(GroupId group) const;
   /// f(wire::Tally) for every group heard of.
   template <class F>
   void each_total(F&& f) const {
-    for (const Group& g : groups_) f(total_of(g));
+    for (const Group& g : groups_)
+      if (g.id != GroupId{}) f(total_of(g));
   }
 
   /// A change not reported upstream and the last report a second ago, or the last one a keepalive period ago.
@@ -79,7 +82,7 @@ class Tally {
   std::uint32_t& head_of(LeaseId child, std::uint32_t group);
   void forget(LeaseId child, std::uint32_t group);
 
-  std::vector<Group> groups_;  // as they were first heard of, ≤ kMaxGroups
+  std::vector<Group> groups_;  // as they were first heard of, ≤ kMaxGroups; id 0: free
   std::vector<Report> reports_;
   std::vector<std::uint32_t> heads_;
   std::uint32_t free_ = kNone;

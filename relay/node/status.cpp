@@ -105,7 +105,7 @@ Json group_json(const StatusSources& s, const FeedGroup& group, Time now) {
   if (group.origin) {
     const Origin& origin = *group.origin;
     if (const auto epoch = origin.current_epoch()) out["epoch"] = epoch->epoch.value;
-    out["input"] = input_json(*s.config.groups[shared.index.value].source, origin, now,
+    out["input"] = input_json(*config::find_group(s.config, shared.id)->source, origin, now,
                               static_cast<std::uint8_t>(shared.frame.count()));
     for (const auto& media : s.media)
       if (media->group() == shared.index && media->ogg_counters() != nullptr) add(counters, *media->ogg_counters());
@@ -178,7 +178,7 @@ std::string status_json(const StatusSources& s, Moment now) {
     add(counters, worker->worker().tally_counters());
     add(counters, worker->outlet_counters());
     add(counters, worker->loop_counters());
-    for (const auto* fan_out : worker->fan_outs()) add(counters, fan_out->counters());
+    add(counters, worker->fan_out_counters());
     kernel_drops += net::socket_drops(worker->socket_fd()).value_or(0);
   }
   counters["kernel_drop_worker_sockets"] = kernel_drops;
@@ -188,6 +188,11 @@ std::string status_json(const StatusSources& s, Moment now) {
 }
 
 std::string ok_json(const std::string& result) { return Json{{"ok", result}}.dump() + "\n"; }
+std::string reload_json(const std::vector<std::string>& problems, const std::vector<std::string>& applied,
+                        const std::vector<std::string>& restart) {
+  if (!problems.empty()) return Json{{"refused", problems}}.dump() + "\n";
+  return Json{{"changed", applied}, {"needs_restart", restart}}.dump() + "\n";
+}
 std::string error_json(const std::string& error) { return Json{{"error", error}}.dump() + "\n"; }
 
 }  // namespace tiercast::node

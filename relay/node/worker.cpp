@@ -17,11 +17,8 @@ Worker::Worker(Setup setup, Time now)
     : setup_(std::move(setup)),
       leases_(setup_.max_leases, setup_.boot_tag, *setup_.secrets, *setup_.token_key),
       resender_(now) {
-  groups_.reserve(setup_.groups.size());
-  for (std::size_t i = 0; i < setup_.groups.size(); ++i) {
-    groups_.push_back(
-        PerGroup{setup_.groups[i].get(), forward::Destinations{std::move(setup_.fan_outs[i])}, {}, {}, {}});
-  }
+  carried_.reserve(wire::kMaxGroups);
+  leaving_.reserve(wire::kMaxGroups);
 }
 
 Worker::~Worker() = default;
@@ -37,29 +34,35 @@ void Worker::note_reserved() {  // a counter, for the feed reads it while this r
 void Worker::on_command(const Command& command, Time now) {
   std::visit(Overloaded{
                  [](std::monostate) {},
-                 [&](const FrameReady& ready) { send_frame(groups_[ready.group.value], ready, now); },
+                 [&](const FrameReady& ready) {
+                   if (WorkerGroup* group = groups_[ready.group.value]) send_frame(*group, ready, now);
+                 },
                  [&](const AttestReady& ready) {
-                   PerGroup& group = groups_[ready.group.value];
-                   if (const auto pin = group.group->history.attestation(ready.number)) {
+                   WorkerGroup* group = groups_[ready.group.value];
+                   if (group == nullptr) return;
+                   if (const auto pin = group->group.history.attestation(ready.number)) {
                      counters_.attestations.add();
-                     send_below(group, pin.datagram(), pin.datagram(), ready.at, now);
+                     send_below(*group, pin.datagram(), pin.datagram(), ready.at, now);
                    } else {
                      counters_.frames_gone.add();
                    }
                  },
                  [&](const OpaqueReady& ready) {
-                   PerGroup& group = groups_[ready.group.value];
-                   if (const auto pin = group.group->history.opaque(ready.number)) {
-                     send_below(group, pin.datagram(), pin.datagram(), ready.at, now);
+                   WorkerGroup* group = groups_[ready.group.value];
+                   if (group == nullptr) return;
+                   if (const auto pin = group->group.history.opaque(ready.number)) {
+                     send_below(*group, pin.datagram(), pin.datagram(), ready.at, now);
                    } else {
                      counters_.frames_gone.add();
                    }
                  },
                  [&](const SendIdle& idle) {
+                   WorkerGroup* group = groups_[idle.group.value];
+                   if (group == nullptr) return;
                    std::array<std::uint8_t, wire::kHeader> datagram;
                    wire::write_header(datagram, idle.header);
                    counters_.idles.add();
-                   send_below(groups_[idle.group.value], datagram, datagram, idle.at, now);
+                   send_below(*group, datagram, datagram, idle.at, now);
                  },
                  [&](const Install& install) {
                    leases_.install(install.id, install.peer, install.local, install.role, install.delivery, now);
@@ -68,21 +71,27 @@ void Worker::on_command(const Command& command, Time now) {
                    note_reserved();
                  },
                  [&](const EpochKnown& known) {
-                   PerGroup& group = groups_[known.group.value];
-                   if (!group.epochs.learn(known.epoch)) return;
+                   WorkerGroup* group = groups_[known.group.value];
+                   if (group == nullptr || !group->epochs.learn(known.epoch)) return;
                    std::array<std::uint8_t, wire::kEpochRecord> buffer;
                    Writer records{buffer};
                    wire::write_record(records, known.epoch);
-                   for (const RelayChild& child : group.relays)
+                   for (const RelayChild& child : group->relays)
                      send_records(slot_of_member(memberships_[child.membership]), records.written());
                  },
-                 [&](const EpochInUse& used) { groups_[used.group.value].epochs.in_use(used.source, used.epoch); },
+                 [&](const EpochInUse& used) {
+                   if (WorkerGroup* group = groups_[used.group.value]) group->epochs.in_use(used.source, used.epoch);
+                 },
                  [&](const GroupInfoKnown& known) {
-                   PerGroup& group = groups_[known.group.value];
-                   group.info = known.info;
-                   if (group.next_info == kNever && group.members > 0) group.next_info = now;
+                   WorkerGroup* group = groups_[known.group.value];
+                   if (group == nullptr) return;
+                   group->info = known.info;
+                   if (group->next_info == kNever && group->members > 0) group->next_info = now;
                  },
                  [&](const Standing& standing) { standing_ = standing; },
+                 [&](const AddGroup& added) { add_group(added); },
+                 [&](const RemoveGroup& removed) { remove_group(removed.group, now); },
+                 [&](const EndLease& ended) { end_lease_of(ended.id, now); },
                  [&](const Stop&) {
                    std::array<std::uint8_t, 16> buffer;
                    Writer records{buffer};
@@ -96,8 +105,8 @@ void Worker::on_command(const Command& command, Time now) {
              command);
 }
 
-void Worker::send_frame(PerGroup& group, const FrameReady& ready, Time now) {
-  const auto pin = group.group->history.frame(ready.sequence);
+void Worker::send_frame(WorkerGroup& group, const FrameReady& ready, Time now) {
+  const auto pin = group.group.history.frame(ready.sequence);
   if (!pin) {
     counters_.frames_gone.add();
     return;
@@ -108,7 +117,7 @@ void Worker::send_frame(PerGroup& group, const FrameReady& ready, Time now) {
   send_below(group, pin.datagram(), pin.with_signature(), ready.at, now);
 }
 
-void Worker::send_below(PerGroup& group, Bytes datagram, Bytes signed_form, Time told, Time now) {
+void Worker::send_below(WorkerGroup& group, Bytes datagram, Bytes signed_form, Time told, Time now) {
   // Relays first: what is late for them is late for everybody below them.
   for (const RelayChild& child : group.relays) send_to_relay(child, signed_form);
   if (group.listeners.size() > 0) {
@@ -152,7 +161,7 @@ void Worker::on_records(const control::ControlResult& result, Time now) {
                    [&](const wire::EpochsHeld& r) { held = r; },
                    [&](const wire::Subscribe& r) { on_subscribe(lease, r, answers, now); },
                    [&](const wire::Unsubscribe& r) {
-                     if (PerGroup* group = group_by_id(r.group)) unsubscribe(lease, group->group->index, now);
+                     if (WorkerGroup* group = group_by_id(r.group)) unsubscribe(lease, group->group.index, now);
                    },
                    [&](const wire::Nack& r) { on_nack(lease, r, allowance, now); },
                    [&](const wire::Tally& r) { on_tally(lease, r, now); },
@@ -175,7 +184,7 @@ void Worker::on_records(const control::ControlResult& result, Time now) {
 }
 
 void Worker::on_subscribe(control::Lease& lease, const wire::Subscribe& request, Writer& answers, Time now) {
-  PerGroup* group = group_by_id(request.group);
+  WorkerGroup* group = group_by_id(request.group);
   const std::size_t with_epochs = kInfoBytes + 3 * wire::kEpochRecord;  // the one in use and the next two
   if (answers.left() < kSubscribedBytes + (group ? with_epochs : 0))
     return counters_.drop_subscribe.add();  // asked for again
@@ -186,13 +195,13 @@ void Worker::on_subscribe(control::Lease& lease, const wire::Subscribe& request,
     return wire::write_record(answers, answer);
   }
   if (lease.role == wire::Role::listener && memberships_of(lease) >= kListenerGroups &&
-      find_membership(lease, group->group->index) == nullptr) {
+      find_membership(lease, group->group.index) == nullptr) {
     counters_.subscribe_denied.add();
     answer.denied = static_cast<std::uint8_t>(wire::DenyReason::full);
     return wire::write_record(answers, answer);
   }
   counters_.subscribes.add();
-  subscribe(lease, group->group->index, now);
+  subscribe(lease, group->group.index, now);
   wire::write_record(answers, answer);
   wire::write_record(answers, info_of(*group, now));
   for (const auto& epoch : group->epochs.all())
@@ -200,11 +209,11 @@ void Worker::on_subscribe(control::Lease& lease, const wire::Subscribe& request,
 }
 
 void Worker::on_nack(control::Lease& lease, const wire::Nack& nack, Resender::Allowance& allowance, Time now) {
-  PerGroup* group = group_by_id(nack.group);
-  const Membership* member = group ? find_membership(lease, group->group->index) : nullptr;
+  WorkerGroup* group = group_by_id(nack.group);
+  const Membership* member = group ? find_membership(lease, group->group.index) : nullptr;
   if (member == nullptr || member->index == kNone) return counters_.drop_not_member.add();
   const Resender::Asker asker{lease.id, member->relay, std::chrono::microseconds{lease.round_trip_us}};
-  resender_.on_nack(asker, group->group->index, group->group->frame, group->group->history, group->late, nack,
+  resender_.on_nack(asker, group->group.index, group->group.frame, group->group.history, group->late, nack,
                     allowance, now);
 }
 
@@ -215,7 +224,7 @@ void Worker::acknowledge(control::Lease& lease, const wire::Keepalive& keepalive
   leases_.write_acknowledgement(records, control::slot_of(lease.id), keepalive, standing_.seeking, standing_.path, now);
   write_missing_epochs(records, lease, held);  // before what comes every second anyway
   for (std::uint32_t m = lease.first_membership; m != kNone; m = memberships_[m].next)
-    if (records.left() >= kInfoBytes) wire::write_record(records, info_of(groups_[memberships_[m].group.value], now));
+    if (records.left() >= kInfoBytes) wire::write_record(records, info_of(*groups_[memberships_[m].group.value], now));
   send_records(control::slot_of(lease.id), records.written());
 }
 
@@ -223,9 +232,9 @@ void Worker::acknowledge(control::Lease& lease, const wire::Keepalive& keepalive
 void Worker::write_missing_epochs(Writer& out, const control::Lease& lease, const wire::EpochsHeld& held) {
   const bool part = held.epochs.size() + KnownEpochs::kMost > wire::kMaxHeldEpochs;
   for (std::uint32_t m = lease.first_membership; m != kNone; m = memberships_[m].next) {
-    const PerGroup& group = groups_[memberships_[m].group.value];
+    const WorkerGroup& group = *groups_[memberships_[m].group.value];
     const bool named = std::any_of(held.epochs.begin(), held.epochs.end(),
-                                   [&](const wire::HeldEpoch& h) { return h.group == group.group->id; });
+                                   [&](const wire::HeldEpoch& h) { return h.group == group.group.id; });
     if (part && !named) continue;
     for (const auto& epoch : group.epochs.all()) {
       const bool has = std::any_of(held.epochs.begin(), held.epochs.end(), [&](const wire::HeldEpoch& h) {
@@ -236,11 +245,11 @@ void Worker::write_missing_epochs(Writer& out, const control::Lease& lease, cons
   }
 }
 
-wire::GroupInfo Worker::info_of(const PerGroup& group, Time now) const {
+wire::GroupInfo Worker::info_of(const WorkerGroup& group, Time now) const {
   wire::GroupInfo info = group.info.value_or(wire::GroupInfo{});
-  info.group = group.group->id;
-  info.frame_ms = static_cast<std::uint8_t>(group.group->frame.count());
-  info.newest = group.group->history.newest();
+  info.group = group.group.id;
+  info.frame_ms = static_cast<std::uint8_t>(group.group.frame.count());
+  info.newest = group.group.history.newest();
   // An old one is no anchor: nobody wanted the group meanwhile, and the stream is elsewhere. Nor is a parent's.
   info.flags &= static_cast<std::uint8_t>(~wire::kInfoAnchored);
   if (info.newest.value != 0 && group.last_frame && now - *group.last_frame < kAnchorLife)
@@ -248,7 +257,7 @@ wire::GroupInfo Worker::info_of(const PerGroup& group, Time now) const {
   return info;
 }
 
-void Worker::send_info(PerGroup& group, Time now) {
+void Worker::send_info(WorkerGroup& group, Time now) {
   group.next_info = group.relays.empty() ? kNever : now + wire::kGroupInfoEvery;
   std::array<std::uint8_t, 64> buffer;
   Writer records{buffer};
@@ -273,10 +282,10 @@ void Worker::resend_due(Time now) {
       resender_.counters().drop_lease_gone.add();
       continue;
     }
-    const PerGroup& group = groups_[due.group.value];
+    const WorkerGroup& group = *groups_[due.group.value];
     const bool frame = due.kind == wire::NackKind::frame;
     const auto pin =
-        frame ? group.group->history.frame(due.sequence) : group.group->history.attestation_covering(due.sequence);
+        frame ? group.group.history.frame(due.sequence) : group.group.history.attestation_covering(due.sequence);
     if (!pin) {
       resender_.counters().drop_frame_gone.add();
       continue;
@@ -299,16 +308,17 @@ void Worker::on_timer(Time now) {
   counters_.leases.set(leases_.active());
   note_reserved();
   resend_due(now);
-  for (PerGroup& group : groups_)
-    if (now >= group.next_info) send_info(group, now);
+  for (WorkerGroup* group : carried_)
+    if (now >= group->next_info) send_info(*group, now);
+  say_goodbyes(now);
   report_tallies(now);
   while (!to_return_.empty() && report(SlotFreed{to_return_.back()})) to_return_.pop_back();
 }
 
 Time Worker::next_deadline() const {
-  Time next = std::min(leases_.next_deadline(), resender_.next_deadline());
+  Time next = std::min({leases_.next_deadline(), resender_.next_deadline(), next_goodbye_});
   if (relays_placed_ > 0) next = std::min(next, next_tally_expiry_);
-  for (const PerGroup& group : groups_) next = std::min({next, group.next_info, group.next_tally});
+  for (const WorkerGroup* group : carried_) next = std::min({next, group->next_info, group->next_tally});
   return next;
 }
 

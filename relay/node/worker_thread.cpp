@@ -49,12 +49,6 @@ WorkerThread::WorkerThread(const Setup& setup, net::UdpSocket socket, net::Loop 
   worker.max_leases = setup.max_leases;
   worker.secrets = &secrets_;
   worker.token_key = setup.token_key;
-  worker.groups = setup.groups;
-  for (std::size_t i = 0; i < setup.groups.size(); ++i) {
-    auto fan_out = std::make_unique<net::SendmmsgFanOut>(socket_);
-    fan_outs_.push_back(fan_out.get());
-    worker.fan_outs.push_back(std::move(fan_out));
-  }
   worker.outlet = &outlet_;
   worker.reports = &reports_;
   worker_ = std::make_unique<Worker>(std::move(worker), now_);

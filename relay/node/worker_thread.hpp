@@ -19,7 +19,6 @@ class WorkerThread final : private net::DatagramHandler {
     std::uint16_t boot_tag = 0;
     std::uint32_t max_leases = 0;
     const crypto::MacKey* token_key = nullptr;
-    std::span<const std::unique_ptr<Group>> groups;
     net::Wake* feed_bell = nullptr;
   };
   /// `socket`: bound, steered and filtered. Starts nothing yet.
@@ -30,6 +29,10 @@ class WorkerThread final : private net::DatagramHandler {
   /// Ends the thread after the turn under way.
   void stop();
   void wake() { bell_->signal(); }
+  /// For a group that this thread is about to be given. Asked for by the feed.
+  std::unique_ptr<forward::FanOut> make_fan_out() {
+    return std::make_unique<net::SendmmsgFanOut>(socket_, &fan_out_counters_);
+  }
 
   SpscRing<Command>& commands() { return commands_; }
   SpscRing<Report>& reports() { return reports_; }
@@ -42,7 +45,7 @@ class WorkerThread final : private net::DatagramHandler {
   const Worker& worker() const { return *worker_; }
   const OutletCounters& outlet_counters() const { return outlet_.counters(); }
   const net::LoopCounters& loop_counters() const { return loop_.counters(); }
-  const std::vector<net::SendmmsgFanOut*>& fan_outs() const { return fan_outs_; }
+  const net::FanOutCounters& fan_out_counters() const { return fan_out_counters_; }
   int socket_fd() const { return socket_.fd(); }
 
  private:
@@ -61,7 +64,7 @@ class WorkerThread final : private net::DatagramHandler {
   SpscRing<Report> reports_;
   control::LeaseSecrets secrets_;
   PublicOutlet outlet_;
-  std::vector<net::SendmmsgFanOut*> fan_outs_;
+  net::FanOutCounters fan_out_counters_;
   std::unique_ptr<Worker> worker_;
   Time now_;
   Time obey_until_;
