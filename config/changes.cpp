@@ -55,12 +55,15 @@ bool same_parent(const Upstream& a, const Upstream& b) {
 
 class Comparison {
  public:
-  Comparison(const Config& running, const Config& wanted) : running_(running), wanted_(wanted) { out_.result = running; }
+  Comparison(const Config& running, const Config& wanted) : running_(running), wanted_(wanted) {
+    out_.result = running;
+  }
 
   Changes run() {
     compare_node();
     compare_listen();
-    if (running_.admin.socket != wanted_.admin.socket) differs("admin.socket", running_.admin.socket, wanted_.admin.socket);
+    if (running_.admin.socket != wanted_.admin.socket)
+      differs("admin.socket", running_.admin.socket, wanted_.admin.socket);
     compare_log();
     out_.downstreams = compare_list(running_.downstreams, wanted_.downstreams, same_relay);
     out_.result.downstreams = wanted_.downstreams;

@@ -51,7 +51,6 @@ int run(const StatusOptions& options) {
 int run(const EndOptions& options) { return command(options.socket, "end " + options.group); }
 int run(const RotateOptions& options) { return command(options.socket, "rotate " + options.group); }
 
-
 int run(const ReloadOptions& options) {
   const auto answer = ask(options.socket, "reload");
   if (!answer) return answer.error();

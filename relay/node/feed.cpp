@@ -231,7 +231,8 @@ void Feed::learn_epoch_from(std::size_t p, const wire::EpochRecord& epoch) {
   if (group == nullptr || group->origin || group->epochs.knows(epoch.source, epoch.epoch)) return;
   const auto source = std::find_if(group->group.sources.begin(), group->group.sources.end(),
                                    [&](const forward::Source& s) { return s.id == epoch.source; });
-  if (source == group->group.sources.end() || uplinks_[p].distrust.exhausted(moment_.mono)) return counters_.drop_epoch.add();
+  if (source == group->group.sources.end() || uplinks_[p].distrust.exhausted(moment_.mono))
+    return counters_.drop_epoch.add();
   if (!crypto::verify_epoch(source->key, epoch)) {
     uplinks_[p].distrust.failed();
     return counters_.drop_epoch.add();

@@ -40,8 +40,8 @@ class Feed final : private control::Doorkeeper, private FrameSink {
     const crypto::MacKey* token_key = nullptr;
     Random* random = nullptr;
     std::vector<std::unique_ptr<FeedGroup>> groups;  // ≤ wire::kMaxGroups
-    std::vector<crypto::PublicKey> parents;     // as UplinkOutlet has them
-    std::vector<crypto::PublicKey> relay_keys;  // [[downstream]]
+    std::vector<crypto::PublicKey> parents;          // as UplinkOutlet has them
+    std::vector<crypto::PublicKey> relay_keys;       // [[downstream]]
     std::vector<WorkerLink> workers;
     Outlet* outlet = nullptr;
     UplinkOutlet* uplinks = nullptr;
@@ -102,7 +102,7 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   wire::Tally tally(GroupIndex group) const;
 
  private:
-  static constexpr Duration kLinger = 30s;     // a group that nobody wants any more is kept so long
+  static constexpr Duration kLinger = 30s;      // a group that nobody wants any more is kept so long
   static constexpr Duration kRetireAfter = 5s;  // a parent that is given up waits so long for another one
   // Doorkeeper
   std::optional<LeaseId> admit(const control::Joiner& joiner, Writer& records, Time now) override;
@@ -174,8 +174,8 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   Setup setup_;
   std::vector<std::unique_ptr<FeedGroup>> groups_;
   std::array<FeedGroup*, wire::kMaxGroups> by_index_{};
-  std::vector<std::unique_ptr<FeedGroup>> leaving_;    // workers still hold them
-  std::vector<std::unique_ptr<Recorder>> closing_;     // what they wrote is on its way to the disk
+  std::vector<std::unique_ptr<FeedGroup>> leaving_;  // workers still hold them
+  std::vector<std::unique_ptr<Recorder>> closing_;   // what they wrote is on its way to the disk
   std::vector<RelayLease> relay_leases_;
   Moment moment_;  // of the event under way
   NodeId id_;
@@ -185,9 +185,9 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   std::size_t next_asked_ = 0;
   Time next_tally_up_, next_info_;
   bool stopping_ = false;
-  Time resync_at_ = kNever;         // a worker's ring was full: what it must know is told again
-  std::vector<Uplink> uplinks_;     // one a parent
-  Time next_unsubscribe_;           // from what this node carries no more
+  Time resync_at_ = kNever;      // a worker's ring was full: what it must know is told again
+  std::vector<Uplink> uplinks_;  // one a parent
+  Time next_unsubscribe_;        // from what this node carries no more
   Time next_retire_ = kNever;
   FeedCounters counters_;
 };

@@ -1,5 +1,5 @@
-// Groups, parents and relays that come and go while the feed runs. What a worker must hear and its full ring did not take
-// is told again; nothing that a worker may still touch is freed.
+// Groups, parents and relays that come and go while the feed runs. What a worker must hear and its full ring did not
+// take is told again; nothing that a worker may still touch is freed.
 #include <algorithm>
 
 #include "relay/node/feed.hpp"
@@ -14,9 +14,8 @@ constexpr Duration kTellAgain = 100ms;
 
 bool Feed::adopt(std::unique_ptr<FeedGroup> group) {
   const auto in_use = [&](std::size_t i) {
-    return by_index_[i] != nullptr || std::any_of(leaving_.begin(), leaving_.end(), [i](const auto& other) {
-             return other->group.index.value == i;
-           });
+    return by_index_[i] != nullptr || std::any_of(leaving_.begin(), leaving_.end(),
+                                                  [i](const auto& other) { return other->group.index.value == i; });
   };
   std::size_t index = 0;
   while (index < by_index_.size() && in_use(index)) ++index;
@@ -27,8 +26,8 @@ bool Feed::adopt(std::unique_ptr<FeedGroup> group) {
   of.wanted_by.resize(setup_.workers.size());
   of.below.resize(setup_.workers.size());
   for (WorkerLink& link : setup_.workers)
-    of.workers.push_back({FeedGroup::AtWorker::State::untold,
-                          std::make_unique<WorkerGroup>(of.group, link.make_fan_out())});
+    of.workers.push_back(
+        {FeedGroup::AtWorker::State::untold, std::make_unique<WorkerGroup>(of.group, link.make_fan_out())});
   by_index_[index] = &of;
   groups_.push_back(std::move(group));
   for (std::size_t w = 0; w < setup_.workers.size(); ++w) tell_worker(of, w);
@@ -222,8 +221,8 @@ void Feed::set_relay_keys(std::vector<crypto::PublicKey> keys, Moment now) {
 
 void Feed::end_relay_leases() {
   for (RelayLease& lease : relay_leases_) {
-    if (lease.told_end || std::find(setup_.relay_keys.begin(), setup_.relay_keys.end(), lease.key) !=
-                              setup_.relay_keys.end())
+    if (lease.told_end ||
+        std::find(setup_.relay_keys.begin(), setup_.relay_keys.end(), lease.key) != setup_.relay_keys.end())
       continue;
     for (std::size_t w = 0; w < setup_.workers.size(); ++w) {
       if (setup_.workers[w].boot_tag != control::boot_tag_of(lease.id)) continue;

@@ -39,7 +39,8 @@ class FeedThread {
 
   /// Sockets, admin socket, signals: everything that may fail at start. READY is told by run().
   tl::expected<void, net::Error> open();
-  /// Until SIGTERM or SIGINT (SIGHUP: the file is read again), or an input that is not what it should be; the exit status.
+  /// Until SIGTERM or SIGINT (SIGHUP: the file is read again), or an input that is not what it should be; the exit
+  /// status.
   int run();
 
  private:

@@ -46,8 +46,9 @@ void FeedThread::finish_reload(Moment now) {
     // A removed group keeps its place until all workers have let go of it, which takes as long as telling its members.
     const std::size_t places = feed_->groups().size() + feed_->leaving() + prepared->changes.groups_added.size();
     if (places > wire::kMaxGroups && !prepared->changes.groups_added.empty())
-      prepared->problems.push_back("more than 256 groups at once, with those that are being removed: reload again, first "
-                                   "without the new ones");
+      prepared->problems.push_back(
+          "more than 256 groups at once, with those that are being removed: reload again, first "
+          "without the new ones");
   }
   if (prepared->problems.empty()) {
     apply(*prepared, now);
@@ -58,8 +59,8 @@ void FeedThread::finish_reload(Moment now) {
       ops::log::warning("reloaded", {{"changed", joined(changes.applied)}, {"needs_restart", joined(changes.restart)}});
     }
   } else {
-    ops::log::error("reload_refused", {{"reason", joined(prepared->problems)},
-                                       {"hint", "nothing was changed; what ran goes on"}});
+    ops::log::error("reload_refused",
+                    {{"reason", joined(prepared->problems)}, {"hint", "nothing was changed; what ran goes on"}});
   }
   const std::string text = reload_json(prepared->problems, prepared->changes.applied, prepared->changes.restart);
   for (const std::uint64_t connection : std::exchange(answering_, {}))

@@ -113,7 +113,8 @@ void Feed::on_stream(std::size_t p, Bytes datagram, Time now) {
   if (!group->epochs.knows(h.source, h.epoch) && now >= group->next_epoch_question) {
     group->next_epoch_question = now + wire::kEpochAskEvery;
     uplinks_[p].next_listed = static_cast<std::size_t>(
-        std::find_if(groups_.begin(), groups_.end(), [&](const auto& g) { return g.get() == group; }) - groups_.begin());
+        std::find_if(groups_.begin(), groups_.end(), [&](const auto& g) { return g.get() == group; }) -
+        groups_.begin());
     parent.hasten(now);
   }
 }
@@ -294,7 +295,8 @@ void Feed::pump(std::size_t p, Time now) {
 // Whole groups, as many as there is room for; the next keepalive goes on with the others.
 void Feed::list_epochs(std::size_t p, wire::EpochsHeld& held) {
   const std::size_t groups = groups_.size();
-  for (std::size_t i = 0, g = uplinks_[p].next_listed % std::max<std::size_t>(groups, 1); i < groups; ++i, g = (g + 1) % groups) {
+  for (std::size_t i = 0, g = uplinks_[p].next_listed % std::max<std::size_t>(groups, 1); i < groups;
+       ++i, g = (g + 1) % groups) {
     const FeedGroup& group = *groups_[g];
     if (group.origin || !group.subscribed) continue;
     const std::size_t known = group.epochs.all().size();

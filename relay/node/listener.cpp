@@ -49,7 +49,10 @@ Listener::Stream::Stream(const Setup& setup, std::chrono::milliseconds of)
       statistics(of) {}
 
 Listener::Listener(Setup setup, Moment now)
-    : setup_(std::move(setup)), told_counted_(setup_.parents.size(), true), removed_(setup_.parents.size()), next_count_(now.mono) {
+    : setup_(std::move(setup)),
+      told_counted_(setup_.parents.size(), true),
+      removed_(setup_.parents.size()),
+      next_count_(now.mono) {
   for (const auto& key : setup_.parents) {
     control::ParentConfig config;
     config.key = key;

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "relay/control/parent.hpp"
@@ -55,7 +56,9 @@ class Listener {
   /// Leaves all parents.
   void leave();
   /// That parent has ended the group's subscription since the last call, because of this.
-  std::optional<wire::DenyReason> take_removal(std::size_t parent) { return std::exchange(removed_[parent], std::nullopt); }
+  std::optional<wire::DenyReason> take_removal(std::size_t parent) {
+    return std::exchange(removed_[parent], std::nullopt);
+  }
 
   bool joined() const { return stream_ != nullptr; }
   std::optional<std::chrono::milliseconds> frame() const { return stream_ ? std::optional{stream_->frame} : std::nullopt; }

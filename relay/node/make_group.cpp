@@ -19,9 +19,9 @@ tl::expected<std::unique_ptr<Origin>, net::Error> make_origin(const config::Grou
   auto loaded = state.load(group.id, group.source->id);
   if (!loaded) return failed(loaded.error().text, loaded.error().exit_code);
   if (!loaded->warning.empty()) ops::log::warning("origin_state", {{"group", group.name}, {"reason", loaded->warning}});
-  auto origin = std::make_unique<Origin>(
-      Origin::Setup{group.id, group.source->id, group.frame_ms, &key, loaded->state.epochs, loaded->state.last, group.rotate, &random},
-      now);
+  auto origin = std::make_unique<Origin>(Origin::Setup{group.id, group.source->id, group.frame_ms, &key,
+                                                       loaded->state.epochs, loaded->state.last, group.rotate, &random},
+                                         now);
   while (const auto job = origin->take_save(now.mono)) {
     const auto saved = state.save(group.id, group.source->id, {job->epochs, job->last});
     if (!saved) return failed(saved.error().text, saved.error().exit_code);

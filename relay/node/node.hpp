@@ -9,5 +9,4 @@ namespace tiercast::node {
 /// `read` gives then is taken over. All three signals are blocked for the whole process.
 int run_node(const ConfigFiles& files, ReadConfig read);
 
-
 }  // namespace tiercast::node

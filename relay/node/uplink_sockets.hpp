@@ -59,7 +59,7 @@ class UplinkSockets final : public UplinkOutlet {
     void on_datagram(MutableBytes datagram, const Endpoint&, const LocalAddress&) override;
     void on_error(int error) override;
     UplinkSockets* owner = nullptr;
-    std::size_t index = 0;   // now
+    std::size_t index = 0;     // now
     std::uint64_t number = 0;  // for ever
     HostPort name;
     std::vector<Endpoint> candidates;

@@ -213,8 +213,8 @@ void Worker::on_nack(control::Lease& lease, const wire::Nack& nack, Resender::Al
   const Membership* member = group ? find_membership(lease, group->group.index) : nullptr;
   if (member == nullptr || member->index == kNone) return counters_.drop_not_member.add();
   const Resender::Asker asker{lease.id, member->relay, std::chrono::microseconds{lease.round_trip_us}};
-  resender_.on_nack(asker, group->group.index, group->group.frame, group->group.history, group->late, nack,
-                    allowance, now);
+  resender_.on_nack(asker, group->group.index, group->group.frame, group->group.history, group->late, nack, allowance,
+                    now);
 }
 
 void Worker::acknowledge(control::Lease& lease, const wire::Keepalive& keepalive, const wire::EpochsHeld& held,

@@ -1,5 +1,5 @@
-// A group on one worker's side: who gets it, and what is told them of it. Made and freed by the feed; between AddGroup and
-// GroupLetGo it is the worker's alone.
+// A group on one worker's side: who gets it, and what is told them of it. Made and freed by the feed; between AddGroup
+// and GroupLetGo it is the worker's alone.
 #pragma once
 
 #include <optional>

@@ -49,7 +49,7 @@ struct WorkerLink {
   FreeSlots free;
   std::function<std::unique_ptr<forward::FanOut>()> make_fan_out;  // for a group to come
   std::function<void()> wake;                                      // after commands were pushed
-  bool rung = false;           // commands were pushed since the last wake
+  bool rung = false;                                               // commands were pushed since the last wake
   bool stopped = false;
 };
 

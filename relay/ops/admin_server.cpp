@@ -98,7 +98,7 @@ void AdminServer::on_ready(int fd) {
     const ssize_t got = ::recv(fd, buffer.data(), buffer.size(), 0);
     if (got < 0 && errno == EAGAIN) return;
     if (got <= 0) return close(fd);
-    if (connection->asked) continue;  // it waits; what else it says is not heard
+    if (connection->asked) return close(fd);  // one request a connection
     connection->request.append(buffer.data(), static_cast<std::size_t>(got));
     const std::size_t end = connection->request.find('\n');
     if (end != std::string::npos) {

@@ -134,7 +134,8 @@ TEST_CASE("groups come and go by their id") {
   CHECK(c.restart.empty());
 }
 
-TEST_CASE("a group with a source here is added where the node is an origin and it is RTP; to remove it takes a restart") {
+TEST_CASE(
+    "a group with a source here is added where the node is an origin and it is RTP; to remove it takes a restart") {
   auto c = after(origin(), [](Config& to) {
     to.groups.push_back(group(2, "second"));
     to.groups[1].source = rtp("127.0.0.1:5006");
@@ -171,7 +172,8 @@ TEST_CASE("what of a group is cheap is taken over, what its frames depend on is 
     to.groups[0].rotate = std::chrono::seconds{90};
     to.groups[0].record = Record{"/r"};
   });
-  CHECK(c.applied == Lines{"group \"main\": pinned = true", "group \"main\": rotate = 90s", "group \"main\": recorded in /r"});
+  CHECK(c.applied ==
+        Lines{"group \"main\": pinned = true", "group \"main\": rotate = 90s", "group \"main\": recorded in /r"});
   REQUIRE(c.groups_changed.size() == 1);
   CHECK((c.groups_changed[0].pinned && c.groups_changed[0].rotate && c.groups_changed[0].record));
   CHECK(c.result.groups[0].pinned);
@@ -185,7 +187,10 @@ TEST_CASE("what of a group is cheap is taken over, what its frames depend on is 
       {[](Group& g) { g.name = "x"; }, "group \"main\": name: \"main\" runs, the file says \"x\""},
       {[](Group& g) { g.frame_ms = 40; }, "group \"main\": frame_ms: 20 runs, the file says 40"},
       {[](Group& g) { g.sources[0].key = key(8); }, "group \"main\": sources are others"},
-      {[](Group& g) { g.sources.push_back({SourceId{2}, key(8)}); }, "group \"main\": sources are others"},
+      {[](Group& g) {
+         g.sources.push_back({SourceId{2}, key(8)});
+       },
+       "group \"main\": sources are others"},
       {[](Group& g) { g.source->rtp.port = 6000; }, "group \"main\": source is another"},
       {[](Group& g) { g.source->signing_key.path = "/x"; }, "group \"main\": source is another"},
       {[](Group& g) { g.source->encoding.bitrate = 32000; }, "group \"main\": source is another"},
@@ -219,7 +224,8 @@ TEST_CASE("what a node stands on needs a restart, and is said with both values")
       {[](Config& c) { c.node.name = "x"; }, "node.name: edge runs, the file says x"},
       {[](Config& c) { c.node.key.path = "/x"; }, "node.key: /k runs, the file says /x"},
       {[](Config& c) { c.node.state.clear(); }, "node.state: /state runs, the file says none"},
-      {[](Config& c) { c.listen->address.port = 4801; }, "listen.address: 0.0.0.0:4800 runs, the file says 0.0.0.0:4801"},
+      {[](Config& c) { c.listen->address.port = 4801; },
+       "listen.address: 0.0.0.0:4800 runs, the file says 0.0.0.0:4801"},
       {[](Config& c) { c.listen->workers = 2; }, "listen.workers: 1 runs, the file says 2"},
       {[](Config& c) { c.listen->backend = Backend::sendmmsg; }, "listen.backend: auto runs, the file says sendmmsg"},
       {[](Config& c) { c.listen->max_leases = 7; }, "listen.max_leases: 100 runs, the file says 7"},

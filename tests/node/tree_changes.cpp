@@ -1,5 +1,5 @@
-// Groups, parents and relays that come and go in the middle of a broadcast: what they are promised, and that nobody else
-// notices.
+// Groups, parents and relays that come and go in the middle of a broadcast: what they are promised, and that nobody
+// else notices.
 #include <doctest/doctest.h>
 
 #include "tests/node/virtual_tree.hpp"
@@ -110,7 +110,8 @@ TEST_CASE("a group with very many members is removed a share at a time, and all 
   CHECK(tree.destinations(edge, 0, 0) == 1);
 }
 
-TEST_CASE("a worker that stands still hears of what came and went when it goes on, and nothing it holds is freed before") {
+TEST_CASE(
+    "a worker that stands still hears of what came and went when it goes on, and nothing it holds is freed before") {
   VirtualTree tree{5, kTwoGroups};
   const auto origin = tree.add({.origin = true});
   const auto edge = tree.add({.parents = {origin}, .pinned = true});

@@ -155,7 +155,8 @@ void VirtualTree::start(Node& node) {
   node::Feed::Setup feed;
   node.stored.resize(groups_.size());
   for (std::size_t g = 0; g < groups_.size(); ++g) {
-    const bool carried = spec.groups.empty() || std::find(spec.groups.begin(), spec.groups.end(), g) != spec.groups.end();
+    const bool carried =
+        spec.groups.empty() || std::find(spec.groups.begin(), spec.groups.end(), g) != spec.groups.end();
     if (carried) feed.groups.push_back(make_group(node, g));
   }
   for (unsigned w = 0; w < spec.workers; ++w) {
