@@ -20,8 +20,9 @@ unit=$root/usr/lib/systemd/system/tiercast@.service
 ! grep -q '@PREFIX@' "$unit" || fail "the unit still holds a placeholder"
 echo "ok make install puts the unit and the program in place"
 
-# The targets that the unit is ordered by are the system's own.
+# The targets that the unit is ordered by, and what it reloads with, are the system's own.
 cp -a /usr/lib/systemd/system/*.target "$root/usr/lib/systemd/system/"
+install -D -m 0755 /bin/kill "$root/bin/kill"
 # An unknown key is but a warning, with exit status 0: silence is what must be.
 complaints=$(systemd-analyze verify --root="$root" tiercast@edge.service 2>&1) || fail "systemd-analyze verify: $complaints"
 [ -z "$complaints" ] || fail "systemd-analyze verify: $complaints"
