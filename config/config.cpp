@@ -8,6 +8,12 @@
 
 namespace tiercast::config {
 
+const Group* find_group(const Config& config, GroupId id) {
+  for (const Group& group : config.groups)
+    if (group.id == id) return &group;
+  return nullptr;
+}
+
 bool Config::is_origin() const {
   return std::any_of(groups.begin(), groups.end(), [](const Group& group) { return group.source.has_value(); });
 }

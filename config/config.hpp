@@ -20,6 +20,7 @@ struct KeyRef {
   std::string path;          // of the file, also for a credential (resolved)
   bool credential = false;   // then the file's mode is systemd's affair
   bool unavailable = false;  // a credential where only its unit has it; path is then what the file calls it
+  bool operator==(const KeyRef&) const = default;
 };
 
 struct Node {
@@ -56,6 +57,7 @@ enum class KeyMode { relay, ticket };
 struct SourceKey {
   SourceId id;
   crypto::PublicKey key{};
+  bool operator==(const SourceKey&) const = default;
 };
 
 enum class InputKind { rtp, wav, pcm, ogg };
@@ -72,10 +74,12 @@ struct SourceInput {
   publish::PcmFormat pcm;      // of pcm
   publish::Encoding encoding;  // of wav and pcm
   bool reads_standard_input() const { return kind != InputKind::rtp && file == kStandardInput; }
+  bool operator==(const SourceInput&) const = default;
 };
 
 struct Record {
   std::string directory;
+  bool operator==(const Record&) const = default;
 };
 
 struct Group {
@@ -109,6 +113,9 @@ struct Config {
   LogLevel log_level = LogLevel::info;
   bool is_origin() const;
 };
+
+/// Null: there is none.
+const Group* find_group(const Config& config, GroupId id);
 
 /// One problem: "edge.toml:14:11: listen.workers = 99: this machine has 2 CPUs; use 1 to 2".
 struct Problem {

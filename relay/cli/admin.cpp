@@ -1,4 +1,4 @@
-// tiercast end, rotate: one command to a running node over its admin socket.
+// tiercast end, rotate, reload: one command to a running node over its admin socket.
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -21,5 +21,23 @@ int command(const std::string& socket, const std::string& request) {
 
 int run(const EndOptions& options) { return command(options.socket, "end " + options.group); }
 int run(const RotateOptions& options) { return command(options.socket, "rotate " + options.group); }
+
+int run(const ReloadOptions& options) {
+  const auto answer = ask_node(options.socket, "reload");
+  if (!answer) return complain(answer.error());
+  if (answer->contains("refused")) {
+    for (const auto& problem : (*answer)["refused"]) std::fprintf(stderr, "%s\n", problem.get<std::string>().c_str());
+    std::fprintf(stderr, "tiercast: refused as a whole; what ran goes on\n");
+    return ExitCode::config;
+  }
+  const auto lines = [&](const char* of, const char* before) {
+    for (const auto& line : (*answer)[of]) std::printf("%s%s\n", before, line.get<std::string>().c_str());
+    return (*answer)[of].size();
+  };
+  const auto changed = lines("changed", "");
+  const auto waiting = lines("needs_restart", "needs a restart: ");
+  if (changed + waiting == 0) std::printf("nothing has changed\n");
+  return waiting == 0 ? ExitCode::ok : ExitCode::restart_needed;
+}
 
 }  // namespace tiercast::cli

@@ -209,6 +209,14 @@ Subcommand add_status(CLI::App& root) {
           }};
 }
 
+Subcommand add_reload(CLI::App& root) {
+  CLI::App* app = root.add_subcommand("reload", "have a running node read its configuration again (as SIGHUP does)");
+  auto options = std::make_shared<ReloadOptions>();
+  add_socket(app, options->socket);
+  app->footer("Exit status: 0 all is taken over, 75 some of it needs a restart, 78 the file was refused as a whole.");
+  return {app, [options] { return *options; }};
+}
+
 template <class GroupOptions>
 Subcommand add_group_request(CLI::App& root, const char* name, const char* description) {
   CLI::App* app = root.add_subcommand(name, description);
@@ -304,6 +312,7 @@ tl::expected<Options, Stop> parse_command_line(std::span<const char* const> argu
   commands.push_back(add_status(root));
   commands.push_back(add_group_request<EndOptions>(root, "end", "end a group's broadcast"));
   commands.push_back(add_group_request<RotateOptions>(root, "rotate", "change a group's key now"));
+  commands.push_back(add_reload(root));
   CLI::App* bench = root.add_subcommand("bench", "measure this machine")->require_subcommand(1);
   commands.push_back(add_bench_fanout(*bench));
 

@@ -14,6 +14,7 @@ int run(const ListenOptions& options);
 int run(const StatusOptions& options);
 int run(const EndOptions& options);
 int run(const RotateOptions& options);
+int run(const ReloadOptions& options);
 int run(const BenchFanoutOptions& options);
 
 }  // namespace tiercast::cli

@@ -77,6 +77,10 @@ struct AddressRange {
   unsigned prefix = 0;  // bits, of the address's own family: 0..32 or 0..128
 };
 
+struct ReloadOptions {
+  std::string socket = kDefaultSocket;
+};
+
 struct BenchFanoutOptions {
   std::uint32_t destinations = 10000;
   std::uint32_t frames = 100;
@@ -89,6 +93,6 @@ struct BenchFanoutOptions {
 };
 
 using Options = std::variant<RunOptions, CheckOptions, KeygenOptions, PubkeyOptions, ListenOptions, StatusOptions,
-                             EndOptions, RotateOptions, BenchFanoutOptions>;
+                             EndOptions, RotateOptions, ReloadOptions, BenchFanoutOptions>;
 
 }  // namespace tiercast::cli

@@ -4,21 +4,12 @@
 #include "relay/base/exit_code.hpp"
 #include "relay/cli/commands.hpp"
 #include "relay/cli/load_config.hpp"
+#include "relay/node/make_group.hpp"
 #include "relay/node/node.hpp"
 #include "relay/ops/log.hpp"
 
 namespace tiercast::cli {
 namespace {
-
-ops::log::Level level_of(config::LogLevel level) {
-  switch (level) {
-    case config::LogLevel::debug: return ops::log::Level::debug;
-    case config::LogLevel::info: return ops::log::Level::info;
-    case config::LogLevel::warning: return ops::log::Level::warning;
-    case config::LogLevel::error: return ops::log::Level::error;
-  }
-  return ops::log::Level::info;
-}
 
 int give_up(const LoadFailure& failure) {
   for (const auto& problem : failure.problems) std::fprintf(stderr, "%s\n", problem.c_str());
@@ -28,12 +19,20 @@ int give_up(const LoadFailure& failure) {
 }  // namespace
 
 int run(const RunOptions& options) {
-  const auto config = load_config(options.config);
+  auto config = load_config(options.config);
   if (!config) return give_up(config.error());
-  const auto keys = load_keys(*config);
+  auto keys = load_keys(*config);
   if (!keys) return give_up(keys.error());
-  ops::log::set_level(level_of(config->log_level));
-  return node::run_node(*config, keys->node, keys->signing);
+  ops::log::set_level(node::log_level(*config));
+  // Credentials are in the unit's own directory for as long as it runs, so that they can be read again.
+  const node::ReadConfig read = [file = options.config]() -> tl::expected<node::ConfigFiles, std::vector<std::string>> {
+    auto config_now = load_config(file);
+    if (!config_now) return tl::unexpected{std::move(config_now.error().problems)};
+    auto keys_now = load_keys(*config_now);
+    if (!keys_now) return tl::unexpected{std::move(keys_now.error().problems)};
+    return node::ConfigFiles{std::move(*config_now), std::move(keys_now->node), std::move(keys_now->signing)};
+  };
+  return node::run_node({std::move(*config), std::move(keys->node), std::move(keys->signing)}, read);
 }
 
 }  // namespace tiercast::cli

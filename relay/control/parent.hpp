@@ -64,6 +64,8 @@ class Parent {
   void expect_stream(bool expected, Time now);
   /// Who learns the frame length from its parent only.
   void set_silence(Duration silence) { config_.silence = silence; }
+  /// What the next join asks for. 0: no group.
+  void set_group(GroupId group) { config_.request.group = group; }
 
   /// Share (of 65535) of the frames due since the last call that it did not bring, at `frame` a frame.
   std::uint16_t take_loss(Duration frame, Time now);

@@ -38,6 +38,7 @@ std::uint32_t Tally::index_of(GroupId group) const {
 /// kNone: there are kMaxGroups others.
 std::uint32_t Tally::index_or_new(GroupId group) {
   std::uint32_t at = index_of(group);
+  if (at == kNone && (at = index_of(GroupId{})) != kNone) groups_[at].id = group;
   if (at == kNone && groups_.size() < wire::kMaxGroups) {
     at = static_cast<std::uint32_t>(groups_.size());
     groups_.push_back(Group{.id = group});
@@ -127,6 +128,14 @@ wire::Tally Tally::reported_by(LeaseId child, GroupId group) const {
   out.listeners = reports_[at].listeners;
   out.relays = reports_[at].relays;
   return out;
+}
+
+void Tally::group_ended(GroupId group) {
+  const std::uint32_t at = index_of(group);
+  if (at == kNone) return;
+  assert(std::none_of(reports_.begin(), reports_.end(),
+                      [at](const Report& r) { return r.child != LeaseId{} && r.group == at; }));
+  groups_[at] = Group{};
 }
 
 wire::Tally Tally::total_of(const Group& g) {

@@ -41,6 +41,8 @@ class Tally {
   void child_left(LeaseId child);
   /// It left one group.
   void child_left(LeaseId child, GroupId group);
+  /// Nobody is in the group any more, and it will not be spoken of: there is room for another.
+  void group_ended(GroupId group);
 
   /// What a child has last reported of a group; zeros: nothing.
   wire::Tally reported_by(LeaseId child, GroupId group) const;
@@ -49,7 +51,8 @@ class Tally {
   /// f(wire::Tally) for every group heard of.
   template <class F>
   void each_total(F&& f) const {
-    for (const Group& g : groups_) f(total_of(g));
+    for (const Group& g : groups_)
+      if (g.id != GroupId{}) f(total_of(g));
   }
 
   /// A change not reported upstream and the last report a second ago, or the last one a keepalive period ago.
@@ -83,7 +86,7 @@ class Tally {
   std::uint32_t find(LeaseId child, std::uint32_t group) const;
   void forget(LeaseId child, std::uint32_t group);
 
-  std::vector<Group> groups_;  // as they were first heard of, ≤ kMaxGroups
+  std::vector<Group> groups_;  // as they were first heard of, ≤ kMaxGroups; id 0: free
   std::vector<Report> reports_;
   std::vector<std::uint32_t> heads_;
   std::uint32_t free_ = kNone;

@@ -18,7 +18,8 @@ struct SendmmsgFanOut::Chunk {
   std::unique_ptr<std::uint8_t[]> addresses;
 };
 
-SendmmsgFanOut::SendmmsgFanOut(const UdpSocket& socket) : socket_(socket) {}
+SendmmsgFanOut::SendmmsgFanOut(const UdpSocket& socket, FanOutCounters* counters)
+    : socket_(socket), counters_(counters != nullptr ? *counters : own_counters_) {}
 SendmmsgFanOut::~SendmmsgFanOut() = default;
 
 void SendmmsgFanOut::set(std::size_t index, const Endpoint& to, const LocalAddress& from) {

@@ -43,8 +43,8 @@ struct FanOutCounters {
 /// Memory: 80 bytes a destination of an IPv4 socket, 92 of an IPv6 one, in chunks; set() may allocate, send() never.
 class SendmmsgFanOut final : public forward::FanOut {
  public:
-  /// `socket` outlives it.
-  explicit SendmmsgFanOut(const UdpSocket& socket);
+  /// `socket` outlives it, as does `counters`: of all groups of a worker, say, whatever becomes of each. None: its own.
+  explicit SendmmsgFanOut(const UdpSocket& socket, FanOutCounters* counters = nullptr);
   ~SendmmsgFanOut() override;
   SendmmsgFanOut(const SendmmsgFanOut&) = delete;
   SendmmsgFanOut& operator=(const SendmmsgFanOut&) = delete;
@@ -79,7 +79,8 @@ class SendmmsgFanOut final : public forward::FanOut {
   std::size_t size_ = 0;
   std::vector<std::unique_ptr<Chunk>> chunks_;
   Sources sources_;
-  FanOutCounters counters_;
+  FanOutCounters own_counters_;
+  FanOutCounters& counters_;
 };
 
 }  // namespace tiercast::net

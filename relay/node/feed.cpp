@@ -20,24 +20,9 @@ Feed::Feed(Setup setup, Moment now)
       next_tally_up_(now.mono),
       next_info_(now.mono) {
   standing_.path.push_back(id_);
-  next_listed_.resize(setup_.parents.size());
-  distrust_.resize(setup_.parents.size());
-  uplink_figures_.resize(setup_.parents.size());
-  children_.reserve(kChildren);
-  for (auto& group : setup_.feed_groups) {
-    group->subscriptions.resize(setup_.parents.size());
-    if (group->origin) {
-      for (const auto& epoch : group->origin->announced()) learn_epoch(*group, epoch);
-      if (const auto current = group->origin->current_epoch()) group->epochs.in_use(current->source, current->epoch);
-    }
-  }
-  parents_.reserve(setup_.parents.size());
-  for (auto& parent : setup_.parents) {
-    parent.request.group = GroupId{0};
-    for (const auto& group : setup_.feed_groups)
-      if (group->wanted() && !group->origin && parent.request.group.value == 0) parent.request.group = group->group.id;
-    parents_.emplace_back(parent, *setup_.random, now.mono);
-  }
+  for (auto& group : setup_.groups) adopt(std::move(group));
+  setup_.groups.clear();
+  for (const auto& key : setup_.parents) add_parent(key, now);
   standing_.seeking = !parents_.empty();
   command_all(standing_);
   wake_workers();
@@ -79,13 +64,16 @@ void Feed::on_reports(Moment now) {
         link.free.give_back(freed->slot);
         child_left(link.boot_tag, freed->slot);
       } else if (const auto* wanted = std::get_if<GroupWanted>(&*report)) {
-        FeedGroup& group = *setup_.feed_groups[wanted->group.value];
-        group.wanted_by[w] = wanted->wanted;
-        update_wanted(group, now.mono);
+        FeedGroup* group = group_at(wanted->group);
+        if (group == nullptr) continue;  // it leaves
+        group->wanted_by[w] = wanted->wanted;
+        update_wanted(*group, now.mono);
       } else if (const auto* tally = std::get_if<TallyChanged>(&*report)) {
-        setup_.feed_groups[tally->group.value]->below[w] = {tally->listeners, tally->relays};
+        if (FeedGroup* group = group_at(tally->group)) group->below[w] = {tally->listeners, tally->relays};
       } else if (const auto* child = std::get_if<ChildSeen>(&*report)) {
         child_seen(*child);
+      } else if (const auto* gone = std::get_if<GroupLetGo>(&*report)) {
+        on_let_go(w, gone->group);
       } else if (std::holds_alternative<Stopped>(*report)) {
         link.stopped = true;
       }
@@ -94,7 +82,7 @@ void Feed::on_reports(Moment now) {
 }
 
 wire::Tally Feed::tally(GroupIndex index) const {
-  const FeedGroup& group = *setup_.feed_groups[index.value];
+  const FeedGroup& group = *group_at(index);
   wire::Tally sum{group.group.id, 0, 0};
   for (const auto& below : group.below) {
     sum.listeners = saturated(sum.listeners, below.listeners);
@@ -116,8 +104,7 @@ void Feed::on_join(Bytes datagram, const Endpoint& from, const LocalAddress& loc
 
 std::optional<wire::DenyReason> Feed::refuse(const control::Joiner& joiner) const {
   const GroupId wanted = joiner.request.group;
-  const bool known =
-      std::any_of(setup_.groups.begin(), setup_.groups.end(), [&](const auto& group) { return group->id == wanted; });
+  const bool known = group_by_id(wanted) != nullptr;
   if (joiner.request.role == wire::Role::relay) {
     if (!joiner.relay_key ||
         std::find(setup_.relay_keys.begin(), setup_.relay_keys.end(), *joiner.relay_key) == setup_.relay_keys.end())
@@ -165,6 +152,7 @@ void Feed::seat(LeaseId lease, const control::Joiner& joiner, const crypto::Tran
   for (std::size_t w = 0; w < setup_.workers.size(); ++w) {
     WorkerLink& link = setup_.workers[w];
     if (link.boot_tag != control::boot_tag_of(lease)) continue;
+    if (group && !tell_worker(*group, w)) return withdraw(lease);
     link.secrets->store(control::slot_of(lease), keys);
     const bool told = command(w, Install{lease, joiner.from, joiner.local, joiner.request.role, joiner.request.delivery,
                                          group ? group->group.index : kNoGroup});
@@ -182,14 +170,11 @@ void Feed::withdraw(LeaseId lease) {
     if (link.boot_tag == control::boot_tag_of(lease)) link.free.give_back(control::slot_of(lease));
 }
 
-// --- children, for status ---
+// --- relays below ---
 
 void Feed::child_joined(LeaseId lease, const control::Joiner& joiner, Time now) {
-  if (joiner.request.role != wire::Role::relay) return;
-  if (children_.size() == kChildren) return counters_.children_unlisted.add();
-  const auto key = std::find(setup_.relay_keys.begin(), setup_.relay_keys.end(), *joiner.relay_key);
-  children_.push_back(
-      {lease, static_cast<std::size_t>(key - setup_.relay_keys.begin()), joiner.from, now, std::nullopt});
+  if (joiner.request.role == wire::Role::relay)
+    children_.push_back({lease, *joiner.relay_key, joiner.from, now, std::nullopt, false});
 }
 
 void Feed::child_left(std::uint16_t boot_tag, control::LeaseSlot slot) {
@@ -210,14 +195,14 @@ void Feed::child_seen(const ChildSeen& seen) {
 
 void Feed::on_rtp(GroupIndex group, Bytes datagram, Moment now) {
   moment_ = now;
-  FeedGroup& of = *setup_.feed_groups[group.value];
+  FeedGroup& of = *group_at(group);
   of.origin->on_rtp(datagram, now);
   of.origin->run(of, *this, now);
   wake_workers();
 }
 
 void Feed::run_origins(Moment now) {
-  for (auto& group : setup_.feed_groups) {
+  for (auto& group : groups_) {
     if (!group->origin) continue;
     group->origin->on_timer(now);
     group->origin->run(*group, *this, now);
@@ -260,9 +245,10 @@ void Feed::learn_epoch_from(std::size_t p, const wire::EpochRecord& epoch) {
   if (group == nullptr || group->origin || group->epochs.knows(epoch.source, epoch.epoch)) return;
   const auto source = std::find_if(group->group.sources.begin(), group->group.sources.end(),
                                    [&](const forward::Source& s) { return s.id == epoch.source; });
-  if (source == group->group.sources.end() || distrust_[p].exhausted(moment_.mono)) return counters_.drop_epoch.add();
+  if (source == group->group.sources.end() || uplinks_[p].distrust.exhausted(moment_.mono))
+    return counters_.drop_epoch.add();
   if (!crypto::verify_epoch(source->key, epoch)) {
-    distrust_[p].failed(moment_.mono);
+    uplinks_[p].distrust.failed(moment_.mono);
     return counters_.drop_epoch.add();
   }
   learn_epoch(*group, epoch);
@@ -284,7 +270,7 @@ void Feed::publish_info(FeedGroup& group, Moment) {
 
 bool Feed::end_group(GroupIndex group, Moment now) {
   moment_ = now;
-  FeedGroup& of = *setup_.feed_groups[group.value];
+  FeedGroup& of = *group_at(group);
   if (!of.origin) return false;
   of.origin->end(now);
   of.origin->run(of, *this, now);
@@ -296,7 +282,7 @@ bool Feed::end_group(GroupIndex group, Moment now) {
 }
 
 std::string Feed::rotate(GroupIndex group, Moment now) {
-  FeedGroup& of = *setup_.feed_groups[group.value];
+  FeedGroup& of = *group_at(group);
   return of.origin ? of.origin->rotate(now) : std::string{"no source of this group is here: rotate at its origin"};
 }
 
@@ -311,7 +297,7 @@ void Feed::on_timer(Moment now) {
   }
   subscribe_again(now.mono);
   ask_for_missing(now.mono);
-  for (auto& group : setup_.feed_groups) {
+  for (auto& group : groups_) {
     if (now.mono >= group->next_idle) {
       // What is left from before nobody wanted the group is not where the stream is.
       const Sequence newest = group->last_frame ? group->group.history.newest() : Sequence{0};
@@ -324,25 +310,28 @@ void Feed::on_timer(Moment now) {
     if (group->unwanted_since && now.mono >= *group->unwanted_since + kLinger) unsubscribe_up(*group, now.mono);
   }
   report_tallies_up(now.mono);
+  retire_parents(now.mono);
   update_standing(now.mono);
   if (now.mono >= resync_at_) {
     resync_at_ = kNever;
+    tell_changes_again();
     command_all(standing_);
-    for (auto& group : setup_.feed_groups) {
+    for (auto& group : groups_) {
       for (const auto& epoch : group->epochs.all()) command_all(EpochKnown{group->group.index, epoch});
       for (const auto& used : group->epochs.used())
         command_all(EpochInUse{group->group.index, used.source, used.epoch});
     }
   }
+  if (leaving() > 0) free_what_is_gone();
   wake_workers();
 }
 
 Time Feed::next_deadline() const {
-  Time next = std::min(next_info_, resync_at_);
+  Time next = std::min({next_info_, resync_at_, next_retire_});
   if (!parents_.empty()) next = std::min(next, next_tally_up_);
   for (const auto& parent : parents_) next = std::min(next, parent.next_deadline());
   const bool can_ask = std::any_of(parents_.begin(), parents_.end(), [](const auto& p) { return p.leased(); });
-  for (const auto& group : setup_.feed_groups) {
+  for (const auto& group : groups_) {
     if (group->origin) next = std::min(next, group->origin->next_deadline());
     if (group->recorder) next = std::min(next, group->recorder->next_deadline());
     if (can_ask && group->subscribed)
@@ -365,16 +354,18 @@ void Feed::stop(Moment now) {
   wire::write_record(leave, wire::Leave{wire::LeaveReason::stop});
   for (std::size_t p = 0; p < parents_.size(); ++p)
     if (parents_[p].leased()) send_up(p, leave.written());
-  for (auto& group : setup_.feed_groups)
+  for (auto& group : groups_)
     if (group->recorder) group->recorder->finish();
   command_all(Stop{});
   wake_workers();
 }
 
 bool Feed::stopped() const {
-  const bool written = std::all_of(setup_.feed_groups.begin(), setup_.feed_groups.end(),
+  const bool written = std::all_of(groups_.begin(), groups_.end(),
                                    [](const auto& group) { return !group->recorder || group->recorder->settled(); });
-  return stopping_ && written &&
+  const bool closed =
+      std::all_of(closing_.begin(), closing_.end(), [](const auto& recorder) { return recorder->settled(); });
+  return stopping_ && written && closed &&
          std::all_of(setup_.workers.begin(), setup_.workers.end(), [](const auto& w) { return w.stopped; });
 }
 

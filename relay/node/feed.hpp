@@ -3,6 +3,7 @@
 // owns sockets, clocks and files.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <span>
 #include <vector>
@@ -18,10 +19,11 @@ namespace tiercast::node {
 /// A relay with a lease at one of this node's workers, as it was last told of.
 struct Child {
   LeaseId lease;
-  std::size_t downstream = 0;  // index into [[downstream]]
+  crypto::PublicKey key{};  // by which a [[downstream]] names it
   Endpoint peer;
   Time joined;
   std::optional<ChildSeen> seen;  // not yet: nullopt
+  bool told_end = false;          // no [[downstream]] names it any more
 };
 
 /// What came from a parent.
@@ -32,7 +34,7 @@ struct UplinkFigures {
 
 struct FeedCounters {
   Counter drop_worker_ring_full, drop_parent_malformed, drop_parent_unleased, drop_not_wanted, drop_frame_length,
-      drop_statement, drop_opaque_pinned, drop_epoch, subscription_denied, children_unlisted;
+      drop_statement, drop_opaque_pinned, drop_epoch, subscription_denied;
   template <class F>
   void each(F&& f) const {
     f("feed_drop_worker_ring_full", drop_worker_ring_full);
@@ -44,7 +46,6 @@ struct FeedCounters {
     f("feed_drop_opaque_pinned", drop_opaque_pinned);
     f("feed_drop_epoch", drop_epoch);  // an announcement of no source of the group, or not signed by it
     f("feed_subscription_denied", subscription_denied);
-    f("feed_child_unlisted", children_unlisted);  // more than status has room for
   }
 };
 
@@ -54,10 +55,9 @@ class Feed final : private control::Doorkeeper, private FrameSink {
     const crypto::PrivateKey* key = nullptr;
     const crypto::MacKey* token_key = nullptr;
     Random* random = nullptr;
-    std::span<const std::unique_ptr<Group>> groups;
-    std::vector<std::unique_ptr<FeedGroup>> feed_groups;  // one a group, in their order
-    std::vector<control::ParentConfig> parents;
-    std::vector<crypto::PublicKey> relay_keys;  // [[downstream]]
+    std::vector<std::unique_ptr<FeedGroup>> groups;  // ≤ wire::kMaxGroups
+    std::vector<crypto::PublicKey> parents;          // as UplinkOutlet has them
+    std::vector<crypto::PublicKey> relay_keys;       // [[downstream]]
     std::vector<WorkerLink> workers;
     Outlet* outlet = nullptr;
     UplinkOutlet* uplinks = nullptr;
@@ -78,26 +78,50 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   bool end_group(GroupIndex group, Moment now);
   /// `tiercast rotate`. An error text, empty when done or under way.
   std::string rotate(GroupIndex group, Moment now);
+
+  // --- what comes and goes while it runs (feed_changes.cpp) ---
+  /// Also an origin's, its state on the disk. False: as many as a node can carry, with those that still leave.
+  bool add_group(std::unique_ptr<FeedGroup> group, Moment now);
+  /// Its members are told, its recording is closed. Its memory goes when every worker has let go of it.
+  void remove_group(GroupId id, Moment now);
+  /// Of an origin's epochs; nothing where there is no source.
+  void set_rotation(GroupIndex group, Duration every, Moment now);
+  void set_pinned(GroupIndex group, bool pinned, Moment now);
+  /// Null: none from now on. The one before is finished.
+  void set_recorder(GroupIndex group, std::unique_ptr<Recorder> recorder, Moment now);
+  /// The outlet has it as its last one already.
+  void add_parent(const crypto::PublicKey& key, Moment now);
+  /// It is left as soon as another one brings frames, at the latest after kRetireAfter; then UplinkOutlet::close_up().
+  void retire_parent(std::size_t parent, Moment now);
+  void keep_parent(std::size_t parent) { uplinks_[parent].retiring.reset(); }
+  bool retiring(std::size_t parent) const { return uplinks_[parent].retiring.has_value(); }
+  /// All [[downstream]]: a relay that is none of them any more loses its lease.
+  void set_relay_keys(std::vector<crypto::PublicKey> keys, Moment now);
+  /// Groups and recordings that are not wholly gone.
+  std::size_t leaving() const { return leaving_.size() + closing_.size(); }
+
   /// Goodbye to parents and children; then stopped() becomes true.
   void stop(Moment now);
   bool stopped() const;
 
   // --- for status ---
   NodeId id() const { return id_; }
-  std::span<const std::unique_ptr<FeedGroup>> groups() const { return setup_.feed_groups; }
+  std::span<const std::unique_ptr<FeedGroup>> groups() const { return groups_; }
+  /// Null: none, or one that leaves.
+  FeedGroup* group_at(GroupIndex index) const { return index == kNoGroup ? nullptr : by_index_[index.value]; }
   std::span<const control::Parent> parents() const { return parents_; }
   std::span<const WorkerLink> workers() const { return setup_.workers; }
   const control::JoinResponder& responder() const { return responder_; }
   const FeedCounters& counters() const { return counters_; }
   const Standing& standing() const { return standing_; }
   std::span<const Child> children() const { return children_; }
-  const UplinkFigures& uplink_figures(std::size_t parent) const { return uplink_figures_[parent]; }
+  const UplinkFigures& uplink_figures(std::size_t parent) const { return uplinks_[parent].figures; }
   /// Of the whole subtree.
   wire::Tally tally(GroupIndex group) const;
 
  private:
-  static constexpr std::size_t kChildren = 256;  // listed for status
-  static constexpr Duration kLinger = 30s;       // a group that nobody wants any more is kept so long
+  static constexpr Duration kLinger = 30s;      // a group that nobody wants any more is kept so long
+  static constexpr Duration kRetireAfter = 5s;  // a parent that is given up waits so long for another one
   // Doorkeeper
   std::optional<LeaseId> admit(const control::Joiner& joiner, Writer& records, Time now) override;
   void seat(LeaseId lease, const control::Joiner& joiner, const crypto::TransportKeys& keys, Time now) override;
@@ -109,7 +133,7 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   void on_opaque_stored(FeedGroup& group, std::uint64_t number) override;
 
   // feed_uplinks.cpp
-  FeedGroup* group_by_id(GroupId id);
+  FeedGroup* group_by_id(GroupId id) const;
   void on_stream(std::size_t parent, Bytes datagram, Time now);
   void on_parent_joined(std::size_t parent, Time now);
   void on_info(const wire::GroupInfo& info, Time now);
@@ -119,7 +143,7 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   void subscribe_up(FeedGroup& group, std::size_t parent, Time now);
   void subscribe_again(Time now);
   void unsubscribe_up(FeedGroup& group, Time now);
-  void unsubscribe_at(FeedGroup& group, std::size_t parent);
+  void unsubscribe_at(GroupId group, std::size_t parent);
   void list_epochs(std::size_t parent, wire::EpochsHeld& held);
   bool loops(std::size_t parent) const;
   Duration frame_interval() const;
@@ -144,7 +168,32 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   void child_seen(const ChildSeen& seen);
   void run_origins(Moment now);
 
+  // feed_changes.cpp
+  bool adopt(std::unique_ptr<FeedGroup> group);
+  bool tell_worker(FeedGroup& group, std::size_t worker);
+  void tell_to_let_go(FeedGroup& group, std::size_t worker);
+  void on_let_go(std::size_t worker, GroupIndex group);
+  void end_leases_of_removed();
+  void tell_changes_again();
+  void free_what_is_gone();
+  void retire_parents(Time now);
+  void drop_parent(std::size_t parent);
+  void update_parents();
+  void close_recorder(FeedGroup& group);
+
+  struct Uplink {
+    forward::Distrust distrust;
+    std::size_t next_listed = 0;  // the group whose epochs its next keepalive lists first
+    std::optional<Time> retiring;
+    UplinkFigures figures;
+  };
+
   Setup setup_;
+  std::vector<std::unique_ptr<FeedGroup>> groups_;
+  std::array<FeedGroup*, wire::kMaxGroups> by_index_{};
+  std::vector<std::unique_ptr<FeedGroup>> leaving_;  // workers still hold them
+  std::vector<std::unique_ptr<Recorder>> closing_;   // what they wrote is on its way to the disk
+  std::vector<Child> children_;
   Moment moment_;  // of the event under way
   NodeId id_;
   std::vector<control::Parent> parents_;
@@ -153,11 +202,10 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   std::size_t next_asked_ = 0;
   Time next_tally_up_, next_info_;
   bool stopping_ = false;
-  Time resync_at_ = kNever;                    // a worker's ring was full: what it must know is told again
-  std::vector<forward::Distrust> distrust_;    // one a parent
-  std::vector<std::size_t> next_listed_;       // one a parent: the group whose epochs its next keepalive lists first
-  std::vector<Child> children_;                // for status, ≤ kChildren
-  std::vector<UplinkFigures> uplink_figures_;  // one a parent
+  Time resync_at_ = kNever;      // a worker's ring was full: what it must know is told again
+  std::vector<Uplink> uplinks_;  // one a parent
+  Time next_unsubscribe_;        // from what this node carries no more
+  Time next_retire_ = kNever;
   FeedCounters counters_;
 };
 

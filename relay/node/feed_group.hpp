@@ -12,18 +12,19 @@
 #include "relay/node/latency.hpp"
 #include "relay/node/origin.hpp"
 #include "relay/node/recorder.hpp"
+#include "relay/node/worker_group.hpp"
 
 namespace tiercast::node {
 
 struct FeedGroup {
-  FeedGroup(Group& of, Random& random, std::size_t workers)
-      : group(of),
-        intake(of.id, of.sources, of.history, of.silence()),
-        gaps(forward::Gaps::Config{.frame = of.frame}, random),
-        attestation_gaps(of.frame),
-        wanted_by(workers, false),
-        below(workers) {}
+  FeedGroup(std::unique_ptr<Group> of, Random& random)
+      : shared(std::move(of)),
+        group(*shared),
+        intake(group.id, group.sources, group.history, group.silence()),
+        gaps(forward::Gaps::Config{.frame = group.frame}, random),
+        attestation_gaps(group.frame) {}
 
+  const std::unique_ptr<Group> shared;  // until every worker has let go of it
   Group& group;
   bool pinned = false;             // wanted without anybody asking
   std::unique_ptr<Origin> origin;  // its source is here
@@ -50,13 +51,19 @@ struct FeedGroup {
   Time next_unsubscribe;                    // a parent that did not hear that is told again
   bool starts_anew = false;                 // nobody wanted it for a while: what was missed then is not missing
 
-  std::vector<bool> wanted_by;         // workers
+  struct AtWorker {
+    enum class State : std::uint8_t { untold, carried, told_to_let_go, gone };
+    State state = State::untold;
+    std::unique_ptr<WorkerGroup> group;  // while `carried` or `told_to_let_go`, the worker's to touch
+  };
+  std::vector<AtWorker> workers;  // what follows, too, is one a worker, from the feed's add_group() on
+  std::vector<bool> wanted_by;
   std::optional<Time> unwanted_since;  // subscribed, but nobody asks any more
   bool subscribed = false;
   struct Below {
     std::uint32_t listeners = 0, relays = 0;
   };
-  std::vector<Below> below;  // workers' tallies
+  std::vector<Below> below;  // their tallies
   std::optional<std::size_t> told_primary;
   Time next_tally_repeat;
 

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "relay/base/exit_code.hpp"
+#include "relay/node/make_group.hpp"
 #include "relay/node/status.hpp"
 #include "relay/ops/log.hpp"
 
@@ -22,9 +23,9 @@ constexpr Duration kGoodbye = 2s;         // workers get so long to say it
 constexpr unsigned kCompletionsPerTurn = 256;
 constexpr std::size_t kJoinBuffers = 256;  // of all listen addresses together
 
-std::vector<HostPort> addresses_of(const config::Config& config, std::size_t parents) {
+std::vector<HostPort> addresses_of(const config::Config& config) {
   std::vector<HostPort> out;
-  for (std::size_t p = 0; p < parents; ++p) out.push_back(config.upstreams[p].address);
+  for (const auto& upstream : config::used_upstreams(config)) out.push_back(upstream.address);
   return out;
 }
 
@@ -75,13 +76,15 @@ class FeedThread::RtpHandler final : public net::DatagramHandler {
 
 FeedThread::FeedThread(Setup setup)
     : setup_(std::move(setup)),
+      config_(std::move(setup_.config)),
+      random_(setup_.feed.random),
       loop_(*setup_.loop),
       outlet_(setup_.join_sockets),
-      uplinks_(loop_, addresses_of(*setup_.config, setup_.feed.parents.size()),
+      uplinks_(loop_, addresses_of(config_),
                {[this](std::size_t p, MutableBytes datagram) { feed_->on_uplink(p, datagram, net::read_clocks()); },
-                [this](std::size_t p) { feed_->on_uplink_unreachable(p, net::read_clocks()); }}),
+                [this](std::size_t p) { feed_->on_uplink_unreachable(p, net::read_clocks()); },
+                [this](std::size_t p) { parents_.erase(parents_.begin() + static_cast<std::ptrdiff_t>(p)); }}),
       notifier_(ops::Notifier::from_environment()),
-      inputs_(setup_.feed.feed_groups.size()),
       parents_(setup_.feed.parents.size()),
       turns_seen_(setup_.workers.size()),
       turns_at_(setup_.workers.size(), setup_.start.mono),
@@ -90,14 +93,20 @@ FeedThread::FeedThread(Setup setup)
   for (auto& parent : parents_) parent.since = setup_.start.mono;
   for (auto& worker : setup_.workers) {
     WorkerThread* thread = worker.get();
-    setup_.feed.workers[&worker - setup_.workers.data()].wake = [thread] { thread->wake(); };
+    WorkerLink& link = setup_.feed.workers[static_cast<std::size_t>(&worker - setup_.workers.data())];
+    link.wake = [thread] { thread->wake(); };
+    link.make_fan_outs = [thread] { return thread->make_fan_outs(); };
   }
+  reloader_ = std::make_unique<Reloader>(Reloader::Setup{setup_.read_config, crypto::node_public_key(*setup_.feed.key),
+                                                         setup_.state ? &*setup_.state : nullptr, random_, &loop_,
+                                                         setup_.bell.get()});
   setup_.feed.outlet = &outlet_;
   setup_.feed.uplinks = &uplinks_;
   feed_ = std::make_unique<Feed>(std::move(setup_.feed), setup_.start);
 }
 
 FeedThread::~FeedThread() {
+  reloader_.reset();
   setup_.media.clear();
   admin_.reset();
   for (auto& rtp : rtp_) loop_.cancel(rtp->socket.fd());
@@ -118,28 +127,20 @@ tl::expected<void, net::Error> FeedThread::open() {
                                       .socket = static_cast<std::uint8_t>(s)};
     if (loop_.receive(setup_.join_sockets[s].fd(), *join_handler_, options) != 0) return tl::unexpected{no_room};
   }
-  for (std::size_t g = 0; g < setup_.config->groups.size(); ++g) {
-    const auto& source = setup_.config->groups[g].source;
-    if (!source || source->kind != config::InputKind::rtp) continue;
-    net::SocketOptions options;
-    options.packet_info = false;
-    options.receive_buffer = 1 << 20;
-    auto socket = net::UdpSocket::bind(source->rtp, options);
+  for (const auto& group : feed_->groups()) {
+    if (!group->origin) continue;
+    const auto& source = config::find_group(config_, group->group.id)->source;
+    if (source->kind != config::InputKind::rtp) continue;
+    auto socket = bind_rtp(source->rtp);
     if (!socket) return tl::unexpected{socket.error()};
-    rtp_.push_back(std::make_unique<RtpHandler>(*this, GroupIndex{static_cast<std::uint16_t>(g)}, std::move(*socket)));
-    if (loop_.receive(rtp_.back()->socket.fd(), *rtp_.back()) != 0) return tl::unexpected{no_room};
+    if (!receive_rtp(group->group.index, std::move(*socket))) return tl::unexpected{no_room};
   }
-  if (setup_.bell->listen(loop_, [this] {
-        const Moment now = net::read_clocks();
-        feed_->on_reports(now);
-        take_media(now);
-        save_states(now);
-      }) != 0)
-    return tl::unexpected{no_room};
+  if (setup_.bell->listen(loop_, [this] { hear_bell(); }) != 0) return tl::unexpected{no_room};
   if (setup_.state) saver_ = std::make_unique<StateSaver>(*setup_.state, *setup_.bell);
-  if (!setup_.config->admin.socket.empty()) {
-    auto admin = ops::AdminServer::create(loop_, setup_.config->admin.socket,
-                                          [this](std::string_view request) { return answer(request); });
+  if (!config_.admin.socket.empty()) {
+    auto admin = ops::AdminServer::create(
+        loop_, config_.admin.socket,
+        [this](std::string_view request, std::uint64_t connection) { return answer(request, connection); });
     if (!admin) return tl::unexpected{admin.error()};
     admin_ = std::move(*admin);
   }
@@ -147,23 +148,37 @@ tl::expected<void, net::Error> FeedThread::open() {
   sigemptyset(&set);
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGHUP);
   signals_ = net::Descriptor{::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC)};
   if (!signals_ || loop_.poll(signals_.get(), [this](int) { on_signal(); }) != 0) return tl::unexpected{no_room};
   if (uplinks_.start() != 0) return tl::unexpected{no_room};
   return {};
 }
 
+bool FeedThread::receive_rtp(GroupIndex group, net::UdpSocket socket) {
+  rtp_.push_back(std::make_unique<RtpHandler>(*this, group, std::move(socket)));
+  return loop_.receive(rtp_.back()->socket.fd(), *rtp_.back()) == 0;
+}
+
+void FeedThread::hear_bell() {
+  const Moment now = net::read_clocks();
+  feed_->on_reports(now);
+  take_media(now);
+  save_states(now);
+  finish_reload(now);
+}
+
 int FeedThread::run() {
   for (auto& worker : setup_.workers) worker->start();
   notifier_.ready(status_line());
-  ops::log::info("ready", {{"node", setup_.config->node.name}});
+  ops::log::info("ready", {{"node", config_.node.name}});
   for (auto& media : setup_.media) media->start();
   while (true) {
     turn();
     if (!stopping_since_) continue;
     if (feed_->stopped() || net::read_clocks().mono > *stopping_since_ + kGoodbye) break;
   }
-  ops::log::info("stopped", {{"node", setup_.config->node.name}});
+  ops::log::info("stopped", {{"node", config_.node.name}});
   return exit_code_;
 }
 
@@ -184,6 +199,10 @@ void FeedThread::on_signal() {
   signalfd_siginfo info;
   while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
     if (stopping_since_) continue;
+    if (info.ssi_signo == SIGHUP) {
+      request_reload(std::nullopt);
+      continue;
+    }
     const Moment now = net::read_clocks();
     ops::log::info("stopping", {{"signal", info.ssi_signo}});
     stop(now, ExitCode::ok);
@@ -202,7 +221,7 @@ void FeedThread::take_media(Moment now) {
   for (auto& media : setup_.media) {
     while (const auto item = media->take()) {
       if (stopping_since_) continue;
-      const FeedGroup& group = *feed_->groups()[media->group().value];
+      const FeedGroup& group = *feed_->group_at(media->group());
       switch (item->kind) {
         case MediaItem::Kind::packet: feed_->on_rtp(media->group(), item->datagram(), now); break;
         case MediaItem::Kind::end:
@@ -221,7 +240,7 @@ void FeedThread::take_media(Moment now) {
 void FeedThread::save_states(Moment now) {
   if (!saver_) return;
   for (const auto& done : saver_->take_done()) {
-    FeedGroup& group = *feed_->groups()[done.group.value];
+    FeedGroup& group = *feed_->group_at(done.group);
     if (!done.problem.empty())
       ops::log::error("state_not_saved", {{"group", group.group.name}, {"reason", done.problem}});
     group.origin->on_saved(done.problem.empty(), now);
@@ -240,8 +259,8 @@ void FeedThread::housekeeping(Moment now) {
 }
 
 void FeedThread::watch_inputs(Moment now) {
-  for (std::size_t g = 0; g < feed_->groups().size(); ++g) {
-    const FeedGroup& group = *feed_->groups()[g];
+  for (const auto& at : feed_->groups()) {
+    const FeedGroup& group = *at;
     if (!group.origin) continue;
     if (const auto refusal = group.origin->take_refusal(now.mono)) {
       ops::log::warning("input_refused",
@@ -249,13 +268,14 @@ void FeedThread::watch_inputs(Moment now) {
                          {"reason", publish::to_text(*refusal, static_cast<std::uint8_t>(group.group.frame.count()))}});
     }
     const auto health = group.origin->health(now.mono);
-    InputWatch& watch = inputs_[g];
+    InputWatch& watch = inputs_[group.group.index.value];
     if (ended(group)) continue;
     const bool silent = health.age ? *health.age > kInputSilent : now.mono > setup_.start.mono + kInputSilent;
     if (silent && !watch.silent) {
-      ops::log::warning("input_silent", {{"group", group.group.name},
-                                         {"seconds", 3},
-                                         {"hint", silence_hint(*setup_.config->groups[g].source, watch.ever)}});
+      ops::log::warning("input_silent",
+                        {{"group", group.group.name},
+                         {"seconds", 3},
+                         {"hint", silence_hint(*config::find_group(config_, group.group.id)->source, watch.ever)}});
     } else if (!silent && health.age && (watch.silent || !watch.ever)) {
       ops::log::info("input_alive", {{"group", group.group.name},
                                      {"ssrc", health.ssrc},
@@ -339,15 +359,20 @@ std::string FeedThread::status_line() const {
   return line;
 }
 
-std::string FeedThread::answer(std::string_view request) {
+std::optional<std::string> FeedThread::answer(std::string_view request, std::uint64_t connection) {
   const Moment now = net::read_clocks();
   const std::size_t space = request.find(' ');
   const std::string_view verb = request.substr(0, space);
   const std::string_view argument = space == std::string_view::npos ? std::string_view{} : request.substr(space + 1);
   if (verb == "status")
-    return status_json({*setup_.config, *feed_, setup_.workers, setup_.media, uplinks_, outlet_, loop_,
-                        setup_.join_sockets, setup_.start, turns_at_},
+    return status_json({config_, *feed_, setup_.workers, setup_.media, uplinks_, outlet_, loop_, setup_.join_sockets,
+                        setup_.start, turns_at_},
                        now);
+  if (verb == "reload") {
+    if (stopping_since_) return error_json("this node is stopping");
+    if (!request_reload(connection)) return error_json("too many wait for a reload already");
+    return std::nullopt;
+  }
   const auto found = std::find_if(feed_->groups().begin(), feed_->groups().end(), [&](const auto& group) {
     return group->group.name == argument || std::to_string(group->group.id.value) == argument;
   });

@@ -2,6 +2,7 @@
 // bytes and time to the feed and what it says to where it goes; decides nothing about frames or leases.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "relay/node/feed.hpp"
 #include "relay/node/media_thread.hpp"
 #include "relay/node/public_outlet.hpp"
+#include "relay/node/reloader.hpp"
 #include "relay/node/state_saver.hpp"
 #include "relay/node/uplink_sockets.hpp"
 #include "relay/node/worker_thread.hpp"
@@ -21,7 +23,8 @@ namespace tiercast::node {
 class FeedThread {
  public:
   struct Setup {
-    const config::Config* config = nullptr;
+    config::Config config;
+    ReadConfig read_config;  // for a reload
     std::unique_ptr<net::Loop> loop;
     std::unique_ptr<net::Wake> bell;
     std::vector<net::UdpSocket> join_sockets;  // one a listen address
@@ -36,7 +39,8 @@ class FeedThread {
 
   /// Sockets, admin socket, signals: everything that may fail at start. READY is told by run().
   tl::expected<void, net::Error> open();
-  /// Until SIGTERM or SIGINT, or an input that is not what it should be; the exit status.
+  /// Until SIGTERM or SIGINT (SIGHUP: the file is read again), or an input that is not what it should be; the exit
+  /// status.
   int run();
 
  private:
@@ -51,10 +55,25 @@ class FeedThread {
   void watch_inputs(Moment now);
   void watch_parents(Moment now);
   void feed_watchdog(Moment now);
-  std::string answer(std::string_view request);
+  /// Nothing: it is answered later.
+  std::optional<std::string> answer(std::string_view request, std::uint64_t connection);
   std::string status_line() const;
+  bool receive_rtp(GroupIndex group, net::UdpSocket socket);
+  void hear_bell();
+
+  // feed_thread_reload.cpp
+  bool request_reload(std::optional<std::uint64_t> connection);
+  void begin_reload();
+  void finish_reload(Moment now);
+  void apply(PreparedReload& prepared, Moment now);
+  void apply_parents(Moment now);
+  void add_group(PreparedGroup& prepared, Moment now);
+  std::unique_ptr<Recorder> make_recorder(const FeedGroup& group, std::unique_ptr<store::Recording> file);
+  GroupIndex index_of(GroupId id) const;
 
   Setup setup_;
+  config::Config config_;  // what runs
+  Random* random_;
   net::Loop& loop_;
   PublicOutlet outlet_;
   UplinkSockets uplinks_;
@@ -64,6 +83,9 @@ class FeedThread {
   std::unique_ptr<StateSaver> saver_;
   std::unique_ptr<ops::AdminServer> admin_;
   ops::Notifier notifier_;
+  std::unique_ptr<Reloader> reloader_;
+  std::vector<std::uint64_t> waiting_, answering_;  // connections to be told of the next reload, and of this one
+  bool reload_wanted_ = false;
   net::Descriptor signals_;
 
   struct InputWatch {
@@ -76,7 +98,7 @@ class FeedThread {
     bool warned = false;
     std::uint8_t denied = 0;
   };
-  std::vector<InputWatch> inputs_;
+  std::array<InputWatch, wire::kMaxGroups> inputs_;  // by group
   std::vector<ParentWatch> parents_;
   std::vector<std::uint64_t> turns_seen_;
   std::vector<Time> turns_at_;

@@ -18,15 +18,15 @@ bool is_stream(Bytes datagram) { return wire::type_of(datagram) >= 0x20; }
 
 }  // namespace
 
-FeedGroup* Feed::group_by_id(GroupId id) {
-  for (auto& group : setup_.feed_groups)
+FeedGroup* Feed::group_by_id(GroupId id) const {
+  for (auto& group : groups_)
     if (group->group.id == id) return group.get();
   return nullptr;
 }
 
 void Feed::on_uplink(std::size_t p, Bytes datagram, Moment now) {
   moment_ = now;
-  ++uplink_figures_[p].datagrams;
+  ++uplinks_[p].figures.datagrams;
   if (is_stream(datagram)) {
     on_stream(p, datagram, now.mono);
   } else {
@@ -48,18 +48,25 @@ void Feed::on_stream(std::size_t p, Bytes datagram, Time now) {
   if (!parent.leased()) return counters_.drop_parent_unleased.add();
   const auto header = wire::parse_header(datagram);
   FeedGroup* group = header ? group_by_id(header->group) : nullptr;
-  if (group == nullptr) return counters_.drop_parent_malformed.add();
+  if (!header) return counters_.drop_parent_malformed.add();
+  if (group == nullptr) {  // removed here, or never asked for
+    if (now >= next_unsubscribe_) {
+      next_unsubscribe_ = now + kUnsubscribeAgain;
+      unsubscribe_at(header->group, p);
+    }
+    return counters_.drop_not_wanted.add();
+  }
   if (group->origin) return counters_.drop_not_wanted.add();
   if (!group->subscribed) {
     if (now >= group->next_unsubscribe) {
       group->next_unsubscribe = now + kUnsubscribeAgain;
-      unsubscribe_at(*group, p);
+      unsubscribe_at(group->group.id, p);
     }
     return counters_.drop_not_wanted.add();
   }
 
   const forward::IntakeResult result =
-      group->intake.on_datagram(datagram, parent.lease()->link_key(), distrust_[p], now);
+      group->intake.on_datagram(datagram, parent.lease()->link_key(), uplinks_[p].distrust, now);
   const wire::Header& h = result.header;
   if (result.taken == Taken::dropped) return;
   if (result.taken == Taken::idle) {
@@ -105,7 +112,9 @@ void Feed::on_stream(std::size_t p, Bytes datagram, Time now) {
   group->attestation_gaps.on_frame(h.sequence, jumps, now);
   if (!group->epochs.knows(h.source, h.epoch) && now >= group->next_epoch_question) {
     group->next_epoch_question = now + wire::kEpochAskEvery;
-    next_listed_[p] = group->group.index.value;
+    uplinks_[p].next_listed = static_cast<std::size_t>(
+        std::find_if(groups_.begin(), groups_.end(), [&](const auto& g) { return g.get() == group; }) -
+        groups_.begin());
     parent.hasten(now);
   }
 }
@@ -114,7 +123,7 @@ void Feed::on_parent_joined(std::size_t p, Time now) {
   const control::JoinGrant grant = parents_[p].take_grant();
   for (const auto& epoch : grant.epochs) learn_epoch_from(p, epoch);
   if (grant.group_info) on_info(*grant.group_info, now);
-  for (auto& group : setup_.feed_groups) {
+  for (auto& group : groups_) {
     group->subscriptions[p] = {};
     group->next_tally_repeat = now;  // the new lease has not heard it
     if (group->origin || !group->wanted()) continue;
@@ -220,7 +229,7 @@ void Feed::subscribe_up(FeedGroup& group, std::size_t p, Time now) {
 }
 
 void Feed::subscribe_again(Time now) {
-  for (auto& group : setup_.feed_groups) {
+  for (auto& group : groups_) {
     if (!group->subscribed) continue;
     for (std::size_t p = 0; p < parents_.size(); ++p)
       if (parents_[p].leased() && !group->subscriptions[p].confirmed && now >= group->subscriptions[p].ask_at)
@@ -238,21 +247,21 @@ void Feed::unsubscribe_up(FeedGroup& group, Time now) {
   group.next_unsubscribe = now + kUnsubscribeAgain;
   for (std::size_t p = 0; p < parents_.size(); ++p) {
     group.subscriptions[p] = {};
-    if (parents_[p].leased()) unsubscribe_at(group, p);
+    if (parents_[p].leased()) unsubscribe_at(group.group.id, p);
   }
   update_expectations(now);
 }
 
-void Feed::unsubscribe_at(FeedGroup& group, std::size_t p) {
+void Feed::unsubscribe_at(GroupId group, std::size_t p) {
   std::array<std::uint8_t, 16> buffer;
   Writer records{buffer};
-  wire::write_record(records, wire::Unsubscribe{group.group.id});
+  wire::write_record(records, wire::Unsubscribe{group});
   send_up(p, records.written());
 }
 
 // A parent's silence means something only while a group is subscribed that has not ended.
 void Feed::update_expectations(Time now) {
-  const bool expected = std::any_of(setup_.feed_groups.begin(), setup_.feed_groups.end(), [](const auto& group) {
+  const bool expected = std::any_of(groups_.begin(), groups_.end(), [](const auto& group) {
     return !group->origin && group->subscribed && !group->ended && group->last_frame;
   });
   for (auto& parent : parents_) parent.expect_stream(expected, now);
@@ -263,7 +272,7 @@ void Feed::update_expectations(Time now) {
 // The mean time between two frames of all subscribed groups.
 Duration Feed::frame_interval() const {
   double per_second = 0;
-  for (const auto& group : setup_.feed_groups)
+  for (const auto& group : groups_)
     if (!group->origin && group->subscribed) per_second += 1000.0 / static_cast<double>(group->group.frame.count());
   return per_second == 0 ? Duration{1s} : Duration{static_cast<Duration::rep>(1e9 / per_second)};
 }
@@ -279,7 +288,7 @@ void Feed::pump(std::size_t p, Time now) {
   if (parents_[p].leased() && parents_[p].lease()->keepalive_due(now)) {
     list_epochs(p, contents.held);
     contents.loss = parents_[p].take_loss(frame_interval(), now);
-    uplink_figures_[p].loss = contents.loss;
+    uplinks_[p].figures.loss = contents.loss;
   }
   while (true) {
     const Bytes datagram = parents_[p].take_datagram(contents, buffer, now);
@@ -290,13 +299,14 @@ void Feed::pump(std::size_t p, Time now) {
 
 // Whole groups, as many as there is room for; the next keepalive goes on with the others.
 void Feed::list_epochs(std::size_t p, wire::EpochsHeld& held) {
-  const std::size_t groups = setup_.feed_groups.size();
-  for (std::size_t i = 0, g = next_listed_[p]; i < groups; ++i, g = (g + 1) % groups) {
-    const FeedGroup& group = *setup_.feed_groups[g];
+  const std::size_t groups = groups_.size();
+  for (std::size_t i = 0, g = uplinks_[p].next_listed % std::max<std::size_t>(groups, 1); i < groups;
+       ++i, g = (g + 1) % groups) {
+    const FeedGroup& group = *groups_[g];
     if (group.origin || !group.subscribed) continue;
     const std::size_t known = group.epochs.all().size();
     if (held.epochs.size() + std::max<std::size_t>(known, 1) > wire::kMaxHeldEpochs) {
-      next_listed_[p] = g;
+      uplinks_[p].next_listed = g;
       return;
     }
     if (known == 0)
@@ -306,7 +316,7 @@ void Feed::list_epochs(std::size_t p, wire::EpochsHeld& held) {
 }
 
 void Feed::ask_for_missing(Time now) {
-  for (auto& group : setup_.feed_groups) {
+  for (auto& group : groups_) {
     if (!group->subscribed) continue;
     while (now >= group->gaps.next_deadline() || now >= group->attestation_gaps.next_deadline()) {
       const auto p = control::parent_to_ask(parents_, next_asked_, now);
@@ -355,7 +365,7 @@ void Feed::report_tallies_up(Time now) {
     if (!parents_[p].leased()) continue;
     std::array<std::uint8_t, wire::kMaxDatagram - wire::kMinControl> buffer;
     Writer records{buffer};
-    for (auto& group : setup_.feed_groups) {
+    for (auto& group : groups_) {
       if (group->origin || !group->subscribed) continue;
       if (p != *at && group->told_primary == at && now < group->next_tally_repeat) continue;
       wire::Tally total = tally(group->group.index);
@@ -368,7 +378,7 @@ void Feed::report_tallies_up(Time now) {
     }
     if (records.size() > 0) send_up(p, records.written());
   }
-  for (auto& group : setup_.feed_groups) {
+  for (auto& group : groups_) {
     if (group->told_primary == at && now < group->next_tally_repeat) continue;
     group->told_primary = at;
     group->next_tally_repeat = now + kTallyRepeat;
@@ -376,11 +386,11 @@ void Feed::report_tallies_up(Time now) {
 }
 
 void Feed::update_standing(Time now) {
-  if (parents_.empty()) return;
+  if (parents_.empty() && !standing_.seeking && standing_.path.size() == 1) return;
   Standing standing;
   standing.path.push_back(id_);
   const auto at = primary(now);
-  standing.seeking = !at || !parents_[*at].live(now) || parents_[*at].lease()->seeking();
+  standing.seeking = !parents_.empty() && (!at || !parents_[*at].live(now) || parents_[*at].lease()->seeking());
   if (at) {
     for (NodeId id : parents_[*at].lease()->path()) standing.path.push_back(id);
   }

@@ -1,4 +1,4 @@
-// What the feed and every worker of a node share about one group: facts fixed at start, and the history.
+// What the feed and every worker of a node share about one group: facts that never change, and the history.
 #pragma once
 
 #include <string>
@@ -15,14 +15,13 @@ namespace tiercast::node {
 inline constexpr Duration kAnchorLife = 1s;
 
 struct Group {
-  Group(GroupIndex i, GroupId g, std::string n, std::chrono::milliseconds f, std::vector<forward::Source> s)
-      : index(i),
-        id(g),
+  Group(GroupId g, std::string n, std::chrono::milliseconds f, std::vector<forward::Source> s)
+      : id(g),
         name(std::move(n)),
         frame(f),
         sources(std::move(s)),
         history(static_cast<std::size_t>(wire::kHistory / f)) {}
-  const GroupIndex index;
+  GroupIndex index = kNoGroup;  // given by the feed before any worker hears of it
   const GroupId id;
   const std::string name;
   const std::chrono::milliseconds frame;

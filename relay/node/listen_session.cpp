@@ -117,6 +117,11 @@ void ListenSession::show(Moment now, bool last) {
     warned_ = true;
     if (!setup_.quiet) say(listener_->diagnose(names_).text);
   }
+  for (std::size_t p = 0; p < names_.size(); ++p) {
+    const auto removal = listener_->take_removal(p);
+    if (removal && !setup_.quiet)
+      say(names_[p] + " ended the subscription: " + wire::to_text(*removal) + "; it is asked again");
+  }
   if (!setup_.live_line) return;
   const receive::Summary summary = listener_->summary();
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now.mono - start_.mono).count();

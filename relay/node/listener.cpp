@@ -49,7 +49,10 @@ Listener::Stream::Stream(const Setup& setup, std::chrono::milliseconds of)
       statistics(of) {}
 
 Listener::Listener(Setup setup, Moment now)
-    : setup_(std::move(setup)), told_counted_(setup_.parents.size(), true), next_count_(now.mono) {
+    : setup_(std::move(setup)),
+      told_counted_(setup_.parents.size(), true),
+      removed_(setup_.parents.size()),
+      next_count_(now.mono) {
   for (const auto& key : setup_.parents) {
     control::ParentConfig config;
     config.key = key;
@@ -122,6 +125,9 @@ void Listener::on_records(std::size_t p, Bytes records, Time now) {
                      if (stream_ && r.group == setup_.group) stream_->playout.on_epoch(r);
                    },
                    [&](const wire::GroupInfo& r) { on_info(r, now); },
+                   [&](const wire::Subscribed& r) {
+                     if (r.group == setup_.group && r.denied != 0) removed_[p] = wire::DenyReason{r.denied};
+                   },
                    [&](const wire::GoAway& r) { parents_[p].on_go_away(r.retry_after_s, now); },
                    [&](const wire::Leave&) { parents_[p].on_go_away(0, now); },
                    [](const auto&) {},

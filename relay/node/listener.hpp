@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "relay/control/parent.hpp"
@@ -66,6 +67,10 @@ class Listener {
   bool next(receive::Played& played, Moment now);
   /// Leaves all parents.
   void leave();
+  /// That parent has ended the group's subscription since the last call, because of this.
+  std::optional<wire::DenyReason> take_removal(std::size_t parent) {
+    return std::exchange(removed_[parent], std::nullopt);
+  }
 
   bool joined() const { return stream_ != nullptr; }
   std::optional<std::chrono::milliseconds> frame() const {
@@ -114,6 +119,7 @@ class Listener {
   Setup setup_;
   std::vector<control::Parent> parents_;
   std::vector<bool> told_counted_;
+  std::vector<std::optional<wire::DenyReason>> removed_;  // one a parent: it gave the group up, and why
   Time next_count_repeat_;
   std::unique_ptr<Stream> stream_;
   std::size_t next_asked_ = 0;

@@ -8,11 +8,26 @@
 
 namespace tiercast::node {
 
-/// A group's place in the node's tables, fixed at start.
+/// A group's place in the node's tables, for as long as the node carries it; below wire::kMaxGroups.
 using GroupIndex = Strong<struct GroupIndexTag, std::uint16_t>;
 inline constexpr GroupIndex kNoGroup{0xffff};
 
 // --- feed -> worker ---
+
+struct WorkerGroup;
+/// The node carries a group. What it points at is the feed's, and the worker's to use until it says GroupLetGo.
+struct AddGroup {
+  GroupIndex group;
+  WorkerGroup* at = nullptr;
+};
+/// It carries it no more: tell the members, and let go of it. No other command names the group after this one.
+struct RemoveGroup {
+  GroupIndex group;
+};
+/// Whose lease this is may not have one any more.
+struct EndLease {
+  LeaseId id;
+};
 
 /// A frame stands in the group's history: send it. `at`, here and below: when it was told.
 struct FrameReady {
@@ -69,7 +84,7 @@ struct Standing {
 struct Stop {};
 
 using Command = std::variant<std::monostate, FrameReady, AttestReady, OpaqueReady, SendIdle, Install, EpochKnown,
-                             EpochInUse, GroupInfoKnown, Standing, Stop>;
+                             EpochInUse, GroupInfoKnown, Standing, AddGroup, RemoveGroup, EndLease, Stop>;
 
 // --- worker -> feed ---
 
@@ -95,8 +110,12 @@ struct ChildSeen {
   std::uint32_t listeners = 0, relays = 0;  // below it, itself included; relays 0: it is counted at another parent
   bool receives = false;                    // frames of some group
 };
+/// After RemoveGroup: nothing here points at it any more.
+struct GroupLetGo {
+  GroupIndex group;
+};
 struct Stopped {};
 
-using Report = std::variant<std::monostate, SlotFreed, GroupWanted, TallyChanged, ChildSeen, Stopped>;
+using Report = std::variant<std::monostate, SlotFreed, GroupWanted, TallyChanged, ChildSeen, GroupLetGo, Stopped>;
 
 }  // namespace tiercast::node

@@ -7,6 +7,7 @@
 #include "relay/base/exit_code.hpp"
 #include "relay/net/passed_sockets.hpp"
 #include "relay/node/feed_thread.hpp"
+#include "relay/node/make_group.hpp"
 #include "relay/ops/log.hpp"
 #include "relay/ops/passed_descriptors.hpp"
 #include "relay/store/recording.hpp"
@@ -20,47 +21,16 @@ tl::unexpected<net::Error> failed(const std::string& text, int exit_code) {
   return tl::unexpected{net::Error{text, exit_code}};
 }
 
-std::vector<std::unique_ptr<Group>> make_groups(const config::Config& config) {
-  std::vector<std::unique_ptr<Group>> groups;
-  for (const auto& from : config.groups) {
-    std::vector<forward::Source> sources;
-    for (const auto& source : from.sources) sources.push_back({source.id, source.key});
-    const GroupIndex index{static_cast<std::uint16_t>(groups.size())};
-    groups.push_back(std::make_unique<Group>(index, from.id, from.name, std::chrono::milliseconds{from.frame_ms},
-                                             std::move(sources)));
-  }
-  return groups;
-}
-
-// The origin's first epoch must be on disk before its first frame: saved here, before any thread runs.
-tl::expected<std::unique_ptr<Origin>, net::Error> make_origin(const config::Group& group, const crypto::PrivateKey& key,
-                                                              const store::OriginState& state, Random& random,
-                                                              Moment now) {
-  auto loaded = state.load(group.id, group.source->id);
-  if (!loaded) return failed(loaded.error().text, loaded.error().exit_code);
-  if (!loaded->warning.empty()) ops::log::warning("origin_state", {{"group", group.name}, {"reason", loaded->warning}});
-  auto origin = std::make_unique<Origin>(Origin::Setup{group.id, group.source->id, group.frame_ms, &key,
-                                                       loaded->state.epochs, loaded->state.last, group.rotate, &random},
-                                         now);
-  while (const auto job = origin->take_save(now.mono)) {
-    const auto saved = state.save(group.id, group.source->id, {job->epochs, job->last});
-    if (!saved) return failed(saved.error().text, saved.error().exit_code);
-    origin->on_saved(true, now);
-  }
-  return origin;
-}
-
 // Built in the order in which things need each other; what fails says which.
 class Builder {
  public:
-  Builder(const config::Config& config, const crypto::PrivateKey& key,
-          const std::vector<std::optional<crypto::PrivateKey>>& signing)
-      : config_(config), key_(key), signing_(signing), groups_(make_groups(config)) {
+  Builder(const ConfigFiles& files, ReadConfig read)
+      : config_(files.config), key_(files.key), signing_(files.signing), read_(std::move(read)) {
     random_.fill(token_key_.bytes());
   }
 
   int run() {
-    // The steps own what they make in setup_; the groups and keys outlive them all.
+    // The steps own what they make in setup_; the keys outlive them all.
     std::optional<FeedThread> feed;
     auto opened = open_loop()
                       .and_then([&] { return open_public_ports(); })
@@ -134,7 +104,6 @@ class Builder {
       setup.boot_tag = boot_tags_[w];
       setup.max_leases = std::max<std::uint32_t>(1, listen.max_leases / listen.workers);
       setup.token_key = &token_key_;
-      setup.groups = groups_;
       setup.feed_bell = bell_.get();
       std::vector<net::UdpSocket> sockets;
       for (net::PublicSockets& port : public_) sockets.push_back(std::move(port.workers[w]));
@@ -146,6 +115,7 @@ class Builder {
                         &(*worker)->reports(),
                         &(*worker)->secrets(),
                         FreeSlots{setup.max_leases},
+                        {},
                         {},
                         false,
                         false});
@@ -162,9 +132,9 @@ class Builder {
       if (!state) return failed(state.error().text, state.error().exit_code);
       state_.emplace(std::move(*state));
     }
-    for (std::size_t g = 0; g < groups_.size(); ++g) {
+    for (std::size_t g = 0; g < config_.groups.size(); ++g) {
       const config::Group& from = config_.groups[g];
-      auto group = std::make_unique<FeedGroup>(*groups_[g], random_, workers_.size());
+      auto group = std::make_unique<FeedGroup>(make_group(from), random_);
       group->pinned = from.pinned;
       if (from.source) {
         if (const auto opened = open_media(from, GroupIndex{static_cast<std::uint16_t>(g)}); !opened) return opened;
@@ -177,7 +147,7 @@ class Builder {
         if (!file) return tl::unexpected{file.error()};
         ops::log::info("recording", {{"group", from.name}, {"file", (*file)->path()}});
         group->recorder =
-            std::make_unique<Recorder>(*groups_[g], std::move(*file), static_cast<std::uint32_t>(random_.u64()));
+            std::make_unique<Recorder>(group->group, std::move(*file), static_cast<std::uint32_t>(random_.u64()));
       }
       feed_groups_.push_back(std::move(group));
     }
@@ -199,31 +169,22 @@ class Builder {
     feed.key = &key_;
     feed.token_key = &token_key_;
     feed.random = &random_;
-    feed.groups = groups_;
-    feed.feed_groups = std::move(feed_groups_);
-    Duration silence = wire::kSilenceFloor;
-    for (const auto& group : groups_) silence = std::max(silence, group->silence());
-    const std::size_t parents = std::min(config_.upstreams.size(), static_cast<std::size_t>(config_.node.parents));
-    for (std::size_t p = 0; p < parents; ++p) {
-      control::ParentConfig parent;
-      parent.key = config_.upstreams[p].public_key;
-      parent.own_key = &key_;
-      parent.request.role = wire::Role::relay;
-      parent.silence = silence;
-      feed.parents.push_back(parent);
-    }
+    feed.groups = std::move(feed_groups_);
+    for (const auto& upstream : config::used_upstreams(config_)) feed.parents.push_back(upstream.public_key);
     for (const auto& downstream : config_.downstreams) feed.relay_keys.push_back(downstream.public_key);
     feed.workers = std::move(links_);
-    return {&config_,          std::move(loop_),  std::move(bell_), std::move(join_sockets_), std::move(workers_),
-            std::move(media_), std::move(state_), std::move(feed),  net::read_clocks()};
+    return {config_,           std::move(read_),         std::move(loop_),
+            std::move(bell_),  std::move(join_sockets_), std::move(workers_),
+            std::move(media_), std::move(state_),        std::move(feed),
+            net::read_clocks()};
   }
 
   const config::Config& config_;
   const crypto::PrivateKey& key_;
   const std::vector<std::optional<crypto::PrivateKey>>& signing_;
+  ReadConfig read_;
   crypto::SystemRandom random_;
   crypto::MacKey token_key_;
-  std::vector<std::unique_ptr<Group>> groups_;
   std::unique_ptr<net::Loop> loop_;
   std::unique_ptr<net::Wake> bell_;
   std::vector<std::uint16_t> boot_tags_;
@@ -238,15 +199,15 @@ class Builder {
 
 }  // namespace
 
-int run_node(const config::Config& config, const crypto::PrivateKey& key,
-             const std::vector<std::optional<crypto::PrivateKey>>& signing) {
+int run_node(const ConfigFiles& files, ReadConfig read) {
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &set, nullptr);  // taken by the feed's signalfd; threads made later inherit this
   ::signal(SIGPIPE, SIG_IGN);
-  return Builder{config, key, signing}.run();
+  return Builder{files, std::move(read)}.run();
 }
 
 }  // namespace tiercast::node

@@ -1,17 +1,12 @@
 // A node, put together from its configuration and keys, and run.
 #pragma once
 
-#include <optional>
-#include <vector>
-
-#include "config/config.hpp"
-#include "crypto/keys.hpp"
+#include "relay/node/reloader.hpp"
 
 namespace tiercast::node {
 
-/// Runs until SIGTERM or SIGINT; the exit status. Errors at start go to the log. `signing`: one per Config::groups.
-/// SIGTERM and SIGINT are blocked for the whole process.
-int run_node(const config::Config& config, const crypto::PrivateKey& key,
-             const std::vector<std::optional<crypto::PrivateKey>>& signing);
+/// Runs until SIGTERM or SIGINT; the exit status. Errors at start go to the log. SIGHUP and `tiercast reload`: what
+/// `read` gives then is taken over. All three signals are blocked for the whole process.
+int run_node(const ConfigFiles& files, ReadConfig read);
 
 }  // namespace tiercast::node

@@ -63,6 +63,7 @@ class Origin {
 
   /// "" or why not yet.
   std::string rotate(Moment now);
+  void set_rotation(Duration every) { epochs_.set_rotation(every); }
   bool epochs_changed();
   /// Signed: what everybody below should hold.
   auto announced() const {

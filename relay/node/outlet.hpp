@@ -18,6 +18,8 @@ class UplinkOutlet {
  public:
   virtual ~UplinkOutlet() = default;
   virtual void send_up(std::size_t parent, Bytes datagram) = 0;
+  /// It is a parent no more; those behind it move up by one.
+  virtual void close_up(std::size_t) {}
 };
 
 }  // namespace tiercast::node

@@ -35,6 +35,12 @@ Resender::OfLease& Resender::of_lease(LeaseId lease, std::chrono::milliseconds f
   return *of;
 }
 
+void Resender::group_ended(GroupIndex group) {
+  for (auto& [lease, of] : askers_) of->resumed.reset(group.value);
+  std::erase_if(queue_, [&](const Queued& entry) { return entry.due.group == group; });
+  std::make_heap(queue_.begin(), queue_.end());
+}
+
 void Resender::lease_moved(LeaseId lease, Time now) {
   const auto of = askers_.find(lease.value);
   if (of == askers_.end() || now - of->second->resumes_since < wire::kLeaseLife) return;

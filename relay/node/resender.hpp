@@ -90,6 +90,8 @@ class Resender {
   bool next(Due& due, Time now);
   Time next_deadline() const { return queue_.empty() ? kNever : queue_.front().at; }
   void lease_ended(LeaseId lease) { askers_.erase(lease.value); }
+  /// Its index may be another group's from now on.
+  void group_ended(GroupIndex group);
   /// Its address is another: what was on its way to the old one may be asked for again, once in a lease's life.
   void lease_moved(LeaseId lease, Time now);
   forward::NodeResendBudget& node_budget() { return node_budget_; }

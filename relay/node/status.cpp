@@ -14,6 +14,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr std::size_t kChildren = 256;  // listed; the others are counted
+
 std::string hex(std::uint64_t v) {
   std::array<char, 17> text{};
   std::snprintf(text.data(), text.size(), "%016llx", static_cast<unsigned long long>(v));
@@ -119,7 +121,7 @@ Json group_json(const StatusSources& s, const FeedGroup& group, Time now) {
   if (group.origin) {
     const Origin& origin = *group.origin;
     if (const auto epoch = origin.current_epoch()) out["epoch"] = epoch->epoch.value;
-    out["input"] = input_json(*s.config.groups[shared.index.value].source, origin, now,
+    out["input"] = input_json(*config::find_group(s.config, shared.id)->source, origin, now,
                               static_cast<std::uint8_t>(shared.frame.count()));
     for (const auto& media : s.media)
       if (media->group() == shared.index && media->ogg_counters() != nullptr) add(counters, *media->ogg_counters());
@@ -170,10 +172,17 @@ Json listen_json(const StatusSources& s, Time now) {
   return out;
 }
 
+// A child that no [[downstream]] names any more is about to leave.
+std::string name_of(const config::Config& config, const crypto::PublicKey& key) {
+  for (const auto& downstream : config.downstreams)
+    if (downstream.public_key == key) return downstream.name;
+  return "?";
+}
+
 Json children_json(const StatusSources& s, Time now) {
   Json out = Json::array();
-  for (const Child& child : s.feed.children()) {
-    Json one{{"name", s.config.downstreams[child.downstream].name},
+  for (const Child& child : s.feed.children().first(std::min(s.feed.children().size(), kChildren))) {
+    Json one{{"name", name_of(s.config, child.key)},
              {"address", to_string(child.peer)},
              {"joined_s", std::chrono::duration_cast<std::chrono::seconds>(now - child.joined).count()}};
     if (child.seen) {
@@ -215,6 +224,7 @@ std::string status_json(const StatusSources& s, Moment now) {
   out["upstreams"] = Json::array();
   for (std::size_t p = 0; p < s.feed.parents().size(); ++p) out["upstreams"].push_back(upstream_json(s, p, now.mono));
   out["children"] = children_json(s, now.mono);
+  if (const std::size_t all = s.feed.children().size(); all > kChildren) out["children_unlisted"] = all - kChildren;
   out["groups"] = Json::array();
   std::uint64_t history = 0;
   for (const auto& group : s.feed.groups()) {
@@ -243,7 +253,7 @@ std::string status_json(const StatusSources& s, Moment now) {
     add(counters, worker->worker().tally_counters());
     add(counters, worker->outlet_counters());
     add(counters, worker->loop_counters());
-    for (const auto* fan_out : worker->fan_outs()) add(counters, fan_out->counters());
+    add(counters, worker->fan_out_counters());
     kernel_drops += drops_of(worker->sockets());
   }
   counters["kernel_drop_worker_sockets"] = kernel_drops;
@@ -253,6 +263,11 @@ std::string status_json(const StatusSources& s, Moment now) {
 }
 
 std::string ok_json(const std::string& result) { return Json{{"ok", result}}.dump() + "\n"; }
+std::string reload_json(const std::vector<std::string>& problems, const std::vector<std::string>& applied,
+                        const std::vector<std::string>& restart) {
+  if (!problems.empty()) return Json{{"refused", problems}}.dump() + "\n";
+  return Json{{"changed", applied}, {"needs_restart", restart}}.dump() + "\n";
+}
 std::string error_json(const std::string& error) { return Json{{"error", error}}.dump() + "\n"; }
 
 }  // namespace tiercast::node

@@ -30,5 +30,8 @@ struct StatusSources {
 std::string status_json(const StatusSources& sources, Moment now);
 std::string ok_json(const std::string& result);
 std::string error_json(const std::string& error);
+/// What came of a reload: refused because of `problems`, or what was taken over and what was not.
+std::string reload_json(const std::vector<std::string>& problems, const std::vector<std::string>& applied,
+                        const std::vector<std::string>& restart);
 
 }  // namespace tiercast::node

@@ -1,5 +1,6 @@
 #include "relay/node/uplink_sockets.hpp"
 
+#include <algorithm>
 #include <cerrno>
 
 #include "relay/net/resolve.hpp"
@@ -15,18 +16,26 @@ net::SocketOptions uplink_options() {
 }
 }  // namespace
 
-UplinkSockets::UplinkSockets(net::Loop& loop, std::vector<HostPort> parents, Handlers handlers)
-    : loop_(loop), handlers_(std::move(handlers)), parents_(parents.size()) {
-  for (std::size_t p = 0; p < parents.size(); ++p) {
-    parents_[p].owner = this;
-    parents_[p].index = p;
-    parents_[p].name = std::move(parents[p]);
-  }
+UplinkSockets::UplinkSockets(net::Loop& loop, const std::vector<HostPort>& parents, Handlers handlers)
+    : loop_(loop), handlers_(std::move(handlers)) {
+  for (const HostPort& name : parents) append(name);
 }
 
+UplinkSockets::Link& UplinkSockets::append(const HostPort& name) {
+  auto link = std::make_unique<Link>();
+  link->owner = this;
+  link->index = parents_.size();
+  link->number = links_++;
+  link->name = name;
+  parents_.push_back(std::move(link));
+  return *parents_.back();
+}
+
+void UplinkSockets::add(const HostPort& name) { begin(append(name)); }
+
 UplinkSockets::~UplinkSockets() {
-  for (Link& link : parents_)
-    if (link.socket) loop_.cancel(link.socket->fd());
+  for (const auto& link : parents_)
+    if (link->socket) loop_.cancel(link->socket->fd());
   if (bell_) loop_.cancel(bell_->fd());
   if (!resolver_) return;
   {
@@ -41,17 +50,26 @@ int UplinkSockets::start() {
   if (!bell) return EMFILE;
   bell_ = std::move(*bell);
   if (const int error = bell_->listen(loop_, [this] { on_resolved(); })) return error;
-  for (Link& link : parents_) {
-    if (const auto address = parse_endpoint(
-            (link.name.host.find(':') == std::string::npos ? link.name.host : "[" + link.name.host + "]") + ":" +
-            std::to_string(link.name.port))) {
-      link.candidates = {*address};
-      connect(link);
-    } else {
-      resolve(link);
-    }
-  }
+  for (const auto& link : parents_) begin(*link);
   return 0;
+}
+
+void UplinkSockets::begin(Link& link) {
+  const bool v6 = link.name.host.find(':') != std::string::npos;
+  if (const auto address =
+          parse_endpoint((v6 ? "[" + link.name.host + "]" : link.name.host) + ":" + std::to_string(link.name.port))) {
+    link.candidates = {*address};
+    connect(link);
+  } else {
+    resolve(link);
+  }
+}
+
+void UplinkSockets::close_up(std::size_t p) {
+  if (parents_[p]->socket) loop_.cancel(parents_[p]->socket->fd());
+  parents_.erase(parents_.begin() + static_cast<std::ptrdiff_t>(p));
+  for (std::size_t i = p; i < parents_.size(); ++i) parents_[i]->index = i;
+  handlers_.closed(p);
 }
 
 void UplinkSockets::connect(Link& link) {
@@ -72,7 +90,7 @@ void UplinkSockets::connect(Link& link) {
 }
 
 void UplinkSockets::refresh(std::size_t p) {
-  Link& link = parents_[p];
+  Link& link = *parents_[p];
   if (!link.candidates.empty() && link.next_candidate % link.candidates.size() != 0) {
     connect(link);
   } else if (link.candidates.size() == 1 && parse_endpoint(link.name.host + ":1")) {
@@ -93,7 +111,7 @@ void UplinkSockets::resolve(Link& link) {
   }
   {
     const std::lock_guard lock{resolver_->mutex};
-    resolver_->asked.push_back({link.index, link.name, {}, {}});
+    resolver_->asked.push_back({link.number, link.name, {}, {}});
   }
   resolver_->changed.notify_one();
 }
@@ -125,7 +143,10 @@ void UplinkSockets::on_resolved() {
     answered.swap(resolver_->answered);
   }
   for (Resolution& resolution : answered) {
-    Link& link = parents_[resolution.parent];
+    const auto found = std::find_if(parents_.begin(), parents_.end(),
+                                    [&](const auto& link) { return link->number == resolution.link; });
+    if (found == parents_.end()) continue;  // closed meanwhile
+    Link& link = **found;
     link.resolving = false;
     if (resolution.addresses.empty()) {
       counters_.resolution_failures.add();
@@ -139,7 +160,7 @@ void UplinkSockets::on_resolved() {
 }
 
 void UplinkSockets::send_up(std::size_t parent, Bytes datagram) {
-  Link& link = parents_[parent];
+  Link& link = *parents_[parent];
   if (!link.socket) return counters_.drop_no_socket.add();
   int error = link.socket->send(datagram);
   if (error == ECONNREFUSED) {

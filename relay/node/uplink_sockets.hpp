@@ -4,6 +4,7 @@
 
 #include <condition_variable>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -33,20 +34,24 @@ class UplinkSockets final : public UplinkOutlet {
   struct Handlers {
     std::function<void(std::size_t, MutableBytes)> datagram;
     std::function<void(std::size_t)> unreachable;
+    std::function<void(std::size_t)> closed = {};  // by close_up(); it is the parents' affair no more
   };
-  UplinkSockets(net::Loop& loop, std::vector<HostPort> parents, Handlers handlers);
+  UplinkSockets(net::Loop& loop, const std::vector<HostPort>& parents, Handlers handlers);
   ~UplinkSockets() override;
 
   /// 0 or an errno. Begins to resolve and connect. Of each name's addresses one is tried after the other.
   int start();
+  /// One more parent, the last one from now on. After start().
+  void add(const HostPort& name);
   /// Parent `p` has not been found for a while: its next address, a new socket.
   void refresh(std::size_t p);
   void send_up(std::size_t parent, Bytes datagram) override;
+  void close_up(std::size_t parent) override;
 
-  std::optional<Endpoint> address(std::size_t p) const { return parents_[p].address; }
-  const HostPort& name(std::size_t p) const { return parents_[p].name; }
+  std::optional<Endpoint> address(std::size_t p) const { return parents_[p]->address; }
+  const HostPort& name(std::size_t p) const { return parents_[p]->name; }
   /// Why there is no socket; empty: there is one, or it is being made.
-  const std::string& problem(std::size_t p) const { return parents_[p].problem; }
+  const std::string& problem(std::size_t p) const { return parents_[p]->problem; }
   const UplinkSocketCounters& counters() const { return counters_; }
 
  private:
@@ -54,7 +59,8 @@ class UplinkSockets final : public UplinkOutlet {
     void on_datagram(MutableBytes datagram, const Endpoint&, const LocalAddress&) override;
     void on_error(int error) override;
     UplinkSockets* owner = nullptr;
-    std::size_t index = 0;
+    std::size_t index = 0;     // now
+    std::uint64_t number = 0;  // for ever
     HostPort name;
     std::vector<Endpoint> candidates;
     std::size_t next_candidate = 0;
@@ -64,11 +70,13 @@ class UplinkSockets final : public UplinkOutlet {
     bool resolving = false;
   };
   struct Resolution {
-    std::size_t parent = 0;
+    std::uint64_t link = 0;
     HostPort name;
     std::vector<Endpoint> addresses;
     std::string problem;
   };
+  Link& append(const HostPort& name);
+  void begin(Link& link);
   void connect(Link& link);
   void resolve(Link& link);
   void on_resolved();
@@ -85,7 +93,8 @@ class UplinkSockets final : public UplinkOutlet {
 
   net::Loop& loop_;
   Handlers handlers_;
-  std::vector<Link> parents_;
+  std::vector<std::unique_ptr<Link>> parents_;  // the loop knows where they are
+  std::uint64_t links_ = 0;
   UplinkSocketCounters counters_;
 
   std::unique_ptr<net::Wake> bell_;

@@ -17,13 +17,8 @@ Worker::Worker(Setup setup, Time now)
     : setup_(std::move(setup)),
       leases_(setup_.max_leases, setup_.boot_tag, *setup_.secrets, *setup_.token_key),
       resender_(now) {
-  groups_.reserve(setup_.groups.size());
-  for (std::size_t i = 0; i < setup_.groups.size(); ++i) {
-    PerGroup& group = groups_.emplace_back();
-    group.group = setup_.groups[i].get();
-    for (std::size_t s = 0; s < setup_.sockets; ++s)
-      group.listeners.emplace_back(std::move(setup_.fan_outs[i * setup_.sockets + s]));
-  }
+  carried_.reserve(wire::kMaxGroups);
+  leaving_.reserve(wire::kMaxGroups);
 }
 
 Worker::~Worker() = default;
@@ -39,29 +34,35 @@ void Worker::note_reserved() {  // a counter, for the feed reads it while this r
 void Worker::on_command(const Command& command, Time now) {
   std::visit(Overloaded{
                  [](std::monostate) {},
-                 [&](const FrameReady& ready) { send_frame(groups_[ready.group.value], ready, now); },
+                 [&](const FrameReady& ready) {
+                   if (WorkerGroup* group = groups_[ready.group.value]) send_frame(*group, ready, now);
+                 },
                  [&](const AttestReady& ready) {
-                   PerGroup& group = groups_[ready.group.value];
-                   if (const auto pin = group.group->history.attestation(ready.number)) {
+                   WorkerGroup* group = groups_[ready.group.value];
+                   if (group == nullptr) return;
+                   if (const auto pin = group->group.history.attestation(ready.number)) {
                      counters_.attestations.add();
-                     send_below(group, pin.datagram(), pin.datagram(), ready.at, now);
+                     send_below(*group, pin.datagram(), pin.datagram(), ready.at, now);
                    } else {
                      counters_.frames_gone.add();
                    }
                  },
                  [&](const OpaqueReady& ready) {
-                   PerGroup& group = groups_[ready.group.value];
-                   if (const auto pin = group.group->history.opaque(ready.number)) {
-                     send_below(group, pin.datagram(), pin.datagram(), ready.at, now);
+                   WorkerGroup* group = groups_[ready.group.value];
+                   if (group == nullptr) return;
+                   if (const auto pin = group->group.history.opaque(ready.number)) {
+                     send_below(*group, pin.datagram(), pin.datagram(), ready.at, now);
                    } else {
                      counters_.frames_gone.add();
                    }
                  },
                  [&](const SendIdle& idle) {
+                   WorkerGroup* group = groups_[idle.group.value];
+                   if (group == nullptr) return;
                    std::array<std::uint8_t, wire::kHeader> datagram;
                    wire::write_header(datagram, idle.header);
                    counters_.idles.add();
-                   send_below(groups_[idle.group.value], datagram, datagram, idle.at, now);
+                   send_below(*group, datagram, datagram, idle.at, now);
                  },
                  [&](const Install& install) {
                    leases_.install(install.id, install.peer, install.local, install.role, install.delivery, now);
@@ -71,21 +72,27 @@ void Worker::on_command(const Command& command, Time now) {
                    note_reserved();
                  },
                  [&](const EpochKnown& known) {
-                   PerGroup& group = groups_[known.group.value];
-                   if (!group.epochs.learn(known.epoch)) return;
+                   WorkerGroup* group = groups_[known.group.value];
+                   if (group == nullptr || !group->epochs.learn(known.epoch)) return;
                    std::array<std::uint8_t, wire::kEpochRecord> buffer;
                    Writer records{buffer};
                    wire::write_record(records, known.epoch);
-                   for (const RelayChild& child : group.relays)
+                   for (const RelayChild& child : group->relays)
                      send_records(slot_of_member(memberships_[child.membership]), records.written());
                  },
-                 [&](const EpochInUse& used) { groups_[used.group.value].epochs.in_use(used.source, used.epoch); },
+                 [&](const EpochInUse& used) {
+                   if (WorkerGroup* group = groups_[used.group.value]) group->epochs.in_use(used.source, used.epoch);
+                 },
                  [&](const GroupInfoKnown& known) {
-                   PerGroup& group = groups_[known.group.value];
-                   group.info = known.info;
-                   if (group.next_info == kNever && group.members > 0) group.next_info = now;
+                   WorkerGroup* group = groups_[known.group.value];
+                   if (group == nullptr) return;
+                   group->info = known.info;
+                   if (group->next_info == kNever && group->members > 0) group->next_info = now;
                  },
                  [&](const Standing& standing) { standing_ = standing; },
+                 [&](const AddGroup& added) { add_group(added); },
+                 [&](const RemoveGroup& removed) { remove_group(removed.group, now); },
+                 [&](const EndLease& ended) { end_lease_of(ended.id, now); },
                  [&](const Stop&) {
                    std::array<std::uint8_t, 16> buffer;
                    Writer records{buffer};
@@ -99,8 +106,8 @@ void Worker::on_command(const Command& command, Time now) {
              command);
 }
 
-void Worker::send_frame(PerGroup& group, const FrameReady& ready, Time now) {
-  const auto pin = group.group->history.frame(ready.sequence);
+void Worker::send_frame(WorkerGroup& group, const FrameReady& ready, Time now) {
+  const auto pin = group.group.history.frame(ready.sequence);
   if (!pin) {
     counters_.frames_gone.add();
     return;
@@ -111,7 +118,7 @@ void Worker::send_frame(PerGroup& group, const FrameReady& ready, Time now) {
   send_below(group, pin.datagram(), pin.with_signature(), ready.at, now);
 }
 
-void Worker::send_below(PerGroup& group, Bytes datagram, Bytes signed_form, Time told, Time now) {
+void Worker::send_below(WorkerGroup& group, Bytes datagram, Bytes signed_form, Time told, Time now) {
   // Relays first: what is late for them is late for everybody below them.
   for (const RelayChild& child : group.relays) send_to_relay(child, signed_form);
   forward::FanOutResult sum;
@@ -160,7 +167,7 @@ void Worker::on_records(const control::ControlResult& result, Time now) {
                    [&](const wire::EpochsHeld& r) { held = r; },
                    [&](const wire::Subscribe& r) { on_subscribe(lease, r, answers, now); },
                    [&](const wire::Unsubscribe& r) {
-                     if (PerGroup* group = group_by_id(r.group)) unsubscribe(lease, group->group->index, now);
+                     if (WorkerGroup* group = group_by_id(r.group)) unsubscribe(lease, group->group.index, now);
                    },
                    [&](const wire::Nack& r) { on_nack(lease, r, allowance, now); },
                    [&](const wire::Tally& r) { on_tally(lease, r, now); },
@@ -184,7 +191,7 @@ void Worker::on_records(const control::ControlResult& result, Time now) {
 }
 
 void Worker::on_subscribe(control::Lease& lease, const wire::Subscribe& request, Writer& answers, Time now) {
-  PerGroup* group = group_by_id(request.group);
+  WorkerGroup* group = group_by_id(request.group);
   const std::size_t with_epochs = kInfoBytes + 3 * wire::kEpochRecord;  // the one in use and the next two
   if (answers.left() < kSubscribedBytes + (group ? with_epochs : 0))
     return counters_.drop_subscribe.add();  // asked for again
@@ -195,25 +202,25 @@ void Worker::on_subscribe(control::Lease& lease, const wire::Subscribe& request,
     return wire::write_record(answers, answer);
   }
   if (lease.role == wire::Role::listener && memberships_of(lease) >= kListenerGroups &&
-      find_membership(lease, group->group->index) == nullptr) {
+      find_membership(lease, group->group.index) == nullptr) {
     counters_.subscribe_denied.add();
     answer.denied = static_cast<std::uint8_t>(wire::DenyReason::full);
     return wire::write_record(answers, answer);
   }
   counters_.subscribes.add();
-  subscribe(lease, group->group->index, now);
+  subscribe(lease, group->group.index, now);
   wire::write_record(answers, answer);
   wire::write_record(answers, group->info_now(now));
   group->epochs.write(answers);
 }
 
 void Worker::on_nack(control::Lease& lease, const wire::Nack& nack, Resender::Allowance& allowance, Time now) {
-  PerGroup* group = group_by_id(nack.group);
-  const Membership* member = group ? find_membership(lease, group->group->index) : nullptr;
+  WorkerGroup* group = group_by_id(nack.group);
+  const Membership* member = group ? find_membership(lease, group->group.index) : nullptr;
   if (member == nullptr || member->index == kNone) return counters_.drop_not_member.add();
   const Resender::Asker asker{lease.id, member->relay, std::chrono::microseconds{lease.round_trip_us}};
-  resender_.on_nack(asker, group->group->index, group->group->frame, group->group->history, group->late, nack,
-                    allowance, now);
+  resender_.on_nack(asker, group->group.index, group->group.frame, group->group.history, group->late, nack, allowance,
+                    now);
 }
 
 void Worker::acknowledge(control::Lease& lease, const wire::Keepalive& keepalive, const wire::EpochsHeld& held,
@@ -223,7 +230,7 @@ void Worker::acknowledge(control::Lease& lease, const wire::Keepalive& keepalive
   leases_.write_acknowledgement(records, control::slot_of(lease.id), keepalive, standing_.seeking, standing_.path, now);
   write_missing_epochs(records, lease, held);  // before what comes every second anyway
   for (std::uint32_t m = lease.first_membership; m != kNone; m = memberships_[m].next)
-    if (records.left() >= kInfoBytes) wire::write_record(records, groups_[memberships_[m].group.value].info_now(now));
+    if (records.left() >= kInfoBytes) wire::write_record(records, groups_[memberships_[m].group.value]->info_now(now));
   send_records(control::slot_of(lease.id), records.written());
 }
 
@@ -231,9 +238,9 @@ void Worker::acknowledge(control::Lease& lease, const wire::Keepalive& keepalive
 void Worker::write_missing_epochs(Writer& out, const control::Lease& lease, const wire::EpochsHeld& held) {
   const bool part = held.epochs.size() + KnownEpochs::kMost > wire::kMaxHeldEpochs;
   for (std::uint32_t m = lease.first_membership; m != kNone; m = memberships_[m].next) {
-    const PerGroup& group = groups_[memberships_[m].group.value];
+    const WorkerGroup& group = *groups_[memberships_[m].group.value];
     const bool named = std::any_of(held.epochs.begin(), held.epochs.end(),
-                                   [&](const wire::HeldEpoch& h) { return h.group == group.group->id; });
+                                   [&](const wire::HeldEpoch& h) { return h.group == group.group.id; });
     if (part && !named) continue;
     for (const auto& epoch : group.epochs.all()) {
       const bool has = std::any_of(held.epochs.begin(), held.epochs.end(), [&](const wire::HeldEpoch& h) {
@@ -244,7 +251,7 @@ void Worker::write_missing_epochs(Writer& out, const control::Lease& lease, cons
   }
 }
 
-void Worker::send_info(PerGroup& group, Time now) {
+void Worker::send_info(WorkerGroup& group, Time now) {
   group.next_info = group.relays.empty() ? kNever : now + wire::kGroupInfoEvery;
   std::array<std::uint8_t, 64> buffer;
   Writer records{buffer};
@@ -269,10 +276,10 @@ void Worker::resend_due(Time now) {
       resender_.counters().drop_lease_gone.add();
       continue;
     }
-    const PerGroup& group = groups_[due.group.value];
+    const WorkerGroup& group = *groups_[due.group.value];
     const bool frame = due.kind == wire::NackKind::frame;
     const auto pin =
-        frame ? group.group->history.frame(due.sequence) : group.group->history.attestation_covering(due.sequence);
+        frame ? group.group.history.frame(due.sequence) : group.group.history.attestation_covering(due.sequence);
     if (!pin) {
       resender_.counters().drop_frame_gone.add();
       continue;
@@ -295,17 +302,18 @@ void Worker::on_timer(Time now) {
   counters_.leases.set(leases_.active());
   note_reserved();
   resend_due(now);
-  for (PerGroup& group : groups_)
-    if (now >= group.next_info) send_info(group, now);
+  for (WorkerGroup* group : carried_)
+    if (now >= group->next_info) send_info(*group, now);
+  say_goodbyes(now);
   report_tallies(now);
   report_children(now);
   while (!to_return_.empty() && report(SlotFreed{to_return_.back()})) to_return_.pop_back();
 }
 
 Time Worker::next_deadline() const {
-  Time next = std::min({leases_.next_deadline(), resender_.next_deadline(), next_children_});
+  Time next = std::min({leases_.next_deadline(), resender_.next_deadline(), next_children_, next_goodbye_});
   if (relays_placed_ > 0) next = std::min(next, next_tally_expiry_);
-  for (const PerGroup& group : groups_) next = std::min({next, group.next_info, group.next_tally});
+  for (const WorkerGroup* group : carried_) next = std::min({next, group->next_info, group->next_tally});
   return next;
 }
 

@@ -2,18 +2,14 @@
 // (worker_thread) owns the socket, the clock and the rings.
 #pragma once
 
-#include <deque>
-#include <memory>
-#include <span>
+#include <array>
 #include <vector>
 
 #include "crypto/signature.hpp"
 #include "relay/base/spsc_ring.hpp"
 #include "relay/control/tally.hpp"
-#include "relay/forward/destinations.hpp"
-#include "relay/node/group.hpp"
 #include "relay/node/outlet.hpp"
-#include "relay/node/resender.hpp"
+#include "relay/node/worker_group.hpp"
 
 namespace tiercast::node {
 
@@ -32,6 +28,7 @@ struct WorkerCounters {
   /// Listeners' leases now: those that have reported no loss yet, then by kLossBounds.
   std::array<Counter, kLossBounds.size() + 1> listeners_by_loss;
   Counter subscribes, subscribe_denied, drop_subscribe, drop_not_member;
+  Counter removed_members, ended_leases;
   template <class F>
   void each(F&& f) const {
     f("fanout_frame", frames);
@@ -47,6 +44,8 @@ struct WorkerCounters {
     f("worker_subscribe_denied", subscribe_denied);
     f("worker_drop_subscribe", drop_subscribe);    // more in one CONTROL than one CONTROL can answer
     f("worker_drop_not_member", drop_not_member);  // about a group that the lease does not receive
+    f("worker_removed_member", removed_members);   // of groups that this node carries no more
+    f("worker_ended_lease", ended_leases);         // by this node, not by its holder or time
   }
 };
 
@@ -58,9 +57,6 @@ class Worker {
     std::uint32_t max_leases = 0;
     control::LeaseSecrets* secrets = nullptr;
     const crypto::MacKey* token_key = nullptr;
-    std::span<const std::unique_ptr<Group>> groups;
-    std::size_t sockets = 1;                                 // listen addresses: LocalAddress::socket is below this
-    std::vector<std::unique_ptr<forward::FanOut>> fan_outs;  // one a group and socket: a group's, then the next one's
     Outlet* outlet = nullptr;
     SpscRing<Report>* reports = nullptr;
   };
@@ -81,27 +77,8 @@ class Worker {
   const control::TallyCounters& tally_counters() const { return tally_.counters(); }
 
  private:
-  static constexpr std::uint32_t kNone = 0xffffffff;
-  struct RelayChild {
-    LeaseId lease;
-    std::uint32_t membership = kNone;
-    crypto::Secret<32> link_key;
-  };
-  struct PerGroup {
-    Group* group = nullptr;
-    std::vector<forward::Destinations> listeners;  // by socket
-    std::vector<RelayChild> relays;
-    KnownEpochs epochs;
-    std::optional<wire::GroupInfo> info;
-    std::uint32_t members = 0;
-    std::optional<Time> last_frame{};
-    LateFrames late{};
-    Time next_info = kNever;
-    Time next_tally = kNever;
-    std::uint32_t told_listeners = 0, told_relays = 0;
-    bool told_wanted = false;
-    wire::GroupInfo info_now(Time now) const { return info_of(*group, info, last_frame, now); }
-  };
+  static constexpr std::uint32_t kNone = WorkerGroup::kNone;
+  using RelayChild = WorkerGroup::RelayChild;
   static constexpr std::size_t kChildrenTold = 64;  // a second; the others' turns come after
   struct Membership {
     std::uint32_t slot = kNone;
@@ -114,7 +91,7 @@ class Worker {
   };
 
   // worker_membership.cpp
-  PerGroup* group_by_id(GroupId id);
+  WorkerGroup* group_by_id(GroupId id);
   Membership* find_membership(const control::Lease& lease, GroupIndex group);
   void subscribe(control::Lease& lease, GroupIndex group, Time now);
   void unsubscribe(control::Lease& lease, GroupIndex group, Time now);
@@ -128,20 +105,25 @@ class Worker {
   void on_tally(control::Lease& lease, const wire::Tally& tally, Time now);
   void end_lease(control::LeaseSlot slot, Time now);
   void return_slot(control::LeaseSlot slot);
-  void members_changed(PerGroup& group, Time now);
+  void members_changed(WorkerGroup& group, Time now);
   void report_tallies(Time now);
   void lease_installed(const control::Lease& lease, Time now);
   void forget_lease(const control::Lease& lease);
   void note_loss(control::Lease& lease);
   void report_children(Time now);
+  void add_group(const AddGroup& added);
+  void remove_group(GroupIndex group, Time now);
+  void say_goodbyes(Time now);
+  void remove_member(const Membership& member, Time now);
+  void end_lease_of(LeaseId id, Time now);
   bool report(Report&& report);
 
   // worker.cpp
-  void send_frame(PerGroup& group, const FrameReady& ready, Time now);
-  void send_below(PerGroup& group, Bytes datagram, Bytes signed_form, Time told, Time now);
+  void send_frame(WorkerGroup& group, const FrameReady& ready, Time now);
+  void send_below(WorkerGroup& group, Bytes datagram, Bytes signed_form, Time told, Time now);
   void send_to_relay(const RelayChild& child, Bytes signed_form);
   void resend_due(Time now);
-  void send_info(PerGroup& group, Time now);
+  void send_info(WorkerGroup& group, Time now);
   void send_records(control::LeaseSlot slot, Bytes records);
   void on_records(const control::ControlResult& result, Time now);
   void on_subscribe(control::Lease& lease, const wire::Subscribe& request, Writer& answers, Time now);
@@ -155,7 +137,10 @@ class Worker {
   control::LeaseTable leases_;
   Resender resender_;
   control::Tally tally_;
-  std::vector<PerGroup> groups_;
+  std::array<WorkerGroup*, wire::kMaxGroups> groups_{};  // by index; null: none
+  std::vector<WorkerGroup*> carried_;                    // of these, but for those that leave
+  std::vector<WorkerGroup*> leaving_;
+  Time next_goodbye_ = kNever;
   std::vector<Membership> memberships_;
   std::vector<std::uint32_t> free_memberships_;
   std::vector<control::LeaseSlot> to_return_;

@@ -7,6 +7,7 @@
 
 #include "relay/base/spsc_ring.hpp"
 #include "relay/control/lease_table.hpp"
+#include "relay/forward/fan_out.hpp"
 #include "relay/node/messages.hpp"
 
 namespace tiercast::node {
@@ -46,8 +47,9 @@ struct WorkerLink {
   SpscRing<Report>* reports = nullptr;
   control::LeaseSecrets* secrets = nullptr;
   FreeSlots free;
-  std::function<void()> wake;  // after commands were pushed
-  bool rung = false;           // commands were pushed since the last wake
+  std::function<std::vector<std::unique_ptr<forward::FanOut>>()> make_fan_outs;  // for a group to come, by socket
+  std::function<void()> wake;                                                    // after commands were pushed
+  bool rung = false;  // commands were pushed since the last wake
   bool stopped = false;
 };
 

@@ -9,9 +9,9 @@ using wire::kTallyEvery;
 constexpr Duration kChildrenEvery = 1s;
 }  // namespace
 
-Worker::PerGroup* Worker::group_by_id(GroupId id) {
-  for (PerGroup& group : groups_)
-    if (group.group->id == id) return &group;
+WorkerGroup* Worker::group_by_id(GroupId id) {
+  for (WorkerGroup* group : carried_)
+    if (group->group.id == id) return group;
   return nullptr;
 }
 
@@ -39,9 +39,9 @@ void Worker::subscribe(control::Lease& lease, GroupIndex group, Time now) {
   member.counted = lease.role == wire::Role::listener;
   member.next = lease.first_membership;
   lease.first_membership = at;
-  PerGroup& of = groups_[group.value];
+  WorkerGroup& of = *groups_[group.value];
   ++of.members;
-  if (memberships_[at].counted) tally_.listener_joined(of.group->id);
+  if (memberships_[at].counted) tally_.listener_joined(of.group.id);
   place(lease, at);
   members_changed(of, now);
 }
@@ -52,15 +52,15 @@ void Worker::unsubscribe(control::Lease& lease, GroupIndex group, Time now) {
   if (*link == kNone) return;
   const std::uint32_t at = *link;
   *link = memberships_[at].next;
-  if (memberships_[at].relay) tally_.child_left(lease.id, groups_[group.value].group->id);
+  if (memberships_[at].relay) tally_.child_left(lease.id, groups_[group.value]->group.id);
   drop_membership(at, now);
 }
 
 void Worker::drop_membership(std::uint32_t at, Time now) {
   displace(at);
-  PerGroup& of = groups_[memberships_[at].group.value];
+  WorkerGroup& of = *groups_[memberships_[at].group.value];
   --of.members;
-  if (memberships_[at].counted) tally_.listener_left(of.group->id);
+  if (memberships_[at].counted) tally_.listener_left(of.group.id);
   memberships_[at] = {};
   free_memberships_.push_back(at);
   members_changed(of, now);
@@ -70,7 +70,7 @@ void Worker::drop_membership(std::uint32_t at, Time now) {
 void Worker::place(control::Lease& lease, std::uint32_t at) {
   Membership& member = memberships_[at];
   if (member.index != kNone || lease.delivery != wire::Delivery::unicast) return;
-  PerGroup& group = groups_[member.group.value];
+  WorkerGroup& group = *groups_[member.group.value];
   if (member.relay) {
     RelayChild child;
     child.lease = lease.id;
@@ -88,7 +88,7 @@ void Worker::place(control::Lease& lease, std::uint32_t at) {
 void Worker::displace(std::uint32_t at) {
   Membership& member = memberships_[at];
   if (member.index == kNone) return;
-  PerGroup& group = groups_[member.group.value];
+  WorkerGroup& group = *groups_[member.group.value];
   if (member.relay) {
     if (member.index + 1 < group.relays.size()) {
       group.relays[member.index] = std::move(group.relays.back());
@@ -126,7 +126,7 @@ void Worker::readdress(control::Lease& lease, Time now) {
     const Membership& member = memberships_[m];
     if (member.index == kNone || member.relay) continue;
     if (member.socket == lease.local.socket) {
-      groups_[member.group.value].listeners[member.socket].readdress(member.index, lease.peer, lease.local);
+      groups_[member.group.value]->listeners[member.socket].readdress(member.index, lease.peer, lease.local);
     } else {
       displace(m);
       place(lease, m);
@@ -142,7 +142,7 @@ void Worker::end_memberships(const control::Lease& lease, Time now) {
   }
   tally_.child_left(lease.id);
   forget_lease(lease);
-  for (PerGroup& group : groups_) group.next_tally = std::min(group.next_tally, now + kTallyEvery);
+  for (WorkerGroup* group : carried_) group->next_tally = std::min(group->next_tally, now + kTallyEvery);
 }
 
 void Worker::end_lease(control::LeaseSlot slot, Time now) {
@@ -162,8 +162,8 @@ void Worker::return_slot(control::LeaseSlot slot) {
 // A child says what is below it. A relay: for the one parent that it counts itself at; a listener with several parents
 // says 0 to all but one, so that nobody is counted twice.
 void Worker::on_tally(control::Lease& lease, const wire::Tally& tally, Time now) {
-  PerGroup* group = group_by_id(tally.group);
-  Membership* member = group ? find_membership(lease, group->group->index) : nullptr;
+  WorkerGroup* group = group_by_id(tally.group);
+  Membership* member = group ? find_membership(lease, group->group.index) : nullptr;
   if (member == nullptr) return counters_.drop_not_member.add();
   if (member->relay) {
     tally_.reported(lease.id, tally, now);
@@ -177,10 +177,11 @@ void Worker::on_tally(control::Lease& lease, const wire::Tally& tally, Time now)
   group->next_tally = std::min(group->next_tally, now + kTallyEvery);
 }
 
-void Worker::members_changed(PerGroup& group, Time now) {
+void Worker::members_changed(WorkerGroup& group, Time now) {
   counters_.memberships.set(memberships_.size() - free_memberships_.size());
+  if (group.leaving) return;  // the feed waits for nothing but GroupLetGo
   const bool wanted = group.members > 0;
-  if (wanted != group.told_wanted && report(GroupWanted{group.group->index, wanted})) group.told_wanted = wanted;
+  if (wanted != group.told_wanted && report(GroupWanted{group.group.index, wanted})) group.told_wanted = wanted;
   group.next_tally = std::min(group.next_tally, now + kTallyEvery);
   if (!group.relays.empty() && group.next_info == kNever) group.next_info = now + wire::kGroupInfoEvery;
 }
@@ -189,23 +190,24 @@ void Worker::report_tallies(Time now) {
   if (now >= next_tally_expiry_) {
     next_tally_expiry_ = now + kTallyEvery;
     tally_.expire(now);
-    for (PerGroup& group : groups_)
-      if (!group.relays.empty()) group.next_tally = std::min(group.next_tally, now);
+    for (WorkerGroup* group : carried_)
+      if (!group->relays.empty()) group->next_tally = std::min(group->next_tally, now);
   }
-  for (PerGroup& group : groups_) {
+  for (WorkerGroup* at : carried_) {
+    WorkerGroup& group = *at;
     if (now < group.next_tally) continue;
-    const wire::Tally total = tally_.total(group.group->id);
+    const wire::Tally total = tally_.total(group.group.id);
     const bool wanted = group.members > 0;
     bool told = true;
     if (total.listeners != group.told_listeners || total.relays != group.told_relays) {
-      told = report(TallyChanged{group.group->index, total.listeners, total.relays});
+      told = report(TallyChanged{group.group.index, total.listeners, total.relays});
       if (told) {
         group.told_listeners = total.listeners;
         group.told_relays = total.relays;
       }
     }
     if (told && wanted != group.told_wanted) {
-      told = report(GroupWanted{group.group->index, wanted});
+      told = report(GroupWanted{group.group.index, wanted});
       if (told) group.told_wanted = wanted;
     }
     group.next_tally = told ? kNever : now + kTallyEvery;
@@ -252,7 +254,7 @@ void Worker::report_children(Time now) {
     ChildSeen seen{
         .lease = lease.id, .peer = lease.peer, .loss = lease.reported_loss, .round_trip_us = lease.round_trip_us};
     for (std::uint32_t m = lease.first_membership; m != kNone; m = memberships_[m].next) {
-      const wire::Tally below = tally_.reported_by(lease.id, groups_[memberships_[m].group.value].group->id);
+      const wire::Tally below = tally_.reported_by(lease.id, groups_[memberships_[m].group.value]->group.id);
       seen.listeners += std::min(below.listeners, 0xffffffff - seen.listeners);
       seen.relays = std::max(seen.relays, below.relays);
       seen.receives = seen.receives || memberships_[m].index != kNone;

@@ -51,21 +51,19 @@ WorkerThread::WorkerThread(const Setup& setup, std::vector<net::UdpSocket> socke
   worker.max_leases = setup.max_leases;
   worker.secrets = &secrets_;
   worker.token_key = setup.token_key;
-  worker.groups = setup.groups;
-  worker.sockets = sockets_.size();
-  for (std::size_t i = 0; i < setup.groups.size(); ++i) {
-    for (const net::UdpSocket& socket : sockets_) {
-      auto fan_out = std::make_unique<net::SendmmsgFanOut>(socket);
-      fan_outs_.push_back(fan_out.get());
-      worker.fan_outs.push_back(std::move(fan_out));
-    }
-  }
   worker.outlet = &outlet_;
   worker.reports = &reports_;
   worker_ = std::make_unique<Worker>(std::move(worker), now_);
 }
 
 WorkerThread::~WorkerThread() { stop(); }
+
+std::vector<std::unique_ptr<forward::FanOut>> WorkerThread::make_fan_outs() {
+  std::vector<std::unique_ptr<forward::FanOut>> out;
+  for (const net::UdpSocket& socket : sockets_)
+    out.push_back(std::make_unique<net::SendmmsgFanOut>(socket, &fan_out_counters_));
+  return out;
+}
 
 void WorkerThread::start() {
   thread_ = std::thread{[this] { run(); }};

@@ -20,7 +20,6 @@ class WorkerThread final : private net::DatagramHandler {
     std::uint16_t boot_tag = 0;
     std::uint32_t max_leases = 0;
     const crypto::MacKey* token_key = nullptr;
-    std::span<const std::unique_ptr<Group>> groups;
     net::Wake* feed_bell = nullptr;
   };
   /// `sockets`: one a listen address; bound, steered and filtered. Starts nothing yet.
@@ -32,6 +31,8 @@ class WorkerThread final : private net::DatagramHandler {
   /// Ends the thread after the turn under way.
   void stop();
   void wake() { bell_->signal(); }
+  /// For a group that this thread is about to be given: one a socket. Asked for by the feed.
+  std::vector<std::unique_ptr<forward::FanOut>> make_fan_outs();
 
   SpscRing<Command>& commands() { return commands_; }
   SpscRing<Report>& reports() { return reports_; }
@@ -44,7 +45,7 @@ class WorkerThread final : private net::DatagramHandler {
   const Worker& worker() const { return *worker_; }
   const OutletCounters& outlet_counters() const { return outlet_.counters(); }
   const net::LoopCounters& loop_counters() const { return loop_.counters(); }
-  const std::vector<net::SendmmsgFanOut*>& fan_outs() const { return fan_outs_; }
+  const net::FanOutCounters& fan_out_counters() const { return fan_out_counters_; }
   std::span<const net::UdpSocket> sockets() const { return sockets_; }
 
  private:
@@ -64,7 +65,7 @@ class WorkerThread final : private net::DatagramHandler {
   SpscRing<Report> reports_;
   control::LeaseSecrets secrets_;
   PublicOutlet outlet_;
-  std::vector<net::SendmmsgFanOut*> fan_outs_;
+  net::FanOutCounters fan_out_counters_;
   std::unique_ptr<Worker> worker_;
   Time now_;
   Time obey_until_;

@@ -83,6 +83,7 @@ void AdminServer::accept_all() {
     const int fd = file.get();
     auto connection = std::make_unique<Connection>();
     connection->file = std::move(file);
+    connection->number = next_number_++;
     connections_.push_back(std::move(connection));
     if (loop_.poll(
             fd, [this, fd](int) { on_ready(fd); }, POLLIN | POLLOUT | POLLHUP) != 0)
@@ -104,10 +105,13 @@ void AdminServer::on_ready(int fd) {
     const ssize_t got = ::recv(fd, buffer.data(), buffer.size(), 0);
     if (got < 0 && errno == EAGAIN) return;
     if (got <= 0) return close(fd);
+    if (connection->asked) return close(fd);  // one request a connection
     connection->request.append(buffer.data(), static_cast<std::size_t>(got));
     const std::size_t end = connection->request.find('\n');
     if (end != std::string::npos) {
-      connection->answer = answer_(std::string_view{connection->request}.substr(0, end));
+      connection->asked = true;
+      auto text = answer_(std::string_view{connection->request}.substr(0, end), connection->number);
+      if (text) connection->answer = std::move(*text);
     } else if (connection->request.size() > kRequest) {
       return close(fd);
     }
@@ -120,6 +124,14 @@ void AdminServer::on_ready(int fd) {
     connection->sent += static_cast<std::size_t>(sent);
   }
   close(fd);
+}
+
+void AdminServer::answer(std::uint64_t number, std::string text) {
+  for (const auto& connection : connections_) {
+    if (connection->number != number) continue;
+    connection->answer = std::move(text);
+    return on_ready(connection->file.get());
+  }
 }
 
 void AdminServer::close(int fd) {

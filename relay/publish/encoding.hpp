@@ -17,6 +17,7 @@ struct Encoding {
   int complexity = 9;                    // 0 to 10
   bool fec = false;                      // in-band: a packet carries the one before it in brief
   int expected_loss = 5;                 // percent, for which FEC is made; above some 8 music is coded as speech, too
+  bool operator==(const Encoding&) const = default;
 };
 
 /// What fills packets of the greatest length, or kMaxBitrate.

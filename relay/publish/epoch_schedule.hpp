@@ -44,6 +44,8 @@ class EpochSchedule {
   void on_timer(Moment now);
   Time next_deadline() const;
 
+  /// As the constructor's, from now on.
+  void set_rotation(Duration every) { rotate_every_ = every; }
   /// Rotates as soon as the next epoch has been announced for kEpochAge. When that is, at the earliest.
   Time request_rotation(Time now);
   /// For a revocation: both announced epochs are replaced by others, unless a save is under way; then after it.
@@ -66,7 +68,7 @@ class EpochSchedule {
 
   const GroupId group_;
   const SourceId source_;
-  const Duration rotate_every_;
+  Duration rotate_every_;
   Random* random_;
   EpochState state_;     // on disk
   EpochState proposed_;  // to be

@@ -47,9 +47,9 @@ std::vector<std::string> listen(std::vector<std::string> more, const std::vector
   return words;
 }
 
-const std::vector<std::vector<std::string>> kCommands{{},         {"run"},    {"check"},          {"keygen"},
-                                                      {"pubkey"}, {"listen"}, {"status"},         {"end"},
-                                                      {"rotate"}, {"bench"},  {"bench", "fanout"}};
+const std::vector<std::vector<std::string>> kCommands{{},         {"run"},    {"check"},  {"keygen"},
+                                                      {"pubkey"}, {"listen"}, {"status"}, {"end"},
+                                                      {"rotate"}, {"reload"}, {"bench"},  {"bench", "fanout"}};
 
 }  // namespace
 
@@ -203,7 +203,7 @@ TEST_CASE("listen says what is missing or wrong") {
   CHECK(refusal(listen({"--quite"})) == who + "The following argument was not expected: --quite");
 }
 
-TEST_CASE("status, end and rotate go to the default socket or another") {
+TEST_CASE("status, end, rotate and reload go to the default socket or another") {
   CHECK(parsed<StatusOptions>({"status"}).socket == "/run/tiercast/admin.sock");
   CHECK_FALSE(parsed<StatusOptions>({"status"}).json);
   CHECK(parsed<StatusOptions>({"status", "--json", "--socket", "/s"}).json);
@@ -219,6 +219,9 @@ TEST_CASE("status, end and rotate go to the default socket or another") {
   CHECK(parsed<EndOptions>({"end", "--socket", "/s", "7"}).socket == "/s");
   CHECK(parsed<RotateOptions>({"rotate", "7"}).group == "7");
   CHECK(refusal({"end"}) == "tiercast end: GROUP is required");
+  CHECK(parsed<ReloadOptions>({"reload"}).socket == "/run/tiercast/admin.sock");
+  CHECK(parsed<ReloadOptions>({"reload", "--socket", "/s"}).socket == "/s");
+  CHECK(refusal({"reload", "now"}) == "tiercast reload: The following argument was not expected: now");
   CHECK(refusal({"rotate"}) == "tiercast rotate: GROUP is required");
   CHECK(refusal({"end", ""}) == "tiercast end: GROUP: empty; give the group's name or id");
   CHECK(refusal({"rotate", "a", "b"}) == "tiercast rotate: The following argument was not expected: b");
@@ -256,9 +259,11 @@ TEST_CASE("bench fanout takes its measures") {
 }
 
 TEST_CASE("no command or a wrong one names those there are") {
-  CHECK(refusal({}) == "tiercast: no command; use run, check, keygen, pubkey, listen, status, end, rotate or bench");
+  CHECK(refusal({}) ==
+        "tiercast: no command; use run, check, keygen, pubkey, listen, status, end, rotate, reload or bench");
   CHECK(refusal({"frobnicate"}) ==
-        "tiercast: no such command: frobnicate; use run, check, keygen, pubkey, listen, status, end, rotate or bench");
+        "tiercast: no such command: frobnicate; use run, check, keygen, pubkey, listen, status, end, rotate, reload or "
+        "bench");
   CHECK(refusal({"lisetn"}) == "tiercast: no such command: lisetn; did you mean listen?");
   CHECK(refusal({"bench"}) == "tiercast bench: no command; use fanout");
   CHECK(refusal({"bench", "fanuot"}) == "tiercast bench: no such command: fanuot; did you mean fanout?");

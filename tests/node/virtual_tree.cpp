@@ -95,6 +95,55 @@ void VirtualTree::restart(std::size_t node) {
   start(*nodes_[node]);
 }
 
+std::unique_ptr<node::FeedGroup> VirtualTree::make_group(Node& node, std::size_t g) {
+  const NodeSpec& spec = node.spec;
+  std::vector<forward::Source> sources{
+      {SourceId{1}, crypto::signing_public_key(spec.impostor ? impostor_ : signing_[g])}};
+  auto group = std::make_unique<node::FeedGroup>(
+      std::make_unique<node::Group>(groups_[g].id, "group", std::chrono::milliseconds{groups_[g].frame_ms}, sources),
+      random_);
+  group->pinned = spec.pinned;
+  if (!spec.origin) return group;
+  group->origin = std::make_unique<node::Origin>(
+      node::Origin::Setup{groups_[g].id, SourceId{1}, groups_[g].frame_ms, spec.impostor ? &impostor_ : &signing_[g],
+                          node.stored[g].epochs, node.stored[g].last, Duration{0}, &random_},
+      now());
+  while (auto job = group->origin->take_save(now_)) {
+    node.stored[g] = *job;
+    group->origin->on_saved(true, now());
+  }
+  return group;
+}
+
+void VirtualTree::carry(std::size_t n, std::size_t g) {
+  REQUIRE(feed(n).add_group(make_group(*nodes_[n], g), now()));
+  settle(*nodes_[n]);
+}
+
+void VirtualTree::carry_no_more(std::size_t n, std::size_t g) {
+  feed(n).remove_group(groups_[g].id, now());
+  settle(*nodes_[n]);
+}
+
+void VirtualTree::add_parent(std::size_t n, std::size_t parent) {
+  nodes_[n]->agents->uplinks->add(parent);
+  feed(n).add_parent(crypto::node_public_key(nodes_[parent]->key), now());
+}
+
+void VirtualTree::retire_parent(std::size_t n, std::size_t parent) {
+  const auto& parents = nodes_[n]->agents->uplinks->parents;
+  const auto at = std::find(parents.begin(), parents.end(), parent);
+  REQUIRE(at != parents.end());
+  feed(n).retire_parent(static_cast<std::size_t>(at - parents.begin()), now());
+}
+
+void VirtualTree::allow(std::size_t n, const std::vector<std::size_t>& relays) {
+  std::vector<crypto::PublicKey> keys;
+  for (const std::size_t relay : relays) keys.push_back(crypto::node_public_key(nodes_[relay]->key));
+  feed(n).set_relay_keys(std::move(keys), now());
+  settle(*nodes_[n]);
+}
+
 void VirtualTree::start(Node& node) {
   auto agents = std::make_unique<Agents>();
   const NodeSpec& spec = node.spec;
@@ -104,31 +153,11 @@ void VirtualTree::start(Node& node) {
       *this, [index = node.index](std::size_t p) { return uplink_of(index, p); }, spec.parents);
 
   node::Feed::Setup feed;
-  Duration silence = wire::kSilenceFloor;
-  for (std::size_t g = 0; g < groups_.size(); ++g) {
-    std::vector<forward::Source> sources{
-        {SourceId{1}, crypto::signing_public_key(spec.impostor ? impostor_ : signing_[g])}};
-    agents->groups.push_back(std::make_unique<node::Group>(node::GroupIndex{static_cast<std::uint16_t>(g)},
-                                                           groups_[g].id, "group",
-                                                           std::chrono::milliseconds{groups_[g].frame_ms}, sources));
-    silence = std::max(silence, agents->groups.back()->silence());
-  }
   node.stored.resize(groups_.size());
   for (std::size_t g = 0; g < groups_.size(); ++g) {
-    auto group = std::make_unique<node::FeedGroup>(*agents->groups[g], random_, spec.workers);
-    group->pinned = spec.pinned;
-    if (spec.origin) {
-      group->origin = std::make_unique<node::Origin>(
-          node::Origin::Setup{groups_[g].id, SourceId{1}, groups_[g].frame_ms,
-                              spec.impostor ? &impostor_ : &signing_[g], node.stored[g].epochs, node.stored[g].last,
-                              Duration{0}, &random_},
-          now());
-      while (auto job = group->origin->take_save(now_)) {
-        node.stored[g] = *job;
-        group->origin->on_saved(true, now());
-      }
-    }
-    feed.feed_groups.push_back(std::move(group));
+    const bool carried =
+        spec.groups.empty() || std::find(spec.groups.begin(), spec.groups.end(), g) != spec.groups.end();
+    if (carried) feed.groups.push_back(make_group(node, g));
   }
   for (unsigned w = 0; w < spec.workers; ++w) {
     auto agent = std::make_unique<WorkerAgent>(spec.max_leases);
@@ -138,31 +167,25 @@ void VirtualTree::start(Node& node) {
     worker.max_leases = spec.max_leases;
     worker.secrets = &agent->secrets;
     worker.token_key = &agents->token_key;
-    worker.groups = agents->groups;
-    for (std::size_t g = 0; g < groups_.size(); ++g) {
-      auto fan_out = std::make_unique<FanOut>(*this, address_of(node.index));
-      agent->fan_outs.push_back(fan_out.get());
-      worker.fan_outs.push_back(std::move(fan_out));
-    }
     worker.outlet = agents->outlet.get();
     worker.reports = &agent->reports;
     feed.workers.push_back({worker.lane, worker.boot_tag, &agent->commands, &agent->reports, &agent->secrets,
-                            node::FreeSlots{spec.max_leases}, [] {}, false, false});
+                            node::FreeSlots{spec.max_leases},
+                            [this, at = agent.get(), index = node.index] {
+                              std::vector<std::unique_ptr<forward::FanOut>> made;
+                              auto fan_out = std::make_unique<FanOut>(*this, address_of(index));
+                              at->fan_outs.push_back(fan_out.get());
+                              made.push_back(std::move(fan_out));
+                              return made;
+                            },
+                            [] {}, false, false});
     agent->worker = std::make_unique<node::Worker>(std::move(worker), now_);
     agents->workers.push_back(std::move(agent));
   }
   feed.key = &node.key;
   feed.token_key = &agents->token_key;
   feed.random = &random_;
-  feed.groups = agents->groups;
-  for (const std::size_t p : spec.parents) {
-    control::ParentConfig parent;
-    parent.key = crypto::node_public_key(nodes_[p]->key);
-    parent.own_key = &node.key;
-    parent.request.role = wire::Role::relay;
-    parent.silence = silence;
-    feed.parents.push_back(parent);
-  }
+  for (const std::size_t p : spec.parents) feed.parents.push_back(crypto::node_public_key(nodes_[p]->key));
   for (const auto& other : nodes_) feed.relay_keys.push_back(crypto::node_public_key(other->key));
   feed.outlet = agents->outlet.get();
   feed.uplinks = agents->uplinks.get();
@@ -192,6 +215,7 @@ std::size_t VirtualTree::listen(const ListenerSpec& spec) {
 // --- the network ---
 
 Endpoint VirtualTree::address_of(std::size_t node) { return endpoint(0, node, kPublicPort); }
+crypto::PublicKey VirtualTree::key_of(std::size_t node) const { return crypto::node_public_key(nodes_[node]->key); }
 Endpoint VirtualTree::uplink_of(std::size_t node, std::size_t parent) {
   return endpoint(0, node, static_cast<std::uint16_t>(kUplinkPort + parent));
 }
@@ -250,9 +274,9 @@ void VirtualTree::counted(F&& call) {
 void VirtualTree::deliver_to_node(Node& node, const Packet& packet) {
   Agents& agents = *node.agents;
   if (packet.to.port != kPublicPort) {
-    const std::size_t parent = static_cast<std::size_t>(packet.to.port - kUplinkPort);
-    if (parent >= node.spec.parents.size() || packet.from != address_of(node.spec.parents[parent])) return;
-    return counted([&] { agents.feed->on_uplink(parent, packet.bytes, now()); });
+    const auto parent = agents.uplinks->parent_of(static_cast<std::size_t>(packet.to.port - kUplinkPort));
+    if (!parent || packet.from != address_of(agents.uplinks->parents[*parent])) return;
+    return counted([&] { agents.feed->on_uplink(*parent, packet.bytes, now()); });
   }
   LocalAddress local;
   local.ip = packet.to.ip;
@@ -270,7 +294,9 @@ void VirtualTree::unreachable(const Packet& packet) {
   if (!refuses || packet.from.port == kPublicPort) return;
   if (is_node(packet.from)) {
     Node& node = *nodes_[index_of(packet.from)];
-    if (node.agents) node.agents->feed->on_uplink_unreachable(packet.from.port - kUplinkPort, now());
+    if (!node.agents) return;
+    const auto parent = node.agents->uplinks->parent_of(static_cast<std::size_t>(packet.from.port - kUplinkPort));
+    if (parent) node.agents->feed->on_uplink_unreachable(*parent, now());
   } else if (auto& listener = *listeners_[index_of(packet.from)]; listener.agent) {
     listener.agent->on_unreachable(packet.from.port - listener.first_port, now());
   }
@@ -285,8 +311,8 @@ void VirtualTree::settle(Node& node) {
   while (reported) {
     reported = false;
     for (std::size_t g = 0; g < groups_.size(); ++g) {
+      if (!node.spec.origin) continue;
       const auto& origin = agents.feed->groups()[g]->origin;
-      if (!origin) continue;
       while (auto job = origin->take_save(now_)) {
         node.stored[g] = *job;
         origin->on_saved(true, now());

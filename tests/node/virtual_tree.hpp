@@ -28,6 +28,7 @@ struct NodeSpec {
   bool origin = false;                 // of all its groups
   bool impostor = false;               // an origin, but what it signs with is not the source's key
   bool pinned = false;
+  std::vector<std::size_t> groups{};  // of the tree's; none: all
   unsigned workers = 1;
   std::uint32_t max_leases = 256;
 };
@@ -51,6 +52,14 @@ class VirtualTree {
   /// Gone without a word. Its memory is kept until restart(), as a dead process's state directory is.
   void kill(std::size_t node);
   void restart(std::size_t node);
+  // --- what a reload does, while it runs ---
+  void carry(std::size_t node, std::size_t group);
+  void carry_no_more(std::size_t node, std::size_t group);
+  void add_parent(std::size_t node, std::size_t parent);
+  void retire_parent(std::size_t node, std::size_t parent);
+  /// Of a node's [[downstream]], all nodes at first.
+  void allow(std::size_t node, const std::vector<std::size_t>& relays);
+
   /// Its workers get no time on a processor, and hear nothing.
   void stall(std::size_t node, bool on);
   void kill_listener(std::size_t listener);
@@ -65,6 +74,7 @@ class VirtualTree {
   std::function<bool(const Endpoint& from, const Endpoint& to, Bytes datagram)> drops;
   void send(const Endpoint& from, const Endpoint& to, Bytes datagram);
   static Endpoint address_of(std::size_t node);
+  crypto::PublicKey key_of(std::size_t node) const;
   static Endpoint uplink_of(std::size_t node, std::size_t parent);
   Endpoint listener_address(std::size_t listener, std::size_t parent) const;
   std::uint64_t datagrams = 0;  // that anybody sent
@@ -109,6 +119,7 @@ class VirtualTree {
     Datagram bytes;
   };
   void start(Node& node);
+  std::unique_ptr<node::FeedGroup> make_group(Node& node, std::size_t g);
   void deliver(const Packet& packet);
   void deliver_to_node(Node& node, const Packet& packet);
   void unreachable(const Packet& packet);

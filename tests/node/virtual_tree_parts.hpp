@@ -1,6 +1,8 @@
 // What a VirtualTree is made of: the agents with their rings, and the outlets through which they reach its network.
 #pragma once
 
+#include <algorithm>
+
 #include "tests/node/virtual_tree.hpp"
 #include "tests/support/counting_allocator.hpp"
 
@@ -45,15 +47,32 @@ struct VirtualTree::FanOut final : forward::FanOut {
 
 struct VirtualTree::Uplinks final : node::UplinkOutlet {
   Uplinks(VirtualTree& t, std::function<Endpoint(std::size_t)> f, std::vector<std::size_t> p)
-      : tree(t), from(std::move(f)), parents(std::move(p)) {}
+      : tree(t), from(std::move(f)) {
+    for (const std::size_t parent : p) add(parent);
+  }
+  void add(std::size_t parent) {
+    parents.push_back(parent);
+    numbers.push_back(next++);
+  }
+  void close_up(std::size_t p) override {
+    parents.erase(parents.begin() + static_cast<std::ptrdiff_t>(p));
+    numbers.erase(numbers.begin() + static_cast<std::ptrdiff_t>(p));
+  }
+  /// Which parent has the socket of that number; none: it is closed.
+  std::optional<std::size_t> parent_of(std::size_t number) const {
+    const auto at = std::find(numbers.begin(), numbers.end(), number);
+    return at == numbers.end() ? std::nullopt : std::optional{static_cast<std::size_t>(at - numbers.begin())};
+  }
   void send_up(std::size_t parent, Bytes datagram) override {
     const AllocationCount allocated;
-    tree.send(from(parent), address_of(parents[parent]), datagram);
+    tree.send(from(numbers[parent]), address_of(parents[parent]), datagram);
     tree.outside_ += allocated.count();
   }
   VirtualTree& tree;
   std::function<Endpoint(std::size_t)> from;
   std::vector<std::size_t> parents;
+  std::vector<std::size_t> numbers;  // of sockets, each once
+  std::size_t next = 0;
 };
 
 struct VirtualTree::WorkerAgent {
@@ -67,7 +86,6 @@ struct VirtualTree::WorkerAgent {
 
 struct VirtualTree::Agents {
   crypto::MacKey token_key;
-  std::vector<std::unique_ptr<node::Group>> groups;
   std::unique_ptr<Outlet> outlet;
   std::unique_ptr<Uplinks> uplinks;
   std::vector<std::unique_ptr<WorkerAgent>> workers;

@@ -52,22 +52,23 @@ struct Outlet final : node::Outlet {
 
 struct Fixture {
   Fixture() {
-    groups.push_back(std::make_unique<node::Group>(kGroup, GroupId{7}, "main", 20ms, std::vector<forward::Source>{}));
+    group.index = kGroup;
     node::Worker::Setup setup;
     setup.boot_tag = kBootTag;
     setup.max_leases = 16;
     setup.secrets = &secrets;
     setup.token_key = &LeaseFixture::token_key();
-    setup.groups = groups;
-    setup.sockets = tables.size();
-    for (auto& table : tables) {
-      auto made = std::make_unique<Table>(sent);
-      table = made.get();
-      setup.fan_outs.push_back(std::move(made));
-    }
     setup.outlet = &outlet;
     setup.reports = &reports;
     worker.emplace(std::move(setup), kStart);
+    std::vector<std::unique_ptr<forward::FanOut>> fan_outs;
+    for (auto& table : tables) {
+      auto made = std::make_unique<Table>(sent);
+      table = made.get();
+      fan_outs.push_back(std::move(made));
+    }
+    carried.emplace(group, std::move(fan_outs));
+    worker->on_command(node::AddGroup{kGroup, &*carried}, kStart);
   }
 
   static LocalAddress at(std::uint8_t socket) { return {{static_cast<std::uint8_t>(0x20 + socket)}, 1, socket}; }
@@ -105,7 +106,8 @@ struct Fixture {
   using By = std::map<std::uint32_t, int>;
 
   SeededRandom random{5};
-  std::vector<std::unique_ptr<node::Group>> groups;
+  node::Group group{GroupId{7}, "main", 20ms, {}};
+  std::optional<node::WorkerGroup> carried;
   control::LeaseSecrets secrets{16};
   SpscRing<node::Report> reports{256};
   Outlet outlet;

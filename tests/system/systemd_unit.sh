@@ -31,8 +31,9 @@ for example in config/examples/*.toml; do
 done
 echo "ok the socket unit is what the examples need"
 
-# The targets that the unit is ordered by are the system's own.
+# The targets that the unit is ordered by, and what it reloads with, are the system's own.
 cp -a /usr/lib/systemd/system/*.target "$root/usr/lib/systemd/system/"
+install -D -m 0755 /bin/kill "$root/bin/kill"
 # An unknown key is but a warning, with exit status 0: silence is what must be.
 complaints=$(systemd-analyze verify --root="$root" tiercast@edge.service tiercast@edge.socket 2>&1) ||
   fail "systemd-analyze verify: $complaints"

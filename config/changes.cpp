@@ -1,0 +1,222 @@
+#include "config/changes.hpp"
+
+#include <algorithm>
+#include <tuple>
+
+#include "relay/wire/limits.hpp"
+
+namespace tiercast::config {
+namespace {
+
+std::string quoted(const std::string& text) { return "\"" + text + "\""; }
+std::string to_text(const HostPort& address) {
+  const bool v6 = address.host.find(':') != std::string::npos;
+  return (v6 ? "[" + address.host + "]" : address.host) + ":" + std::to_string(address.port);
+}
+std::string to_text(const Group& group) { return "group " + quoted(group.name); }
+std::string to_text(const Downstream& downstream) { return "downstream " + quoted(downstream.name); }
+std::string to_text(const Upstream& upstream) { return "upstream " + to_text(upstream.address); }
+std::string to_text(const std::vector<Endpoint>& addresses) {
+  std::string out;
+  for (const Endpoint& address : addresses) out += (out.empty() ? "" : ", ") + to_string(address);
+  return out;
+}
+const char* to_text(bool b) { return b ? "true" : "false"; }
+
+const char* to_text(LogLevel level) {
+  switch (level) {
+    case LogLevel::debug: return "debug";
+    case LogLevel::info: return "info";
+    case LogLevel::warning: return "warning";
+    case LogLevel::error: break;
+  }
+  return "error";
+}
+
+const char* to_text(Backend backend) {
+  switch (backend) {
+    case Backend::automatic: return "auto";
+    case Backend::sendmmsg: return "sendmmsg";
+    case Backend::xdp: break;
+  }
+  return "xdp";
+}
+
+std::string to_text(Duration rotate) {
+  if (rotate == Duration::zero()) return "off";
+  return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(rotate).count()) + "s";
+}
+
+template <class T, class Same>
+bool has(const std::vector<T>& all, const T& one, Same same) {
+  return std::any_of(all.begin(), all.end(), [&](const T& other) { return same(one, other); });
+}
+
+bool same_relay(const Downstream& a, const Downstream& b) { return a.public_key == b.public_key; }
+bool same_parent(const Upstream& a, const Upstream& b) {
+  return std::tie(a.address.host, a.address.port, a.public_key) ==
+         std::tie(b.address.host, b.address.port, b.public_key);
+}
+
+class Comparison {
+ public:
+  Comparison(const Config& running, const Config& wanted) : running_(running), wanted_(wanted) {
+    out_.result = running;
+  }
+
+  Changes run() {
+    compare_node();
+    compare_listen();
+    if (running_.admin.socket != wanted_.admin.socket)
+      differs("admin.socket", running_.admin.socket, wanted_.admin.socket);
+    compare_log();
+    out_.downstreams = compare_list(running_.downstreams, wanted_.downstreams, same_relay);
+    out_.result.downstreams = wanted_.downstreams;
+    out_.upstreams = compare_list(running_.upstreams, wanted_.upstreams, same_parent);
+    out_.result.upstreams = wanted_.upstreams;
+    if (running_.node.parents != wanted_.node.parents) {
+      out_.result.node.parents = wanted_.node.parents;
+      out_.upstreams = true;
+      applied("node.parents = " + std::to_string(wanted_.node.parents));
+    }
+    // Which of several are used follows from their order too.
+    const auto before = used_upstreams(running_), after = used_upstreams(wanted_);
+    const bool same = before.size() == after.size() && std::all_of(after.begin(), after.end(), [&](const auto& parent) {
+                        return has(before, parent, same_parent);
+                      });
+    if (!out_.upstreams && !same) {
+      out_.upstreams = true;
+      applied("the order of [[upstream]]");
+    }
+    remove_groups();
+    for (const Group& group : wanted_.groups) {
+      if (const Group* old = find_group(running_, group.id)) {
+        compare_group(*old, group);
+      } else {
+        add_group(group);
+      }
+    }
+    return std::move(out_);
+  }
+
+ private:
+  void applied(std::string line) { out_.applied.push_back(std::move(line)); }
+  void restart(std::string line) { out_.restart.push_back(std::move(line)); }
+  void differs(const std::string& what, const std::string& old, const std::string& now) {
+    const auto shown = [](const std::string& value) { return value.empty() ? std::string{"none"} : value; };
+    restart(what + ": " + shown(old) + " runs, the file says " + shown(now));
+  }
+
+  void compare_node() {
+    if (running_.node.name != wanted_.node.name) differs("node.name", running_.node.name, wanted_.node.name);
+    if (running_.node.key != wanted_.node.key) differs("node.key", running_.node.key.path, wanted_.node.key.path);
+    if (running_.node.state != wanted_.node.state) differs("node.state", running_.node.state, wanted_.node.state);
+  }
+
+  void compare_listen() {
+    if (running_.listen.has_value() != wanted_.listen.has_value())
+      return differs("[listen]", running_.listen ? to_text(running_.listen->addresses) : "",
+                     wanted_.listen ? to_text(wanted_.listen->addresses) : "");
+    if (!running_.listen) return;
+    const Listen &old = *running_.listen, &now = *wanted_.listen;
+    if (old.addresses != now.addresses) differs("listen.address", to_text(old.addresses), to_text(now.addresses));
+    if (old.workers != now.workers) differs("listen.workers", std::to_string(old.workers), std::to_string(now.workers));
+    if (old.backend != now.backend) differs("listen.backend", to_text(old.backend), to_text(now.backend));
+    if (old.max_leases != now.max_leases)
+      differs("listen.max_leases", std::to_string(old.max_leases), std::to_string(now.max_leases));
+  }
+
+  void compare_log() {
+    if (running_.log_level == wanted_.log_level) return;
+    out_.log_level = true;
+    out_.result.log_level = wanted_.log_level;
+    applied(std::string{"log level "} + to_text(wanted_.log_level));
+  }
+
+  template <class T, class Same>
+  bool compare_list(const std::vector<T>& old, const std::vector<T>& now, Same same) {
+    bool any = false;
+    for (const T& one : old) {
+      if (has(now, one, same)) continue;
+      applied(to_text(one) + " removed");
+      any = true;
+    }
+    for (const T& one : now) {
+      if (has(old, one, same)) continue;
+      applied(to_text(one) + " added");
+      any = true;
+    }
+    return any;
+  }
+
+  void remove_groups() {
+    for (const Group& group : running_.groups) {
+      if (find_group(wanted_, group.id)) continue;
+      if (group.source) {
+        restart(to_text(group) + ": its source is here, so that removing it needs a restart; `tiercast end " +
+                group.name + "` ends the broadcast");
+        continue;
+      }
+      std::erase_if(out_.result.groups, [&](const Group& other) { return other.id == group.id; });
+      out_.groups_removed.push_back(group.id);
+      applied(to_text(group) + " removed");
+    }
+  }
+
+  void add_group(const Group& group) {
+    const bool name_taken = std::any_of(out_.result.groups.begin(), out_.result.groups.end(),
+                                        [&](const Group& other) { return other.name == group.name; });
+    if (name_taken) return restart(to_text(group) + ": added under the name of a group that stays until a restart");
+    if (out_.result.groups.size() >= wire::kMaxGroups)
+      return restart(to_text(group) + ": added, but with those that stay until a restart there are too many");
+    if (group.source && group.source->kind != InputKind::rtp)
+      return restart(to_text(group) + ": added with a source that is not RTP");
+    if (group.source && !running_.is_origin())
+      return restart(to_text(group) + ": added with a source, and this node runs without any");
+    out_.result.groups.push_back(group);
+    out_.groups_added.push_back(group.id);
+    applied(to_text(group) + " added");
+  }
+
+  void compare_group(const Group& old, const Group& now) {
+    const std::string name = to_text(old);
+    if (old.name != now.name) differs(name + ": name", quoted(old.name), quoted(now.name));
+    if (old.frame_ms != now.frame_ms)
+      differs(name + ": frame_ms", std::to_string(old.frame_ms), std::to_string(now.frame_ms));
+    if (old.sources != now.sources) restart(name + ": sources are others");
+    if (old.source != now.source) restart(name + ": source is another");
+    if (old.admission != now.admission) restart(name + ": admission is another");
+    if (old.keys != now.keys) restart(name + ": keys is another");
+    GroupChange change{old.id};
+    Group& result = *std::find_if(out_.result.groups.begin(), out_.result.groups.end(),
+                                  [&](const Group& group) { return group.id == old.id; });
+    if ((change.pinned = old.pinned != now.pinned)) {
+      result.pinned = now.pinned;
+      applied(name + ": pinned = " + to_text(now.pinned));
+    }
+    if ((change.rotate = old.rotate != now.rotate)) {
+      result.rotate = now.rotate;
+      applied(name + ": rotate = " + to_text(now.rotate));
+    }
+    if ((change.record = old.record != now.record)) {
+      result.record = now.record;
+      applied(name + (now.record ? ": recorded in " + now.record->directory : ": recorded no more"));
+    }
+    if (change.pinned || change.rotate || change.record) out_.groups_changed.push_back(change);
+  }
+
+  const Config& running_;
+  const Config& wanted_;
+  Changes out_;
+};
+
+}  // namespace
+
+Changes changes(const Config& running, const Config& wanted) { return Comparison{running, wanted}.run(); }
+
+std::vector<Upstream> used_upstreams(const Config& config) {
+  const std::size_t used = std::min(config.upstreams.size(), static_cast<std::size_t>(config.node.parents));
+  return {config.upstreams.begin(), config.upstreams.begin() + static_cast<std::ptrdiff_t>(used)};
+}
+
+}  // namespace tiercast::config

@@ -1,0 +1,32 @@
+// What differs between the configuration that runs and the one that the file has now: what a running node can take
+// over, and what it needs a restart for. Knows no node; decides by values alone.
+#pragma once
+
+#include "config/config.hpp"
+
+namespace tiercast::config {
+
+struct GroupChange {
+  GroupId id;
+  bool pinned = false, rotate = false, record = false;  // what of it is another
+};
+
+struct Changes {
+  Config result;  // what runs once the rest of this is done: `wanted` where that can be taken over, else `running`
+  std::vector<GroupId> groups_removed;
+  std::vector<GroupId> groups_added;
+  std::vector<GroupChange> groups_changed;
+  bool downstreams = false;  // result.downstreams are others
+  bool upstreams = false;    // result.upstreams or result.node.parents are others
+  bool log_level = false;
+  std::vector<std::string> applied;  // each of those as a line for people: `downstream "edge-3" added`
+  std::vector<std::string> restart;  // what was not taken over, a line each
+};
+
+/// A group is known by its id, an upstream by its address and key, a downstream by its key.
+Changes changes(const Config& running, const Config& wanted);
+
+/// The parents that a node uses: the first ones, up to node.parents.
+std::vector<Upstream> used_upstreams(const Config& config);
+
+}  // namespace tiercast::config

@@ -1,0 +1,45 @@
+// A group on one worker's side: who gets it, and what is told them of it. Made and freed by the feed; between AddGroup
+// and GroupLetGo it is the worker's alone.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "relay/forward/destinations.hpp"
+#include "relay/node/group.hpp"
+#include "relay/node/resender.hpp"
+
+namespace tiercast::node {
+
+struct WorkerGroup {
+  static constexpr std::uint32_t kNone = 0xffffffff;
+
+  /// `fan_outs`: one a listen address.
+  WorkerGroup(Group& of, std::vector<std::unique_ptr<forward::FanOut>> fan_outs) : group(of) {
+    for (auto& fan_out : fan_outs) listeners.emplace_back(std::move(fan_out));
+  }
+  wire::GroupInfo info_now(Time now) const { return info_of(group, info, last_frame, now); }
+
+  struct RelayChild {
+    LeaseId lease;
+    std::uint32_t membership = kNone;
+    crypto::Secret<32> link_key;
+  };
+
+  Group& group;
+  std::vector<forward::Destinations> listeners;  // by LocalAddress::socket
+  std::vector<RelayChild> relays;
+  KnownEpochs epochs;
+  std::optional<wire::GroupInfo> info;
+  std::uint32_t members = 0;
+  std::optional<Time> last_frame;
+  LateFrames late;
+  Time next_info = kNever;
+  Time next_tally = kNever;
+  std::uint32_t told_listeners = 0, told_relays = 0;
+  bool told_wanted = false;
+  bool leaving = false;            // removed, but not everybody has been told yet
+  std::uint32_t next_goodbye = 0;  // the membership to look at next
+};
+
+}  // namespace tiercast::node
