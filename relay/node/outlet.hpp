@@ -2,6 +2,7 @@
 #pragma once
 
 #include "relay/base/endpoint.hpp"
+#include "relay/base/types.hpp"
 
 namespace tiercast::node {
 
@@ -13,6 +14,14 @@ class Outlet {
   virtual void send(Bytes first, Bytes second, const Endpoint& to, const LocalAddress& from) = 0;
 };
 
+/// IP multicast: one datagram for all who take frames that way.
+class MulticastOutlet {
+ public:
+  virtual ~MulticastOutlet() = default;
+  /// Never blocks; what the kernel refuses is counted there.
+  virtual void send_multicast(Bytes datagram, Time now) = 0;
+};
+
 /// The connected sockets towards parents.
 class UplinkOutlet {
  public:
@@ -20,6 +29,8 @@ class UplinkOutlet {
   virtual void send_up(std::size_t parent, Bytes datagram) = 0;
   /// It is a parent no more; those behind it move up by one.
   virtual void close_up(std::size_t) {}
+  /// Nothing comes from it by multicast: have the network told once more that somebody listens.
+  virtual void rejoin_multicast(std::size_t) {}
 };
 
 }  // namespace tiercast::node

@@ -42,7 +42,7 @@ void Worker::on_command(const Command& command, Time now) {
                    if (group == nullptr) return;
                    if (const auto pin = group->group.history.attestation(ready.number)) {
                      counters_.attestations.add();
-                     send_below(*group, pin.datagram(), pin.datagram(), ready.at, now);
+                     send_below(*group, {pin.datagram(), pin.datagram(), true}, ready.at, now);
                    } else {
                      counters_.frames_gone.add();
                    }
@@ -51,7 +51,7 @@ void Worker::on_command(const Command& command, Time now) {
                    WorkerGroup* group = groups_[ready.group.value];
                    if (group == nullptr) return;
                    if (const auto pin = group->group.history.opaque(ready.number)) {
-                     send_below(*group, pin.datagram(), pin.datagram(), ready.at, now);
+                     send_below(*group, {pin.datagram(), pin.datagram(), false}, ready.at, now);
                    } else {
                      counters_.frames_gone.add();
                    }
@@ -62,10 +62,11 @@ void Worker::on_command(const Command& command, Time now) {
                    std::array<std::uint8_t, wire::kHeader> datagram;
                    wire::write_header(datagram, idle.header);
                    counters_.idles.add();
-                   send_below(*group, datagram, datagram, idle.at, now);
+                   send_below(*group, {datagram, datagram, true}, idle.at, now);
                  },
                  [&](const Install& install) {
-                   leases_.install(install.id, install.peer, install.local, install.role, install.delivery, now);
+                   leases_.install(install.id, install.peer, install.local, install.role, offered(install.delivery),
+                                   now);
                    counters_.leases.set(leases_.active());
                    lease_installed(*leases_.find(install.id), now);
                    if (install.group != kNoGroup) subscribe(*leases_.find(install.id), install.group, now);
@@ -115,18 +116,20 @@ void Worker::send_frame(WorkerGroup& group, const FrameReady& ready, Time now) {
   counters_.frames.add();
   group.last_frame = now;
   group.late.sent(ready.sequence, now);
-  send_below(group, pin.datagram(), pin.with_signature(), ready.at, now);
+  send_below(group, {pin.datagram(), pin.with_signature(), true}, ready.at, now);
 }
 
-void Worker::send_below(WorkerGroup& group, Bytes datagram, Bytes signed_form, Time told, Time now) {
+void Worker::send_below(WorkerGroup& group, const Copies& copies, Time told, Time now) {
   // Relays first: what is late for them is late for everybody below them.
-  for (const RelayChild& child : group.relays) send_to_relay(child, signed_form);
+  if (copies.multicast && setup_.multicast != nullptr) setup_.multicast->send_multicast(copies.for_relays, now);
+  for (const RelayChild& child : group.relays)
+    if (!child.by_multicast || !copies.multicast) send_to_relay(child, copies.for_relays);
   forward::FanOutResult sum;
   for (forward::Destinations& listeners : group.listeners) {
     if (listeners.size() == 0) continue;
     // What waited longer than any listener does is of no use to them, and would make the next one late too.
     if (now - told > wire::kStrictPlayout) return counters_.too_late.add();
-    const forward::FanOutResult result = listeners.send(datagram);
+    const forward::FanOutResult result = listeners.send(copies.for_listeners);
     sum.sent += result.sent;
     sum.failed += result.failed;
   }
@@ -217,7 +220,7 @@ void Worker::on_subscribe(control::Lease& lease, const wire::Subscribe& request,
 void Worker::on_nack(control::Lease& lease, const wire::Nack& nack, Resender::Allowance& allowance, Time now) {
   WorkerGroup* group = group_by_id(nack.group);
   const Membership* member = group ? find_membership(lease, group->group.index) : nullptr;
-  if (member == nullptr || member->index == kNone) return counters_.drop_not_member.add();
+  if (member == nullptr || lease.delivery == wire::Delivery::none) return counters_.drop_not_member.add();
   const Resender::Asker asker{lease.id, member->relay, std::chrono::microseconds{lease.round_trip_us}};
   resender_.on_nack(asker, group->group.index, group->group.frame, group->group.history, group->late, nack, allowance,
                     now);
@@ -272,7 +275,7 @@ void Worker::resend_due(Time now) {
   while (resender_.next(due, now)) {
     const control::Lease* lease = leases_.find(due.lease);
     const Membership* member = lease ? find_membership(*lease, due.group) : nullptr;
-    if (member == nullptr || member->index == kNone) {
+    if (member == nullptr || lease->delivery == wire::Delivery::none) {
       resender_.counters().drop_lease_gone.add();
       continue;
     }

@@ -28,7 +28,7 @@ struct WorkerCounters {
   /// Listeners' leases now: those that have reported no loss yet, then by kLossBounds.
   std::array<Counter, kLossBounds.size() + 1> listeners_by_loss;
   Counter subscribes, subscribe_denied, drop_subscribe, drop_not_member;
-  Counter removed_members, ended_leases;
+  Counter removed_members, ended_leases, delivery_changes;
   template <class F>
   void each(F&& f) const {
     f("fanout_frame", frames);
@@ -42,10 +42,11 @@ struct WorkerCounters {
       too_late);  // frames, attestations, IDLEs that a worker was too busy to send listeners in time
     f("worker_subscribe", subscribes);
     f("worker_subscribe_denied", subscribe_denied);
-    f("worker_drop_subscribe", drop_subscribe);    // more in one CONTROL than one CONTROL can answer
-    f("worker_drop_not_member", drop_not_member);  // about a group that the lease does not receive
-    f("worker_removed_member", removed_members);   // of groups that this node carries no more
-    f("worker_ended_lease", ended_leases);         // by this node, not by its holder or time
+    f("worker_drop_subscribe", drop_subscribe);     // more in one CONTROL than one CONTROL can answer
+    f("worker_drop_not_member", drop_not_member);   // about a group that the lease does not receive
+    f("worker_removed_member", removed_members);    // of groups that this node carries no more
+    f("worker_ended_lease", ended_leases);          // by this node, not by its holder or time
+    f("worker_delivery_change", delivery_changes);  // between unicast, multicast and none
   }
 };
 
@@ -58,6 +59,8 @@ class Worker {
     control::LeaseSecrets* secrets = nullptr;
     const crypto::MacKey* token_key = nullptr;
     Outlet* outlet = nullptr;
+    bool sends_multicast = false;          // the node does
+    MulticastOutlet* multicast = nullptr;  // then, at the one worker that does it for all
     SpscRing<Report>* reports = nullptr;
   };
   /// The pointers outlive the worker.
@@ -86,7 +89,7 @@ class Worker {
     bool relay : 1 = false;
     bool counted : 1 = false;     // in the tally
     std::uint8_t socket = 0;      // whose listeners have it
-    std::uint32_t index = kNone;  // in those listeners or in relays; kNone: delivery is none
+    std::uint32_t index = kNone;  // in those listeners or in relays; kNone: nothing is sent it by unicast
     std::uint32_t next = kNone;   // of the same lease
   };
 
@@ -97,6 +100,7 @@ class Worker {
   void unsubscribe(control::Lease& lease, GroupIndex group, Time now);
   void place(control::Lease& lease, std::uint32_t membership);
   void displace(std::uint32_t membership);
+  wire::Delivery offered(wire::Delivery asked) const;
   void set_delivery(control::Lease& lease, wire::Delivery delivery);
   void readdress(control::Lease& lease, Time now);
   std::size_t memberships_of(const control::Lease& lease) const;
@@ -120,7 +124,13 @@ class Worker {
 
   // worker.cpp
   void send_frame(WorkerGroup& group, const FrameReady& ready, Time now);
-  void send_below(WorkerGroup& group, Bytes datagram, Bytes signed_form, Time told, Time now);
+  /// One datagram in the forms that the ways below need.
+  struct Copies {
+    Bytes for_listeners;
+    Bytes for_relays;  // signed; the link's MAC is not in it
+    bool multicast;    // whoever takes it so can tell that it is genuine
+  };
+  void send_below(WorkerGroup& group, const Copies& copies, Time told, Time now);
   void send_to_relay(const RelayChild& child, Bytes signed_form);
   void resend_due(Time now);
   void send_info(WorkerGroup& group, Time now);

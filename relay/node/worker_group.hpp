@@ -24,6 +24,7 @@ struct WorkerGroup {
     LeaseId lease;
     std::uint32_t membership = kNone;
     crypto::Secret<32> link_key;
+    bool by_multicast = false;  // all that goes out so, too
   };
 
   Group& group;

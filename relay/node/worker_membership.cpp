@@ -69,17 +69,19 @@ void Worker::drop_membership(std::uint32_t at, Time now) {
 // Puts a membership into its group's table, as the lease's delivery and role ask.
 void Worker::place(control::Lease& lease, std::uint32_t at) {
   Membership& member = memberships_[at];
-  if (member.index != kNone || lease.delivery != wire::Delivery::unicast) return;
+  if (member.index != kNone || lease.delivery == wire::Delivery::none) return;
   WorkerGroup& group = *groups_[member.group.value];
+  const bool by_multicast = lease.delivery == wire::Delivery::multicast;
   if (member.relay) {
     RelayChild child;
     child.lease = lease.id;
     child.membership = at;
+    child.by_multicast = by_multicast;
     leases_.derive_link_key(control::slot_of(lease.id), child.link_key.bytes());
     member.index = static_cast<std::uint32_t>(group.relays.size());
     group.relays.push_back(std::move(child));
     resender_.node_budget().set_relays(relays_placed_ += 1);
-  } else {
+  } else if (!by_multicast) {
     member.socket = lease.local.socket;
     member.index = group.listeners[member.socket].add(at, lease.peer, lease.local);
   }
@@ -102,15 +104,19 @@ void Worker::displace(std::uint32_t at) {
   member.index = kNone;
 }
 
+// Who asks for what this node does not do is deceived, and must not go without.
+wire::Delivery Worker::offered(wire::Delivery asked) const {
+  return asked == wire::Delivery::multicast && !setup_.sends_multicast ? wire::Delivery::unicast : asked;
+}
+
 void Worker::set_delivery(control::Lease& lease, wire::Delivery delivery) {
+  delivery = offered(delivery);
   if (lease.delivery == delivery) return;
+  counters_.delivery_changes.add();
   lease.delivery = delivery;
   for (std::uint32_t m = lease.first_membership; m != kNone; m = memberships_[m].next) {
-    if (delivery == wire::Delivery::unicast) {
-      place(lease, m);
-    } else {
-      displace(m);
-    }
+    displace(m);
+    place(lease, m);
   }
 }
 
@@ -257,7 +263,7 @@ void Worker::report_children(Time now) {
       const wire::Tally below = tally_.reported_by(lease.id, groups_[memberships_[m].group.value]->group.id);
       seen.listeners += std::min(below.listeners, 0xffffffff - seen.listeners);
       seen.relays = std::max(seen.relays, below.relays);
-      seen.receives = seen.receives || memberships_[m].index != kNone;
+      seen.receives = seen.receives || lease.delivery != wire::Delivery::none;
     }
     report(std::move(seen));
   }
