@@ -3,6 +3,7 @@
 #include <map>
 #include <tuple>
 
+#include "config/multicast.hpp"
 #include "config/sections.hpp"
 #include "relay/wire/limits.hpp"
 
@@ -72,11 +73,21 @@ void check_groups(const Config& config, Sections& sections) {
   }
 }
 
+/// What is received: where, and from whom.
+std::tuple<Endpoint, std::string, std::string> multicast_stream(const Upstream& upstream) {
+  if (!upstream.multicast) return {};
+  const MulticastIn& in = *upstream.multicast;
+  const auto source = in.source ? in.source : multicast_source_of(upstream.address);
+  return {in.group, in.interface, source ? to_string(*source) : upstream.address.host};
+}
+
 void check_relays(const Config& config, Sections& sections) {
   refuse_duplicates(config.upstreams, sections.upstreams, "address", "the upstream", "name each parent once",
                     [](const Upstream& upstream) {
                       return std::tuple{upstream.address.host, upstream.address.port};
                     });
+  refuse_duplicates(config.upstreams, sections.upstreams, "multicast", "the upstream",
+                    "one parent's frames come by it; name its source, or leave it out", multicast_stream);
   refuse_duplicates(config.downstreams, sections.downstreams, "name", "the downstream",
                     "give each relay a name of its own", [](const Downstream& downstream) { return downstream.name; });
   refuse_duplicates(config.downstreams, sections.downstreams, "public_key", "the downstream",

@@ -34,16 +34,34 @@ inline constexpr std::size_t kMaxAddresses = 8;
 
 enum class Backend { automatic, sendmmsg, xdp };
 
+/// Frames go out here as well, once for all who take them.
+struct MulticastOut {
+  Endpoint group;         // of either family, with its port
+  std::string interface;  // to leave by; not looked for here
+  std::uint8_t ttl = 1;   // or hop limit: 1 stays on the link; 1..255
+  bool operator==(const MulticastOut&) const = default;
+};
+
+/// Frames of a parent may come here, from one sender alone.
+struct MulticastIn {
+  Endpoint group;                    // of either family, with its port
+  std::string interface;             // to join on; not looked for here
+  std::optional<Endpoint> source{};  // who sends, port 0; absent: whatever address the parent has
+  bool operator==(const MulticastIn&) const = default;
+};
+
 struct Listen {
   std::vector<Endpoint> addresses;  // 1..kMaxAddresses, none of which takes what another does
   unsigned workers = 1;             // 1..number of CPUs
   Backend backend = Backend::automatic;
   std::uint32_t max_leases = 50000;
+  std::optional<MulticastOut> multicast;
 };
 
 struct Upstream {
   HostPort address;  // name or number
   crypto::PublicKey public_key{};
+  std::optional<MulticastIn> multicast{};  // its group is of the family of its source, where that is known
 };
 
 struct Downstream {

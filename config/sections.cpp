@@ -6,6 +6,7 @@
 #include <initializer_list>
 #include <utility>
 
+#include "config/multicast.hpp"
 #include "relay/wire/limits.hpp"
 
 namespace tiercast::config {
@@ -127,6 +128,65 @@ std::vector<Endpoint> read_addresses(Table& table) {
     }
   }
   return out;
+}
+
+/// What [listen] and [[upstream]] have in common; nothing where either is missing or wrong.
+std::optional<MulticastIn> read_group_and_interface(Table& multicast) {
+  constexpr std::string_view kGroup = "239.10.0.1:4801", kInterface = "eth0";
+  const auto quoted = [](std::string_view text) { return "\"" + std::string{text} + "\""; };
+  multicast.demand("group", quoted(kGroup));
+  multicast.demand("interface", quoted(kInterface));
+  std::optional<Endpoint> group;
+  std::optional<std::string> interface;
+  if (const auto text = multicast.text("group", kGroup)) {
+    if (const auto parsed = parse_multicast_group(*text)) {
+      group = *parsed;
+    } else {
+      multicast.refuse("group", parsed.error());
+    }
+  }
+  if (const auto text = multicast.text("interface", kInterface)) {
+    if (is_interface_name(*text)) {
+      interface = *text;
+    } else {
+      multicast.refuse("interface", kInterfaceNameHint);
+    }
+  }
+  if (!group || !interface) return std::nullopt;
+  return MulticastIn{*group, *interface};
+}
+
+std::optional<MulticastOut> read_multicast_out(Table& table) {
+  auto multicast = table.table("multicast", R"({ group = "239.10.0.1:4801", interface = "eth1", ttl = 1 })");
+  if (!multicast) return std::nullopt;
+  const auto where = read_group_and_interface(*multicast);
+  const auto ttl = multicast->integer("ttl", 1, 255);
+  multicast->report_unknown();
+  if (!where) return std::nullopt;
+  return MulticastOut{where->group, where->interface, static_cast<std::uint8_t>(ttl.value_or(1))};
+}
+
+std::optional<MulticastIn> read_multicast_in(Table& table, const HostPort& parent) {
+  auto multicast = table.table("multicast", R"({ group = "239.10.0.1:4801", interface = "eth0" })");
+  if (!multicast) return std::nullopt;
+  auto where = read_group_and_interface(*multicast);
+  const auto text = multicast->text("source", "10.0.0.1");
+  multicast->report_unknown();
+  if (text) {
+    const auto source = parse_multicast_source(*text);
+    if (!source) {
+      multicast->refuse("source", source.error());
+    } else if (where) {
+      where->source = *source;
+      if (is_of_two_families(*where, parent))
+        multicast->refuse("source",
+                          "not of the group's family; use the parent's other address, or a group of this one's");
+    }
+  } else if (where && !multicast->has("source") && is_of_two_families(*where, parent)) {
+    multicast->refuse("group",
+                      "not of the family of upstream.address; add source = the parent's address in the group's family");
+  }
+  return where;
 }
 
 /// "1h", "30m", "90s".
@@ -301,7 +361,7 @@ Listen read_listen(Table& table, const Machine& machine) {
       {"auto", Backend::automatic}, {"sendmmsg", Backend::sendmmsg}, {"xdp", Backend::xdp, false}};
   if (const auto backend = table.choice("backend", kBackends)) out.backend = *backend;
   if (const auto most = table.integer("max_leases", 1, kMaxLeases)) out.max_leases = static_cast<std::uint32_t>(*most);
-  table.not_available("multicast", "leave it out; listeners are served by unicast");
+  out.multicast = read_multicast_out(table);
   table.report_unknown();
   return out;
 }
@@ -323,7 +383,7 @@ Upstream read_upstream(Table& table) {
     }
   }
   out.public_key = read_public_key(table, "public_key", "tiercast pubkey");
-  table.not_available("multicast", "leave it out; frames come by unicast");
+  out.multicast = read_multicast_in(table, out.address);
   table.report_unknown();
   return out;
 }

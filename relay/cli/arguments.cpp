@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "config/document.hpp"
+#include "config/multicast.hpp"
 
 namespace tiercast::cli {
 namespace {
@@ -40,17 +41,36 @@ Argument<crypto::PublicKey> parse_public_key(std::string_view word, std::string_
   return *key;
 }
 
-Argument<config::Upstream> parse_parent(std::string_view word, const std::optional<crypto::PublicKey>& key) {
-  const std::size_t comma = word.find(',');
-  const auto address = parse_address(word.substr(0, comma));
+Argument<config::MulticastIn> parse_multicast(std::string_view word) {
+  const auto multicast = config::parse_multicast_word(word);
+  if (!multicast) return wrong(word, multicast.error());
+  return *multicast;
+}
+
+Argument<config::Upstream> parse_parent(std::string_view word, const ParentDefaults& defaults) {
+  const std::size_t first = word.find(',');
+  const std::size_t second = first == std::string_view::npos ? first : word.find(',', first + 1);
+  const auto address = parse_address(word.substr(0, first));
   if (!address) return tl::unexpected(address.error());
-  if (comma == std::string_view::npos) {
-    if (!key) return wrong(word, "whose key? Give the edge's public key with --key KEY, or write HOST:PORT,KEY");
-    return config::Upstream{*address, *key};
+  config::Upstream out{*address, {}, defaults.multicast};
+  if (first != std::string_view::npos) {
+    const auto key = parse_public_key(word.substr(first + 1, second - first - 1), "tiercast pubkey");
+    if (!key) return tl::unexpected(key.error());
+    out.public_key = *key;
+  } else if (defaults.key) {
+    out.public_key = *defaults.key;
+  } else {
+    return wrong(word, "whose key? Give the edge's public key with --key KEY, or write HOST:PORT,KEY");
   }
-  const auto own_key = parse_public_key(word.substr(comma + 1), "tiercast pubkey");
-  if (!own_key) return tl::unexpected(own_key.error());
-  return config::Upstream{*address, *own_key};
+  if (second != std::string_view::npos) {
+    const auto multicast = parse_multicast(word.substr(second + 1));
+    if (!multicast) return tl::unexpected(multicast.error());
+    out.multicast = *multicast;
+  }
+  if (out.multicast && config::is_of_two_families(*out.multicast, *address))
+    return wrong(word, "its group " + to_string(out.multicast->group) +
+                           " is of the other family; use the edge's address of the same one");
+  return out;
 }
 
 Argument<config::SourceKey> parse_source_key(std::string_view word) {

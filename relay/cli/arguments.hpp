@@ -17,8 +17,15 @@ using Argument = tl::expected<T, std::string>;
 Argument<HostPort> parse_address(std::string_view word);
 /// A public key in base64; `command` is the one that prints such keys.
 Argument<crypto::PublicKey> parse_public_key(std::string_view word, std::string_view command);
-/// "HOST:PORT,KEY", or "HOST:PORT" with the key that holds for all such (nullopt: there is none).
-Argument<config::Upstream> parse_parent(std::string_view word, const std::optional<crypto::PublicKey>& key);
+/// "GROUP:PORT@INTERFACE": where an edge's frames come by IP multicast, from the edge itself.
+Argument<config::MulticastIn> parse_multicast(std::string_view word);
+/// What an edge's own word leaves out.
+struct ParentDefaults {
+  std::optional<crypto::PublicKey> key;
+  std::optional<config::MulticastIn> multicast;
+};
+/// "HOST:PORT", "HOST:PORT,KEY" or "HOST:PORT,KEY,GROUP:PORT@INTERFACE".
+Argument<config::Upstream> parse_parent(std::string_view word, const ParentDefaults& defaults);
 /// "ID:KEY".
 Argument<config::SourceKey> parse_source_key(std::string_view word);
 /// "ADDRESS/PREFIX", numeric; host bits are cleared.

@@ -82,7 +82,7 @@ Subcommand add_pubkey(CLI::App& root) {
 
 struct ListenWords {
   std::vector<std::string> parents, source_keys, outputs;
-  std::string key, group, pcm, channels, rtp, sdp, seconds, playout, report, frame_log;
+  std::string key, multicast, group, pcm, channels, rtp, sdp, seconds, playout, report, frame_log;
   bool strict = false, quiet = false;
 };
 
@@ -102,10 +102,11 @@ ListenOptions finish_listen(const ListenWords& words) {
   constexpr std::uint64_t kMostGroup = (1 << 24) - 1;
   constexpr std::uint64_t kLeastPlayout = 20, kMostPlayout = 8000;  // a history holds ten seconds
   ListenOptions out;
-  std::optional<crypto::PublicKey> key;
-  if (!words.key.empty()) key = demand("--key", parse_public_key(words.key, "tiercast pubkey"));
+  ParentDefaults defaults;
+  if (!words.key.empty()) defaults.key = demand("--key", parse_public_key(words.key, "tiercast pubkey"));
+  if (!words.multicast.empty()) defaults.multicast = demand("--multicast", parse_multicast(words.multicast));
   if (words.parents.size() > kMostParents) throw Refused("ADDR: more than 16 parents; a few are enough");
-  for (const std::string& word : words.parents) out.parents.push_back(demand("ADDR", parse_parent(word, key)));
+  for (const std::string& word : words.parents) out.parents.push_back(demand("ADDR", parse_parent(word, defaults)));
   out.group = GroupId{static_cast<std::uint32_t>(demand("--group", parse_number(words.group, 1, kMostGroup)))};
   if (words.source_keys.size() > 2)
     throw Refused("--source-key: given more than twice; a group has one or two sources");
@@ -156,13 +157,17 @@ A player that is closed ends the listener, once no other output is left.)";
 Subcommand add_listen(CLI::App& root) {
   CLI::App* app = root.add_subcommand("listen", "receive a group as a listener");
   auto words = std::make_shared<ListenWords>();
-  app->add_option("ADDR", words->parents, "edges to receive from, all at once: HOST:PORT or HOST:PORT,KEY")
+  app->add_option("ADDR", words->parents,
+                  "edges to receive from, all at once: HOST:PORT, HOST:PORT,KEY\n"
+                  "or HOST:PORT,KEY,GROUP:PORT@INTERFACE")
       ->required()
       ->type_name("");
   const auto add = [&](const char* name, std::string& to, const char* type, const char* description) {
     return app->add_option(name, to, description)->type_name(type);
   };
   add("--key", words->key, "KEY", "public key of the edges given without one");
+  add("--multicast", words->multicast, "GROUP:PORT@INTERFACE",
+      "IP multicast of the edges given without one; unicast steps in\nwhile nothing comes by it");
   add("--group", words->group, "ID", "the group's id")->required();
   app->add_option("--source-key", words->source_keys, "a source's id and public key; may be given twice")
       ->required()

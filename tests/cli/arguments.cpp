@@ -30,15 +30,45 @@ TEST_CASE("an address is a host and a port") {
 }
 
 TEST_CASE("a parent has its own key, else the common one, else none and is refused") {
-  CHECK(parse_parent("edge:1", kKeyBytes)->public_key == kKeyBytes);
-  CHECK(parse_parent("edge:1," + kOtherKey, kKeyBytes)->public_key == kOtherBytes);
-  CHECK(parse_parent("edge:1," + kOtherKey, std::nullopt)->address.host == "edge");
-  CHECK(error_of(parse_parent("edge:1", std::nullopt)) ==
+  CHECK(parse_parent("edge:1", {kKeyBytes, {}})->public_key == kKeyBytes);
+  CHECK(parse_parent("edge:1," + kOtherKey, {kKeyBytes, {}})->public_key == kOtherBytes);
+  CHECK(parse_parent("edge:1," + kOtherKey, {})->address.host == "edge");
+  CHECK(error_of(parse_parent("edge:1", {})) ==
         "\"edge:1\": whose key? Give the edge's public key with --key KEY, or write HOST:PORT,KEY");
-  CHECK(error_of(parse_parent("edge:1,abc", kKeyBytes)) ==
+  CHECK(error_of(parse_parent("edge:1,abc", {kKeyBytes, {}})) ==
         "\"abc\": not a public key; use the 44 characters that `tiercast pubkey` prints");
-  CHECK_FALSE(parse_parent("edge," + kKey, std::nullopt));
-  CHECK_FALSE(parse_parent("edge:1,", kKeyBytes));
+  CHECK_FALSE(parse_parent("edge," + kKey, {}));
+  CHECK_FALSE(parse_parent("edge:1,", {kKeyBytes, {}}));
+}
+
+TEST_CASE("a parent has its own multicast, else the common one, else none") {
+  const config::MulticastIn common = *parse_multicast("239.10.0.1:4801@eth0");
+  const config::MulticastIn own = *parse_multicast("[ff15::1]:4802@eth1");
+  CHECK(common == config::MulticastIn{*parse_endpoint("239.10.0.1:4801"), "eth0"});
+  CHECK_FALSE(parse_parent("edge:1," + kKey, {})->multicast);
+  CHECK(parse_parent("edge:1", {kKeyBytes, common})->multicast == common);
+  CHECK(parse_parent("edge:1," + kOtherKey, {kKeyBytes, common})->multicast == common);
+  const auto three = parse_parent("edge:1," + kOtherKey + ",[ff15::1]:4802@eth1", {kKeyBytes, common});
+  REQUIRE(three);
+  CHECK(three->multicast == own);
+  CHECK(three->public_key == kOtherBytes);
+  CHECK(parse_parent("[fd00::1]:1," + kKey, {{}, own})->multicast == own);
+  CHECK(parse_parent("10.0.0.1:1," + kKey, {{}, common})->multicast == common);
+}
+
+TEST_CASE("a parent's multicast that cannot be is refused") {
+  CHECK(error_of(parse_multicast("239.10.0.1:4801")) ==
+        "\"239.10.0.1:4801\": use GROUP:PORT@INTERFACE, as in 239.10.0.1:4801@eth0");
+  CHECK(error_of(parse_multicast("10.0.0.1:4801@eth0")) ==
+        "\"10.0.0.1:4801@eth0\": not a multicast address; use one of 239.0.0.0/8, or of ff15::/16 for IPv6");
+  CHECK(error_of(parse_parent("edge:1," + kKey + ",", {})) ==
+        "\"\": use GROUP:PORT@INTERFACE, as in 239.10.0.1:4801@eth0");
+  CHECK(error_of(parse_parent("edge:1," + kKey + ",239.10.0.1:4801@eth0,x/y", {})) ==
+        "\"239.10.0.1:4801@eth0,x/y\": not an interface's name; use one that `ip link` lists, up to 15 characters");
+  CHECK(error_of(parse_parent("edge:1,,239.10.0.1:4801@eth0", {kKeyBytes, {}})) ==
+        "\"\": not a public key; use the 44 characters that `tiercast pubkey` prints");
+  CHECK(error_of(parse_parent("[fd00::1]:1", {kKeyBytes, *parse_multicast("239.10.0.1:4801@eth0")})) ==
+        "\"[fd00::1]:1\": its group 239.10.0.1:4801 is of the other family; use the edge's address of the same one");
 }
 
 TEST_CASE("a source key is an id and a key") {

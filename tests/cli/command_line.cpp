@@ -100,6 +100,7 @@ TEST_CASE("listen takes its least and leaves the rest at defaults") {
   CHECK(options.parents[0].address.host == "edge");
   CHECK(options.parents[0].address.port == 4800);
   CHECK(options.parents[0].public_key == *crypto::public_key_from_base64(kKey));
+  CHECK_FALSE(options.parents[0].multicast);
   CHECK(options.group == GroupId{1});
   REQUIRE(options.source_keys.size() == 1);
   CHECK(options.source_keys[0].id == SourceId{1});
@@ -119,6 +120,9 @@ TEST_CASE("listen takes everything at once") {
                                               "1:" + kKey,
                                               "a:1",
                                               "b:2," + kOtherKey,
+                                              "c:3," + kOtherKey + ",[ff15::1]:4802@eth1",
+                                              "--multicast",
+                                              "239.10.0.1:4801@eth0",
                                               "--source-key",
                                               "2:" + kOtherKey,
                                               "--group",
@@ -147,9 +151,13 @@ TEST_CASE("listen takes everything at once") {
                                               "--frame-log",
                                               "-",
                                               "--quiet"});
-  REQUIRE(options.parents.size() == 2);
+  REQUIRE(options.parents.size() == 3);
   CHECK(options.parents[0].public_key == *crypto::public_key_from_base64(kKey));
   CHECK(options.parents[1].public_key == *crypto::public_key_from_base64(kOtherKey));
+  const config::MulticastIn common{*parse_endpoint("239.10.0.1:4801"), "eth0"};
+  CHECK(options.parents[0].multicast == common);
+  CHECK(options.parents[1].multicast == common);
+  CHECK(options.parents[2].multicast == config::MulticastIn{*parse_endpoint("[ff15::1]:4802"), "eth1"});
   REQUIRE(options.source_keys.size() == 2);
   CHECK(options.source_keys[1].id == SourceId{2});
   CHECK(options.source_keys[1].key == *crypto::public_key_from_base64(kOtherKey));
@@ -179,6 +187,12 @@ TEST_CASE("listen says what is missing or wrong") {
         who + "ADDR \"nowhere\": use HOST:PORT, as in edge-1.example.net:4800 or [2001:db8::1]:4800");
   CHECK(refusal(listen({"--key", "x"}, {"--key"})) ==
         who + "--key \"x\": not a public key; use the 44 characters that `tiercast pubkey` prints");
+  CHECK(refusal(listen({"--multicast", "239.10.0.1:4801"})) ==
+        who + "--multicast \"239.10.0.1:4801\": use GROUP:PORT@INTERFACE, as in 239.10.0.1:4801@eth0");
+  CHECK(refusal(listen({"edge:1," + kKey + ",239.10.0.1@eth0"})) ==
+        who +
+            "ADDR \"239.10.0.1@eth0\": not an address with a port; use numbers, as in 239.10.0.1:4801 or "
+            "[ff15::10:1]:4801");
   CHECK(refusal(listen({"--group", "0"}, {"--group"})) == who + "--group \"0\": use a whole number, 1 to 16777215");
   CHECK(refusal(listen({"--source-key", "1:" + kOtherKey})) ==
         who + "--source-key: id 1 given twice; give each its own");

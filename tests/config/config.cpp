@@ -227,8 +227,6 @@ TEST_CASE("[listen]: each wrong value has its message") {
       {"\"sendmmsg\"", "1", "f.toml:9:11: listen.backend = 1: an integer; use \"auto\" or \"sendmmsg\""},
       {"max_leases = 100", "max_leases = 0", "f.toml:10:14: listen.max_leases = 0: use 1 to 16777215"},
       {"max_leases = 100", "max_leases = 16777216", "f.toml:10:14: listen.max_leases = 16777216: use 1 to 16777215"},
-      {"max_leases = 100", "multicast = { group = \"239.10.0.1:4801\", ttl = 1 }",
-       "f.toml:10:13: listen.multicast: not available in this version; leave it out; listeners are served by unicast"},
   });
 }
 
@@ -257,8 +255,6 @@ TEST_CASE("[[upstream]] and [[downstream]]: each wrong value has its message") {
       {"gICAgI=\"", "gICAgJ=\"",
        "f.toml:16:14: downstream.public_key = \"AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgJ=\": not a public key; use "
        "the 44 characters that `tiercast pubkey` prints"},
-      {"[[upstream]]", "[[upstream]]\nmulticast = { group = \"239.10.0.1:4801\" }",
-       "f.toml:12:13: upstream.multicast: not available in this version; leave it out; frames come by unicast"},
       {"[[downstream]]", "[downstream]", "f.toml:14:1: downstream: a table; use [[downstream]], one a relay"},
       {"name = \"edge-2\"", "name = \"edge-2\"\naddress = \"a:1\"",
        "f.toml:16:1: downstream.address: unknown key; known here: name or public_key"},

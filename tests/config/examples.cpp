@@ -48,6 +48,24 @@ TEST_CASE("every example parses, and is what its name says") {
   CHECK(examples.at("origin-pcm.toml").groups[0].source->reads_standard_input());
 }
 
+TEST_CASE("what the examples have in comments can be had") {
+  const auto uncommented = [](const std::string& name) {
+    std::string text = read("config/examples/" + name);
+    const std::string from = "\n# multicast = {", to = "\nmulticast = {";
+    for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos;) text.replace(at, from.size(), to);
+    const Loaded loaded = parse(text, name, Machine{1, ""});
+    for (const Problem& problem : loaded.problems) FAIL_CHECK(problem.text);
+    REQUIRE(loaded.config);
+    return *loaded.config;
+  };
+  const Config edge = uncommented("edge.toml"), relay = uncommented("regional-relay.toml");
+  REQUIRE(edge.listen->multicast);
+  REQUIRE(relay.listen->multicast);
+  REQUIRE(edge.upstreams[0].multicast);
+  CHECK(edge.upstreams[0].multicast->group == relay.listen->multicast->group);
+  CHECK(edge.listen->multicast->group != relay.listen->multicast->group);
+}
+
 TEST_CASE("origin, regional relay and edge belong together") {
   const auto examples = parse_all();
   const Config& origin = examples.at("origin.toml");
@@ -76,7 +94,8 @@ TEST_CASE("the examples show every key there is") {
         "id",      "sources", "admission",   "keys",         "frame_ms",      "pinned",         "rotate",
         "source",  "{ rtp =", "signing_key", "record",       "{ directory =", "[admin]",        "socket",
         "[log]",   "level",   "pcm",         "wav",          "ogg",           "rate",           "channels",
-        "format",  "bitrate", "complexity",  "fec",          "expected_loss"}) {
+        "format",  "bitrate", "complexity",  "fec",          "expected_loss", "multicast",      "interface",
+        "ttl"}) {
     CAPTURE(key);
     const std::string word{key};
     const bool shown = all.find("\n" + word) != std::string::npos || all.find(" " + word + " ") != std::string::npos ||
