@@ -15,7 +15,15 @@ std::string to_text(const HostPort& address) {
 }
 std::string to_text(const Group& group) { return "group " + quoted(group.name); }
 std::string to_text(const Downstream& downstream) { return "downstream " + quoted(downstream.name); }
-std::string to_text(const Upstream& upstream) { return "upstream " + to_text(upstream.address); }
+std::string to_text(const Upstream& upstream) {
+  const auto& multicast = upstream.multicast;
+  return "upstream " + to_text(upstream.address) +
+         (multicast ? " with multicast " + to_string(multicast->group) + "@" + multicast->interface : "");
+}
+std::string to_text(const std::optional<MulticastOut>& multicast) {
+  if (!multicast) return "";
+  return to_string(multicast->group) + "@" + multicast->interface + " ttl " + std::to_string(multicast->ttl);
+}
 std::string to_text(const std::vector<Endpoint>& addresses) {
   std::string out;
   for (const Endpoint& address : addresses) out += (out.empty() ? "" : ", ") + to_string(address);
@@ -54,8 +62,8 @@ bool has(const std::vector<T>& all, const T& one, Same same) {
 
 bool same_relay(const Downstream& a, const Downstream& b) { return a.public_key == b.public_key; }
 bool same_parent(const Upstream& a, const Upstream& b) {
-  return std::tie(a.address.host, a.address.port, a.public_key) ==
-         std::tie(b.address.host, b.address.port, b.public_key);
+  return std::tie(a.address.host, a.address.port, a.public_key, a.multicast) ==
+         std::tie(b.address.host, b.address.port, b.public_key, b.multicast);
 }
 
 class Comparison {
@@ -120,6 +128,7 @@ class Comparison {
     if (!running_.listen) return;
     const Listen &old = *running_.listen, &now = *wanted_.listen;
     if (old.addresses != now.addresses) differs("listen.address", to_text(old.addresses), to_text(now.addresses));
+    if (old.multicast != now.multicast) differs("listen.multicast", to_text(old.multicast), to_text(now.multicast));
     if (old.workers != now.workers) differs("listen.workers", std::to_string(old.workers), std::to_string(now.workers));
     if (old.backend != now.backend) differs("listen.backend", to_text(old.backend), to_text(now.backend));
     if (old.max_leases != now.max_leases)

@@ -78,10 +78,7 @@ int run(const ListenOptions& options) {
   setup.listener.playout = options.playout;
   setup.listener.random = &random;
   for (const auto& source : options.source_keys) setup.listener.sources.push_back({source.id, source.key});
-  for (const auto& parent : options.parents) {
-    setup.listener.parents.push_back(parent.public_key);
-    setup.addresses.push_back(parent.address);
-  }
+  setup.edges = options.parents;
   setup.sinks = std::move(*sinks);
   setup.seconds = options.seconds;
   setup.quiet = options.quiet;

@@ -74,6 +74,24 @@ void look_at_parents(const Snapshot& s, Complaints& out) {
   }
 }
 
+// Where nothing is wanted or has ended nothing comes.
+bool expects_frames(const Snapshot& s) {
+  return std::any_of(s.groups.begin(), s.groups.end(),
+                     [](const Group& group) { return group.subscribed && !group.ended && !group.input; });
+}
+
+void look_at_multicast(const Snapshot& s, Complaints& out) {
+  for (const Parent& parent : s.parents) {
+    if (parent.multicast.empty() || parent.by_multicast || !parent.live() || parent.seeking) continue;
+    out.push_back({Wrong::multicast_fails,
+                   fmt::format("multicast {} of {} does not come", shortened(parent.multicast, 40),
+                               shortened(parent.address, 24)),
+                   parent.multicast_problem.empty()
+                       ? "frames come by unicast; does the parent send there, is source right, do switches pass it on?"
+                       : parent.multicast_problem});
+  }
+}
+
 // --- groups ---
 
 constexpr const char* kRefusals[] = {"ingest_drop_malformed",      "ingest_drop_payload_type", "ingest_drop_not_opus",
@@ -156,6 +174,12 @@ void look_at_drops(const Interval& status, Complaints& out) {
     out.push_back({Wrong::frames_dropped, fmt::format("the kernel refuses to send {:.0f} datagrams/s", unsent),
                    "send buffer (net.core.wmem_max), the interface, or a firewall's output rules"});
   }
+  const double unheard =
+      sum_of(status, {"multicast_drop_congested", "multicast_drop_unreachable", "multicast_drop_other"});
+  if (unheard > 0) {
+    out.push_back({Wrong::multicast_fails, fmt::format("the kernel refuses to send {:.0f} multicast/s", unheard),
+                   "is listen.multicast's interface up? Those below take frames by unicast meanwhile"});
+  }
   const double received = sum_of(status, {"kernel_drop_worker_sockets"});
   if (received > 0) {
     out.push_back({Wrong::kernel_drops, fmt::format("the kernel drops {:.0f}/s at the worker sockets", received),
@@ -189,6 +213,7 @@ std::vector<Complaint> judge(const Interval& status) {
   Complaints out;
   look_at_workers(s, out);
   look_at_parents(s, out);
+  if (expects_frames(s)) look_at_multicast(s, out);
   for (const Group& group : s.groups) {
     if (group.ended) continue;
     group.input ? look_at_input(status, group, out) : look_at_stream(status, group, out);

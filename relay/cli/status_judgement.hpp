@@ -18,6 +18,7 @@ enum class Wrong : std::uint8_t {
   group_silent,
   epoch_unknown,
   parent_missing,  // one of several
+  multicast_fails,
   frames_dropped,
   kernel_drops,
   full,

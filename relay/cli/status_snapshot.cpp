@@ -22,12 +22,18 @@ Counters counters(const Json& of) {
   return out;
 }
 
+std::string multicast_name(const Json& j) { return text(j, "group") + " on " + text(j, "interface"); }
+
 Snapshot::Listen listen(const Json& j) {
   Snapshot::Listen out;
   for (const auto& address : j.value("addresses", std::vector<std::string>{}))
     out.addresses += (out.addresses.empty() ? "" : ", ") + address;
   out.leases = number(j, "leases");
   out.max_leases = number(j, "max_leases");
+  if (const auto multicast = j.find("multicast"); multicast != j.end()) {
+    out.multicast = multicast_name(*multicast);
+    out.by_multicast = number(*multicast, "leases");
+  }
   out.listeners = number(j, "listeners");
   out.worker_quiet_ms = j.value("worker_quiet_ms", std::vector<double>{});
   for (const auto& loss : j.value("listeners_by_loss", Json::array()))
@@ -46,6 +52,12 @@ Snapshot::Parent parent(const Json& j) {
   out.round_trip_ms = maybe(j, "round_trip_ms");
   out.loss = j.value("loss", 0.0);
   out.datagrams = number(j, "datagrams");
+  if (const auto multicast = j.find("multicast"); multicast != j.end()) {
+    out.multicast = multicast_name(*multicast);
+    out.by_multicast = multicast->value("delivers", false);
+    out.multicast_problem = multicast->value("problem", std::string{});
+    out.datagrams += number(*multicast, "datagrams");
+  }
   out.counters = counters(j);
   return out;
 }

@@ -23,7 +23,9 @@ struct Snapshot {
       double up_to = 0;  // a share of the frames
       std::uint64_t listeners = 0;
     };
-    std::vector<Loss> by_loss;  // rising
+    std::vector<Loss> by_loss;       // rising
+    std::string multicast;           // "239.10.0.1:4801 on eth1"; empty: none
+    std::uint64_t by_multicast = 0;  // leases
   };
   struct Parent {
     std::string address;
@@ -34,7 +36,10 @@ struct Snapshot {
     bool seeking = false;  // it says that nothing comes to it from above
     std::optional<double> round_trip_ms;
     double loss = 0;
-    std::uint64_t datagrams = 0;
+    std::uint64_t datagrams = 0;  // by both ways
+    std::string multicast;        // as above; empty: none
+    std::string multicast_problem;
+    bool by_multicast = false;  // that brings the frames
     Counters counters;
     bool live() const { return state == "live"; }
   };

@@ -90,6 +90,12 @@ void write_verdict(Lines& out, const Interval& status) {
     out.push_back({{fmt::format("  also: {} more", complaints.size() - 1 - kAlso), Style::warn}});
 }
 
+const std::string& shown_state(const Parent& parent) {
+  static const std::string seeking = "seeking", multicast = "multicast";
+  if (!parent.live()) return parent.state;
+  return parent.seeking ? seeking : parent.by_multicast ? multicast : parent.state;
+}
+
 void write_parents(Lines& out, const Interval& status) {
   const auto& parents = status.now().parents;
   if (parents.empty()) return;
@@ -100,7 +106,7 @@ void write_parents(Lines& out, const Interval& status) {
     const auto datagrams = before ? status.per_second(parent.datagrams, before->datagrams) : std::nullopt;
     const Style style = !parent.live() ? Style::bad : parent.seeking ? Style::warn : Style::good;
     out.push_back({{left(parent.address, 43) + " "},
-                   {left(parent.live() && parent.seeking ? "seeking" : parent.state, 9), style},
+                   {left(shown_state(parent), 9), style},
                    {right(parent.round_trip_ms ? milliseconds(*parent.round_trip_ms) : "-", 10) +
                     right(parent.round_trip_ms ? percent(parent.loss) : "-", 10) + right(rate(datagrams), 14)}});
   }
@@ -187,6 +193,10 @@ void write_listeners(Lines& out, const Interval& status) {
         right(quantile(*listen, 0.5), 14) + right(quantile(*listen, 0.9), 9) + right(quantile(*listen, 0.99), 9) +
         right(fmt::format("{} of {}", whole(listen->leases, 10), whole(listen->max_leases, 10)), 26)}});
   if (!listen->addresses.empty()) out.push_back({{"  at " + shortened(listen->addresses, 94)}});
+  if (!listen->multicast.empty())
+    out.push_back({{shortened(
+        fmt::format("  multicast {}: {} of the leases take it", listen->multicast, whole(listen->by_multicast, 10)),
+        kStatusColumns)}});
 }
 
 struct Drop {

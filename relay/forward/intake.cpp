@@ -38,27 +38,45 @@ Intake::Intake(GroupId group, std::span<const Source> sources, History& history,
   }
 }
 
+std::optional<wire::Header> Intake::admissible(Bytes datagram, wire::Trailers trailers) {
+  const auto header = wire::parse_header(datagram);
+  if (header && header->group != group_) {
+    counters_.drop_group.add();
+    return std::nullopt;
+  }
+  const std::size_t behind = header ? wire::trailer_size(header->type, trailers) : 0;
+  if (header && datagram.size() >= behind && plausible(header->type, datagram.size() - behind)) return header;
+  counters_.drop_malformed.add();
+  return std::nullopt;
+}
+
 IntakeResult Intake::on_datagram(Bytes datagram, std::span<const std::uint8_t, 32> link_key, Distrust& distrust,
                                  Time now) {
-  const auto header = wire::parse_header(datagram);
-  if (!header) return drop(counters_.drop_malformed);
-  if (header->group != group_) return drop(counters_.drop_group, *header);
-  const std::size_t trailers = wire::trailer_size(header->type, wire::Trailers::link);
-  if (datagram.size() < trailers || !plausible(header->type, datagram.size() - trailers))
-    return drop(counters_.drop_malformed, *header);
-
+  const auto header = admissible(datagram, wire::Trailers::link);
+  if (!header) return {};
   const Bytes before_mac = datagram.first(datagram.size() - wire::kLinkMac);
   if (!crypto::verify_link_mac(link_key, before_mac, datagram.last(wire::kLinkMac)))
     return drop(counters_.drop_link_mac, *header);
+  const bool opaque =
+      header->type != wire::Type::frame && header->type != wire::Type::attest && header->type != wire::Type::idle;
+  return opaque ? on_opaque(*header, before_mac) : on_signed(*header, before_mac, distrust, now);
+}
 
-  switch (header->type) {
+IntakeResult Intake::on_multicast(Bytes datagram, Distrust& distrust, Time now) {
+  const auto header = admissible(datagram, wire::Trailers::signature);
+  return header ? on_signed(*header, datagram, distrust, now) : IntakeResult{};
+}
+
+/// `datagram`: as it goes out by multicast.
+IntakeResult Intake::on_signed(const wire::Header& header, Bytes datagram, Distrust& distrust, Time now) {
+  switch (header.type) {
     case wire::Type::frame: {
-      const std::size_t sealed = before_mac.size() - wire::kSignature;
-      return on_frame(*header, before_mac.first(sealed), before_mac.subspan(sealed), distrust, now);
+      const std::size_t sealed = datagram.size() - wire::kSignature;
+      return on_frame(header, datagram.first(sealed), datagram.subspan(sealed), distrust, now);
     }
-    case wire::Type::attest: return on_attest(*header, before_mac, distrust, now);
-    case wire::Type::idle: counters_.idles.add(); return {.taken = Taken::idle, .header = *header, .opaque = {}};
-    default: return on_opaque(*header, before_mac);
+    case wire::Type::attest: return on_attest(header, datagram, distrust, now);
+    case wire::Type::idle: counters_.idles.add(); return {.taken = Taken::idle, .header = header, .opaque = {}};
+    default: return drop(counters_.drop_unsigned, header);
   }
 }
 

@@ -23,7 +23,7 @@ struct Source {
 struct IntakeCounters {
   Counter frames, attestations, duplicates, idles, opaques;
   Counter drop_malformed, drop_link_mac, drop_group, drop_source, drop_signature, drop_distrusted, drop_conflict,
-      drop_stale, drop_ahead, drop_inactive_source, drop_pinned, drop_opaque_rate;
+      drop_stale, drop_ahead, drop_inactive_source, drop_pinned, drop_opaque_rate, drop_unsigned;
   template <class F>
   void each(F&& f) const {
     f("intake_frame", frames);
@@ -43,6 +43,7 @@ struct IntakeCounters {
     f("intake_drop_inactive_source", drop_inactive_source);
     f("intake_drop_pinned", drop_pinned);
     f("intake_drop_opaque_rate", drop_opaque_rate);
+    f("intake_drop_unsigned", drop_unsigned);  // by multicast: of a type that has no signature
   }
 };
 
@@ -99,6 +100,9 @@ class Intake {
   /// A datagram from a parent over a unicast relay link, with its trailers. `link_key`: of that link; `distrust`: of
   /// that parent.
   IntakeResult on_datagram(Bytes datagram, std::span<const std::uint8_t, 32> link_key, Distrust& distrust, Time now);
+  /// One that came by IP multicast, in the signed form (wire::Trailers::signature): nothing tells who sent it, so that
+  /// an IDLE proves nothing, and what is not signed is dropped. `distrust`: of that way.
+  IntakeResult on_multicast(Bytes datagram, Distrust& distrust, Time now);
   const ActiveSource& active() const { return active_; }
   const IntakeCounters& counters() const { return counters_; }
 
@@ -106,6 +110,8 @@ class Intake {
   static constexpr Duration kCutOff = 1s;
   static constexpr std::uint32_t kOpaqueBurst = 64;
 
+  std::optional<wire::Header> admissible(Bytes datagram, wire::Trailers trailers);
+  IntakeResult on_signed(const wire::Header& header, Bytes datagram, Distrust& distrust, Time now);
   IntakeResult on_frame(const wire::Header& header, Bytes sealed, Bytes signature, Distrust& distrust, Time now);
   IntakeResult on_attest(const wire::Header& header, Bytes datagram, Distrust& distrust, Time now);
   IntakeResult on_opaque(const wire::Header& header, Bytes datagram);

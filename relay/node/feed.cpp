@@ -22,7 +22,7 @@ Feed::Feed(Setup setup, Moment now)
   standing_.path.push_back(id_);
   for (auto& group : setup_.groups) adopt(std::move(group));
   setup_.groups.clear();
-  for (const auto& key : setup_.parents) add_parent(key, now);
+  for (const auto& parent : setup_.parents) add_parent(parent, now);
   standing_.seeking = !parents_.empty();
   command_all(standing_);
   wake_workers();
@@ -293,6 +293,7 @@ void Feed::on_timer(Moment now) {
   run_origins(now);
   for (std::size_t p = 0; p < parents_.size(); ++p) {
     parents_[p].on_timer(now.mono);
+    if (auto& multicast = uplinks_[p].multicast) multicast->way.on_timer(now.mono);
     pump(p, now.mono);
   }
   subscribe_again(now.mono);
@@ -330,6 +331,8 @@ Time Feed::next_deadline() const {
   Time next = std::min({next_info_, resync_at_, next_retire_});
   if (!parents_.empty()) next = std::min(next, next_tally_up_);
   for (const auto& parent : parents_) next = std::min(next, parent.next_deadline());
+  for (const auto& uplink : uplinks_)
+    if (uplink.multicast) next = std::min(next, uplink.multicast->way.next_deadline());
   const bool can_ask = std::any_of(parents_.begin(), parents_.end(), [](const auto& p) { return p.leased(); });
   for (const auto& group : groups_) {
     if (group->origin) next = std::min(next, group->origin->next_deadline());

@@ -11,7 +11,9 @@
 #include "relay/control/join_responder.hpp"
 #include "relay/control/parent.hpp"
 #include "relay/node/feed_group.hpp"
+#include "relay/node/multicast_uplink.hpp"
 #include "relay/node/outlet.hpp"
+#include "relay/node/parent_setup.hpp"
 #include "relay/node/worker_link.hpp"
 
 namespace tiercast::node {
@@ -56,7 +58,7 @@ class Feed final : private control::Doorkeeper, private FrameSink {
     const crypto::MacKey* token_key = nullptr;
     Random* random = nullptr;
     std::vector<std::unique_ptr<FeedGroup>> groups;  // ≤ wire::kMaxGroups
-    std::vector<crypto::PublicKey> parents;          // as UplinkOutlet has them
+    std::vector<ParentSetup> parents;                // as UplinkOutlet has them
     std::vector<crypto::PublicKey> relay_keys;       // [[downstream]]
     std::vector<WorkerLink> workers;
     Outlet* outlet = nullptr;
@@ -68,6 +70,8 @@ class Feed final : private control::Doorkeeper, private FrameSink {
 
   void on_join(Bytes datagram, const Endpoint& from, const LocalAddress& local, Moment now);
   void on_uplink(std::size_t parent, Bytes datagram, Moment now);
+  /// By the parent's IP multicast.
+  void on_multicast(std::size_t parent, Bytes datagram, Moment now);
   void on_uplink_unreachable(std::size_t parent, Moment now);
   void on_rtp(GroupIndex group, Bytes datagram, Moment now);
   void on_reports(Moment now);
@@ -90,7 +94,7 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   /// Null: none from now on. The one before is finished.
   void set_recorder(GroupIndex group, std::unique_ptr<Recorder> recorder, Moment now);
   /// The outlet has it as its last one already.
-  void add_parent(const crypto::PublicKey& key, Moment now);
+  void add_parent(const ParentSetup& parent, Moment now);
   /// It is left as soon as another one brings frames, at the latest after kRetireAfter; then UplinkOutlet::close_up().
   void retire_parent(std::size_t parent, Moment now);
   void keep_parent(std::size_t parent) { uplinks_[parent].retiring.reset(); }
@@ -116,6 +120,10 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   const Standing& standing() const { return standing_; }
   std::span<const Child> children() const { return children_; }
   const UplinkFigures& uplink_figures(std::size_t parent) const { return uplinks_[parent].figures; }
+  /// Null: there is none.
+  const MulticastUplink* multicast(std::size_t parent) const {
+    return uplinks_[parent].multicast ? &*uplinks_[parent].multicast : nullptr;
+  }
   /// Of the whole subtree.
   wire::Tally tally(GroupIndex group) const;
 
@@ -134,9 +142,10 @@ class Feed final : private control::Doorkeeper, private FrameSink {
 
   // feed_uplinks.cpp
   FeedGroup* group_by_id(GroupId id) const;
-  void on_stream(std::size_t parent, Bytes datagram, Time now);
+  void on_stream(std::size_t parent, Bytes datagram, wire::Delivery by, Time now);
+  void not_wanted(GroupId group, FeedGroup* known, std::size_t parent, Time now);
   void on_parent_joined(std::size_t parent, Time now);
-  void on_info(const wire::GroupInfo& info, Time now);
+  void on_info(std::size_t parent, const wire::GroupInfo& info, Time now);
   void on_parent_records(std::size_t parent, Bytes records, Time now);
   void on_subscribed(std::size_t parent, const wire::Subscribed& answer, Time now);
   void begin_subscription(FeedGroup& group, Time now);
@@ -186,6 +195,7 @@ class Feed final : private control::Doorkeeper, private FrameSink {
     std::size_t next_listed = 0;  // the group whose epochs its next keepalive lists first
     std::optional<Time> retiring;
     UplinkFigures figures;
+    std::optional<MulticastUplink> multicast;
   };
 
   Setup setup_;

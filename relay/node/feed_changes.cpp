@@ -150,14 +150,15 @@ void Feed::update_parents() {
   }
 }
 
-void Feed::add_parent(const crypto::PublicKey& key, Moment now) {
+void Feed::add_parent(const ParentSetup& setup, Moment now) {
   moment_ = now;
   control::ParentConfig parent;
-  parent.key = key;
+  parent.key = setup.key;
   parent.own_key = setup_.key;
   parent.request.role = wire::Role::relay;
   parents_.emplace_back(parent, *setup_.random, now.mono);
   uplinks_.emplace_back();
+  if (setup.multicast) uplinks_.back().multicast.emplace(*setup_.random, now.mono);
   for (auto& group : groups_) group->subscriptions.emplace_back();
   update_parents();
   update_expectations(now.mono);

@@ -23,12 +23,6 @@ constexpr Duration kGoodbye = 2s;         // workers get so long to say it
 constexpr unsigned kCompletionsPerTurn = 256;
 constexpr std::size_t kJoinBuffers = 256;  // of all listen addresses together
 
-std::vector<HostPort> addresses_of(const config::Config& config) {
-  std::vector<HostPort> out;
-  for (const auto& upstream : config::used_upstreams(config)) out.push_back(upstream.address);
-  return out;
-}
-
 /// At its origin: nothing more comes.
 bool ended(const FeedGroup& group) { return (group.origin->statement().flags & wire::kInfoEnded) != 0; }
 
@@ -80,8 +74,9 @@ FeedThread::FeedThread(Setup setup)
       random_(setup_.feed.random),
       loop_(*setup_.loop),
       outlet_(setup_.join_sockets),
-      uplinks_(loop_, addresses_of(config_),
+      uplinks_(loop_, config::used_upstreams(config_),
                {[this](std::size_t p, MutableBytes datagram) { feed_->on_uplink(p, datagram, net::read_clocks()); },
+                [this](std::size_t p, MutableBytes datagram) { feed_->on_multicast(p, datagram, net::read_clocks()); },
                 [this](std::size_t p) { feed_->on_uplink_unreachable(p, net::read_clocks()); },
                 [this](std::size_t p) { parents_.erase(parents_.begin() + static_cast<std::ptrdiff_t>(p)); }}),
       notifier_(ops::Notifier::from_environment()),
@@ -255,6 +250,7 @@ void FeedThread::save_states(Moment now) {
 void FeedThread::housekeeping(Moment now) {
   watch_inputs(now);
   watch_parents(now);
+  watch_multicast_below();
   feed_watchdog(now);
 }
 
@@ -293,11 +289,12 @@ void FeedThread::watch_parents(Moment now) {
     const std::string name = uplinks_.name(p).host + ":" + std::to_string(uplinks_.name(p).port);
     if (parent.leased() && !watch.leased) {
       ops::log::info("parent_joined", {{"parent", name}, {"round_trip_ms", parent.round_trip()}});
-      watch = {true, now.mono, false, 0};
+      watch.joined_or_lost(true, now.mono);
     } else if (!parent.leased() && watch.leased) {
       ops::log::warning("parent_lost", {{"parent", name}});
-      watch = {false, now.mono, false, 0};
+      watch.joined_or_lost(false, now.mono);
     }
+    watch_multicast(p, name);
     if (const auto& denial = parent.denial(); denial && watch.denied != static_cast<std::uint8_t>(denial->reason)) {
       watch.denied = static_cast<std::uint8_t>(denial->reason);
       ops::log::warning("parent_denied", {{"parent", name}, {"reason", wire::to_text(denial->reason)}});
@@ -317,6 +314,44 @@ void FeedThread::watch_parents(Moment now) {
       if (!parent.holds_cookie()) uplinks_.refresh(p);
     }
   }
+}
+
+void FeedThread::watch_multicast(std::size_t p, const std::string& name) {
+  const MulticastUplink* multicast = feed_->multicast(p);
+  if (multicast == nullptr) return;
+  ParentWatch& watch = parents_[p];
+  if (const std::string& problem = uplinks_.multicast_problem(p); problem != watch.multicast_problem) {
+    watch.multicast_problem = problem;
+    if (!problem.empty())
+      ops::log::warning("multicast_unavailable",
+                        {{"parent", name}, {"reason", problem}, {"hint", "frames come by unicast; it is tried again"}});
+  }
+  const bool delivers = multicast->way.wanted() == wire::Delivery::multicast;
+  if (delivers == watch.by_multicast) return;
+  watch.by_multicast = delivers;
+  ops::log::info("delivery", {{"parent", name}, {"by", delivers ? "multicast" : "unicast"}});
+}
+
+void FeedThread::watch_multicast_below() {
+  std::uint64_t sent = 0, dropped = 0;
+  for (const auto& worker : setup_.workers) {
+    const net::MulticastSendCounters* counters = worker->multicast_counters();
+    if (counters == nullptr) continue;
+    sent += counters->sent.get();
+    dropped += counters->congested.get() + counters->unreachable.get() + counters->other.get();
+  }
+  const bool fails = dropped > multicast_dropped_;
+  const bool works = sent > multicast_sent_;
+  if (fails && !works && !std::exchange(multicast_fails_, true)) {
+    ops::log::warning("multicast_not_sent",
+                      {{"group", to_string(config_.listen->multicast->group)},
+                       {"interface", config_.listen->multicast->interface},
+                       {"hint", "is the interface up, with an address? those below take frames by unicast meanwhile"}});
+  } else if (works && !fails && std::exchange(multicast_fails_, false)) {
+    ops::log::info("multicast_sent_again", {{"group", to_string(config_.listen->multicast->group)}});
+  }
+  multicast_sent_ = sent;
+  multicast_dropped_ = dropped;
 }
 
 // Alive means: this thread turns (it is here), and so does every worker.

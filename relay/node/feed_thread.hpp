@@ -54,6 +54,8 @@ class FeedThread {
   void save_states(Moment now);
   void watch_inputs(Moment now);
   void watch_parents(Moment now);
+  void watch_multicast(std::size_t parent, const std::string& name);
+  void watch_multicast_below();
   void feed_watchdog(Moment now);
   /// Nothing: it is answered later.
   std::optional<std::string> answer(std::string_view request, std::uint64_t connection);
@@ -97,6 +99,14 @@ class FeedThread {
     Time since;  // not leased since then
     bool warned = false;
     std::uint8_t denied = 0;
+    bool by_multicast = false;
+    std::string multicast_problem;  // told
+    void joined_or_lost(bool is_leased, Time now) {
+      leased = is_leased;
+      since = now;
+      warned = false;
+      denied = 0;
+    }
   };
   std::array<InputWatch, wire::kMaxGroups> inputs_;  // by group
   std::vector<ParentWatch> parents_;
@@ -105,6 +115,8 @@ class FeedThread {
   Time next_housekeeping_, next_watchdog_;
   std::optional<Time> stopping_since_;
   int exit_code_ = 0;
+  std::uint64_t multicast_sent_ = 0, multicast_dropped_ = 0;  // as last seen
+  bool multicast_fails_ = false;
   bool stall_told_ = false;
   bool join_failed_ = false;
 };

@@ -103,13 +103,14 @@ void FeedThread::apply_parents(Moment now) {
   const auto is = [this](std::size_t p, const config::Upstream& upstream) {
     const HostPort& name = uplinks_.name(p);
     return name.host == upstream.address.host && name.port == upstream.address.port &&
-           feed_->parents()[p].config().key == upstream.public_key;
+           feed_->parents()[p].config().key == upstream.public_key && uplinks_.multicast(p) == upstream.multicast;
   };
   std::vector<bool> found(wanted.size(), false);
   const std::size_t before = parents_.size();
   for (std::size_t p = 0; p < before; ++p) {
     bool kept = false;
-    for (std::size_t i = 0; i < wanted.size() && !kept; ++i) kept = found[i] = found[i] || is(p, wanted[i]);
+    for (std::size_t i = 0; i < wanted.size() && !kept; ++i)
+      if (!found[i] && is(p, wanted[i])) kept = found[i] = true;
     if (kept) {
       feed_->keep_parent(p);
     } else if (!feed_->retiring(p)) {
@@ -118,10 +119,10 @@ void FeedThread::apply_parents(Moment now) {
   }
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     if (found[i]) continue;
-    uplinks_.add(wanted[i].address);
+    uplinks_.add(wanted[i]);
     parents_.emplace_back();
     parents_.back().since = now.mono;
-    feed_->add_parent(wanted[i].public_key, now);
+    feed_->add_parent(parent_of(wanted[i]), now);
   }
 }
 

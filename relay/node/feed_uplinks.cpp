@@ -28,10 +28,11 @@ void Feed::on_uplink(std::size_t p, Bytes datagram, Moment now) {
   moment_ = now;
   ++uplinks_[p].figures.datagrams;
   if (is_stream(datagram)) {
-    on_stream(p, datagram, now.mono);
+    on_stream(p, datagram, wire::Delivery::unicast, now.mono);
   } else {
     std::array<std::uint8_t, wire::kMaxDatagram> records;
     const auto input = parents_[p].on_datagram(datagram, records, now.mono);
+    if (auto& multicast = uplinks_[p].multicast) multicast->on_control(parents_[p], now.mono);
     if (input.came == control::Parent::Came::joined) on_parent_joined(p, now.mono);
     if (input.came == control::Parent::Came::records) on_parent_records(p, input.records, now.mono);
   }
@@ -39,9 +40,18 @@ void Feed::on_uplink(std::size_t p, Bytes datagram, Moment now) {
   wake_workers();
 }
 
+void Feed::on_multicast(std::size_t p, Bytes datagram, Moment now) {
+  moment_ = now;
+  ++uplinks_[p].multicast->datagrams;
+  if (!is_stream(datagram)) return counters_.drop_parent_malformed.add();
+  on_stream(p, datagram, wire::Delivery::multicast, now.mono);
+  pump(p, now.mono);
+  wake_workers();
+}
+
 void Feed::on_uplink_unreachable(std::size_t p, Moment now) { parents_[p].on_unreachable(now.mono); }
 
-void Feed::on_stream(std::size_t p, Bytes datagram, Time now) {
+void Feed::on_stream(std::size_t p, Bytes datagram, wire::Delivery by, Time now) {
   using forward::Taken;
   using Stream = control::Parent::Stream;
   control::Parent& parent = parents_[p];
@@ -49,33 +59,28 @@ void Feed::on_stream(std::size_t p, Bytes datagram, Time now) {
   const auto header = wire::parse_header(datagram);
   FeedGroup* group = header ? group_by_id(header->group) : nullptr;
   if (!header) return counters_.drop_parent_malformed.add();
-  if (group == nullptr) {  // removed here, or never asked for
-    if (now >= next_unsubscribe_) {
-      next_unsubscribe_ = now + kUnsubscribeAgain;
-      unsubscribe_at(header->group, p);
-    }
-    return counters_.drop_not_wanted.add();
-  }
-  if (group->origin) return counters_.drop_not_wanted.add();
-  if (!group->subscribed) {
-    if (now >= group->next_unsubscribe) {
-      group->next_unsubscribe = now + kUnsubscribeAgain;
-      unsubscribe_at(group->group.id, p);
-    }
+  const bool by_multicast = by == wire::Delivery::multicast;
+  if (group == nullptr || group->origin || !group->subscribed) {
+    if (!by_multicast) not_wanted(header->group, group, p, now);  // there all of the parent's groups come
     return counters_.drop_not_wanted.add();
   }
 
+  MulticastUplink* multicast = by_multicast ? &*uplinks_[p].multicast : nullptr;
   const forward::IntakeResult result =
-      group->intake.on_datagram(datagram, parent.lease()->link_key(), uplinks_[p].distrust, now);
+      multicast ? group->intake.on_multicast(datagram, multicast->distrust, now)
+                : group->intake.on_datagram(datagram, parent.lease()->link_key(), uplinks_[p].distrust, now);
   const wire::Header& h = result.header;
   if (result.taken == Taken::dropped) return;
   if (result.taken == Taken::idle) {
     parent.on_stream(Stream::idle, now);
+    if (multicast) return multicast->way.on_idle(h.group, now);  // anybody's word
     if (!group->starts_anew) group->gaps.on_newest(h.sequence, now);
     return;
   }
+  const std::size_t trailers =
+      wire::trailer_size(h.type, by_multicast ? wire::Trailers::signature : wire::Trailers::link);
   if (h.type == wire::Type::attest) {
-    if (const auto attest = wire::parse_attest(datagram.first(datagram.size() - wire::kLinkMac))) {
+    if (const auto attest = wire::parse_attest(datagram.first(datagram.size() - trailers))) {
       if (forward::vouches_for_now(*attest, group->group.history.newest(), group->group.frame))
         parent.on_stream(Stream::attestation, now);
       group->attestation_gaps.on_attestation(attest->header.sequence, attest->count);
@@ -94,11 +99,12 @@ void Feed::on_stream(std::size_t p, Bytes datagram, Time now) {
   if (h.type != wire::Type::frame) return;  // a copy of something else: no sign that frames flow
   // An old frame again is none either: a parent may repeat what it has without having anything new.
   const Sequence newest = group->group.history.newest();
+  if (multicast) multicast->way.on_frame(h, newest, now);
   const auto recent = static_cast<std::uint64_t>(wire::kPlayout / group->group.frame);
   if (result.taken == Taken::fresh || h.sequence.value + recent >= newest.value) parent.on_stream(Stream::frame, now);
   if (result.taken != Taken::fresh) return;
   on_frame_stored(*group, h.sequence);  // first of all
-  group->audio_bytes += datagram.size() - (wire::kHeader + wire::kTag + wire::kSignature + wire::kLinkMac);
+  group->audio_bytes += datagram.size() - (wire::kHeader + wire::kTag + trailers);
   use_epoch(*group, h.source, h.epoch);
   // The newest frame tells whether it has ended, not one that was repaired after it.
   const bool newest_of_all = h.sequence >= newest;
@@ -119,10 +125,19 @@ void Feed::on_stream(std::size_t p, Bytes datagram, Time now) {
   }
 }
 
+// Removed here, or never asked for: the parent is told, now and then.
+void Feed::not_wanted(GroupId group, FeedGroup* known, std::size_t p, Time now) {
+  if (known != nullptr && known->origin) return;
+  Time& next = known != nullptr ? known->next_unsubscribe : next_unsubscribe_;
+  if (now < next) return;
+  next = now + kUnsubscribeAgain;
+  unsubscribe_at(group, p);
+}
+
 void Feed::on_parent_joined(std::size_t p, Time now) {
   const control::JoinGrant grant = parents_[p].take_grant();
   for (const auto& epoch : grant.epochs) learn_epoch_from(p, epoch);
-  if (grant.group_info) on_info(*grant.group_info, now);
+  if (grant.group_info) on_info(p, *grant.group_info, now);
   for (auto& group : groups_) {
     group->subscriptions[p] = {};
     group->next_tally_repeat = now;  // the new lease has not heard it
@@ -137,9 +152,10 @@ void Feed::on_parent_joined(std::size_t p, Time now) {
   update_expectations(now);
 }
 
-void Feed::on_info(const wire::GroupInfo& info, Time now) {
+void Feed::on_info(std::size_t p, const wire::GroupInfo& info, Time now) {
   FeedGroup* group = group_by_id(info.group);
   if (group == nullptr || group->origin) return;
+  if (auto& multicast = uplinks_[p].multicast) multicast->way.on_group_info(info, now);
   if (info.frame_ms != group->group.frame.count()) {
     counters_.drop_frame_length.add();
     return;
@@ -173,7 +189,7 @@ void Feed::on_parent_records(std::size_t p, Bytes records, Time now) {
     std::visit(Overloaded{
                    [&](const wire::EpochRecord& r) { learn_epoch_from(p, r); },
                    [&](const wire::GroupInfo& r) {
-                     on_info(r, now);
+                     on_info(p, r, now);
                      on_subscribed(p, wire::Subscribed{r.group, 0}, now);  // it tells of what is subscribed only
                    },
                    [&](const wire::GoAway& r) { parents_[p].on_go_away(r.retry_after_s, now); },
@@ -196,6 +212,7 @@ void Feed::on_subscribed(std::size_t p, const wire::Subscribed& answer, Time now
   } else {
     group->subscriptions[p].confirmed = group->subscribed;
   }
+  update_expectations(now);
 }
 
 void Feed::update_wanted(FeedGroup& group, Time now) {
@@ -265,6 +282,17 @@ void Feed::update_expectations(Time now) {
     return !group->origin && group->subscribed && !group->ended && group->last_frame;
   });
   for (auto& parent : parents_) parent.expect_stream(expected, now);
+  for (std::size_t p = 0; p < uplinks_.size(); ++p) {
+    if (!uplinks_[p].multicast) continue;
+    control::DeliveryWay& way = uplinks_[p].multicast->way;
+    for (const auto& group : groups_) {
+      if (group->subscribed && group->subscriptions[p].confirmed) {
+        way.expect(group->group.id, group->group.frame, now);
+      } else {
+        way.forget(group->group.id);
+      }
+    }
+  }
 }
 
 // --- sending ---
@@ -285,6 +313,10 @@ void Feed::send_up(std::size_t p, Bytes records) {
 void Feed::pump(std::size_t p, Time now) {
   std::array<std::uint8_t, wire::kMaxDatagram> buffer;
   control::KeepaliveContents contents;
+  if (auto& multicast = uplinks_[p].multicast) {
+    multicast->follow(parents_[p], *setup_.uplinks, p, now);
+    contents.delivery = multicast->way.wanted();
+  }
   if (parents_[p].leased() && parents_[p].lease()->keepalive_due(now)) {
     list_epochs(p, contents.held);
     contents.loss = parents_[p].take_loss(frame_interval(), now);

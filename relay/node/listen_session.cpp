@@ -25,17 +25,25 @@ ListenSession::ListenSession(net::Loop& loop, Setup setup)
     : loop_(loop),
       setup_(std::move(setup)),
       start_(net::read_clocks()),
-      uplinks_(loop_, setup_.addresses,
+      uplinks_(loop_, setup_.edges,
                {[this](std::size_t p, MutableBytes datagram) {
                   const Moment now = net::read_clocks();
                   listener_->on_datagram(p, datagram, now);
+                  drain(now);
+                },
+                [this](std::size_t p, MutableBytes datagram) {
+                  const Moment now = net::read_clocks();
+                  listener_->on_multicast(p, datagram, now);
                   drain(now);
                 },
                 [this](std::size_t p) { listener_->on_unreachable(p, net::read_clocks()); }}),
       outputs_(std::move(setup_.sinks), setup_.quiet, [this](const std::string& line) { say(line); }),
       next_show_(start_.mono),
       next_refresh_(start_.mono + kRefreshEvery) {
-  for (const auto& address : setup_.addresses) names_.push_back(address.host + ":" + std::to_string(address.port));
+  for (const auto& edge : setup_.edges) {
+    names_.push_back(edge.address.host + ":" + std::to_string(edge.address.port));
+    setup_.listener.parents.push_back(parent_of(edge));
+  }
   setup_.listener.uplinks = &uplinks_;
   listener_ = std::make_unique<Listener>(setup_.listener, start_);
 }
@@ -182,6 +190,12 @@ std::string ListenSession::report() const {
     parent.counters().each([&](const char* name, const Counter& counter) { of[name] = counter.get(); });
     if (parent.lease())
       parent.lease()->counters().each([&](const char* name, const Counter& counter) { of[name] = counter.get(); });
+    if (const MulticastUplink* multicast = listener_->multicast(p)) {
+      of["multicast"] = {{"delivers", multicast->way.wanted() == wire::Delivery::multicast},
+                         {"datagrams", multicast->datagrams}};
+      if (!uplinks_.multicast_problem(p).empty()) of["multicast"]["problem"] = uplinks_.multicast_problem(p);
+      multicast->way.counters().each([&](const char* name, const Counter& counter) { of[name] = counter.get(); });
+    }
     out["parents"].push_back(of);
   }
   out["outputs"] = Json::array();

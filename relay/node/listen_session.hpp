@@ -17,7 +17,7 @@ class ListenSession {
  public:
   struct Setup {
     Listener::Setup listener;
-    std::vector<HostPort> addresses;  // of listener.parents
+    std::vector<config::Upstream> edges;  // listener.parents
     std::vector<std::unique_ptr<ListenSink>> sinks;
     std::optional<Duration> seconds;
     bool live_line = false;  // standard error is a terminal that wants one

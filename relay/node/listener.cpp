@@ -53,24 +53,34 @@ Listener::Listener(Setup setup, Moment now)
       told_counted_(setup_.parents.size(), true),
       removed_(setup_.parents.size()),
       next_count_(now.mono) {
-  for (const auto& key : setup_.parents) {
+  for (const ParentSetup& parent : setup_.parents) {
     control::ParentConfig config;
-    config.key = key;
+    config.key = parent.key;
     config.request.group = setup_.group;
     config.request.role = wire::Role::listener;
     parents_.emplace_back(config, *setup_.random, now.mono);
+    auto& multicast = multicast_.emplace_back();
+    if (parent.multicast) multicast.emplace(*setup_.random, now.mono);
   }
 }
 
 void Listener::on_datagram(std::size_t p, Bytes datagram, Moment now) {
   if (wire::type_of(datagram) >= 0x20) {
-    on_stream(p, datagram, now.mono);
+    on_stream(p, datagram, wire::Delivery::unicast, now.mono);
   } else {
     std::array<std::uint8_t, wire::kMaxDatagram> records;
     const auto input = parents_[p].on_datagram(datagram, records, now.mono);
+    if (multicast_[p]) multicast_[p]->on_control(parents_[p], now.mono);
     if (input.came == control::Parent::Came::joined) on_joined(p, now.mono);
     if (input.came == control::Parent::Came::records) on_records(p, input.records, now.mono);
   }
+  pump(p, now.mono);
+}
+
+void Listener::on_multicast(std::size_t p, Bytes datagram, Moment now) {
+  ++multicast_[p]->datagrams;
+  if (wire::type_of(datagram) < 0x20) return counters_.drop_other.add();
+  on_stream(p, datagram, wire::Delivery::multicast, now.mono);
   pump(p, now.mono);
 }
 
@@ -95,8 +105,9 @@ void Listener::on_joined(std::size_t p, Time now) {
         stream_->noted = grant.group_info->newest;
       }
     }
+    if (multicast_[p]) multicast_[p]->way.expect(setup_.group, stream_->frame, now);
     parents_[p].set_silence(std::max<Duration>(wire::kSilenceIntervals * stream_->frame, wire::kSilenceFloor));
-    on_info(*grant.group_info, now);
+    on_info(p, *grant.group_info, now);
   }
   if (stream_) {
     for (const auto& epoch : grant.epochs)
@@ -105,9 +116,10 @@ void Listener::on_joined(std::size_t p, Time now) {
   parents_[p].expect_stream(true, now);
 }
 
-void Listener::on_info(const wire::GroupInfo& info, Time now) {
+void Listener::on_info(std::size_t p, const wire::GroupInfo& info, Time now) {
   if (!stream_ || info.group != setup_.group) return;
   if (info.frame_ms != stream_->frame.count()) return counters_.drop_frame_length.add();
+  if (multicast_[p]) multicast_[p]->way.on_group_info(info, now);
   said_ended_ = (info.flags & wire::kInfoEnded) != 0;
   stream_->statistics.on_group_info(info);
   if ((info.flags & wire::kInfoAnchored) == 0) return;
@@ -124,7 +136,7 @@ void Listener::on_records(std::size_t p, Bytes records, Time now) {
                    [&](const wire::EpochRecord& r) {
                      if (stream_ && r.group == setup_.group) stream_->playout.on_epoch(r);
                    },
-                   [&](const wire::GroupInfo& r) { on_info(r, now); },
+                   [&](const wire::GroupInfo& r) { on_info(p, r, now); },
                    [&](const wire::Subscribed& r) {
                      if (r.group == setup_.group && r.denied != 0) removed_[p] = wire::DenyReason{r.denied};
                    },
@@ -136,12 +148,34 @@ void Listener::on_records(std::size_t p, Bytes records, Time now) {
   }
 }
 
-void Listener::on_stream(std::size_t p, Bytes datagram, Time now) {
+// A FRAME of the signed form, without its signature; empty: it is nobody's. What else is signed checks itself.
+Bytes Listener::proven(Bytes datagram, const wire::Header& header, forward::Distrust& distrust, Time now) {
+  if (header.type == wire::Type::attest || header.type == wire::Type::idle) return datagram;
+  const auto drop = [](Counter& reason) {
+    reason.add();
+    return Bytes{};
+  };
+  if (header.type != wire::Type::frame || datagram.size() < wire::kHeader + wire::kTag + wire::kSignature)
+    return drop(counters_.drop_unsigned);
+  const auto source = std::find_if(setup_.sources.begin(), setup_.sources.end(),
+                                   [&](const receive::SourceKey& s) { return s.id == header.source; });
+  if (source == setup_.sources.end()) return drop(counters_.drop_unsigned);
+  if (distrust.exhausted(now)) return drop(counters_.drop_distrusted);
+  const Bytes sealed = datagram.first(datagram.size() - wire::kSignature);
+  if (crypto::verify_frame(source->key, sealed, datagram.last(wire::kSignature))) return sealed;
+  distrust.failed(now);
+  return drop(counters_.drop_signature);
+}
+
+void Listener::on_stream(std::size_t p, Bytes datagram, wire::Delivery by, Time now) {
   using Kind = control::Parent::Stream;
   control::Parent& parent = parents_[p];
   if (!parent.leased() || !stream_) return counters_.drop_unleased.add();
   const auto header = wire::parse_header(datagram);
   if (!header || header->group != setup_.group) return counters_.drop_other.add();
+  MulticastUplink* multicast = by == wire::Delivery::multicast ? &*multicast_[p] : nullptr;
+  if (multicast) datagram = proven(datagram, *header, multicast->distrust, now);
+  if (datagram.empty()) return;
   receive::Playout& playout = stream_->playout;
   switch (header->type) {
     case wire::Type::frame: {
@@ -150,6 +184,7 @@ void Listener::on_stream(std::size_t p, Bytes datagram, Time now) {
       if (junk(playout.counters()) != before) return;  // nobody's sign of life
       parent.on_stream(Kind::frame, now);
       note_frame(header->sequence, header->jumps(), now);
+      if (multicast) multicast->way.on_frame(*header, std::max(stream_->noted, header->sequence), now);
       if (playout.wants_epochs(now)) parent.hasten(now);
       return;
     }
@@ -170,6 +205,7 @@ void Listener::on_stream(std::size_t p, Bytes datagram, Time now) {
     }
     case wire::Type::idle: {
       parent.on_stream(Kind::idle, now);
+      if (multicast) return multicast->way.on_idle(header->group, now);  // anybody's word
       const auto position = playout.position();
       const auto horizon = static_cast<std::uint64_t>(wire::kHistory / stream_->frame);
       if (position && header->sequence.value < position->value + horizon)
@@ -215,6 +251,7 @@ void Listener::on_timer(Moment now) {
   if (stream_) stream_->playout.on_timer(now.mono);
   for (std::size_t p = 0; p < parents_.size(); ++p) {
     parents_[p].on_timer(now.mono);
+    if (multicast_[p]) multicast_[p]->way.on_timer(now.mono);
     pump(p, now.mono);
   }
   ask_for_missing(now.mono);
@@ -224,6 +261,8 @@ void Listener::on_timer(Moment now) {
 Time Listener::next_deadline() const {
   Time next = parents_.size() > 1 ? next_count_ : kNever;
   for (const auto& parent : parents_) next = std::min(next, parent.next_deadline());
+  for (const auto& multicast : multicast_)
+    if (multicast) next = std::min(next, multicast->way.next_deadline());
   if (stream_) {
     next = std::min(next, stream_->playout.next_deadline());
     if (std::any_of(parents_.begin(), parents_.end(), [](const auto& p) { return p.leased(); }))
@@ -240,6 +279,10 @@ void Listener::send_records(std::size_t p, Bytes records) {
 void Listener::pump(std::size_t p, Time now) {
   std::array<std::uint8_t, wire::kMaxDatagram> buffer;
   control::KeepaliveContents contents;
+  if (multicast_[p]) {
+    multicast_[p]->follow(parents_[p], *setup_.uplinks, p, now);
+    contents.delivery = multicast_[p]->way.wanted();
+  }
   if (stream_ && parents_[p].leased() && parents_[p].lease()->keepalive_due(now)) {
     contents.held = stream_->playout.epochs_held();
     contents.loss = parents_[p].take_loss(stream_->frame, now);

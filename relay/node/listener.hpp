@@ -10,19 +10,25 @@
 #include "relay/control/parent.hpp"
 #include "relay/forward/attestation_gaps.hpp"
 #include "relay/forward/gaps.hpp"
+#include "relay/node/multicast_uplink.hpp"
 #include "relay/node/outlet.hpp"
+#include "relay/node/parent_setup.hpp"
 #include "relay/receive/playout.hpp"
 #include "relay/receive/statistics.hpp"
 
 namespace tiercast::node {
 
 struct ListenerCounters {
-  Counter drop_other, drop_unleased, drop_frame_length;
+  Counter drop_other, drop_unleased, drop_frame_length, drop_unsigned, drop_signature, drop_distrusted;
   template <class F>
   void each(F&& f) const {
     f("listener_drop_other", drop_other);
     f("listener_drop_unleased", drop_unleased);
     f("listener_drop_frame_length", drop_frame_length);
+    // By multicast, where anybody could send in the edge's name:
+    f("listener_drop_unsigned", drop_unsigned);
+    f("listener_drop_signature", drop_signature);
+    f("listener_drop_distrusted", drop_distrusted);  // unread: too many bad signatures came that way
   }
 };
 
@@ -53,13 +59,15 @@ class Listener {
     std::vector<receive::SourceKey> sources;
     bool strict = false;
     std::optional<Duration> playout;
-    std::vector<crypto::PublicKey> parents;
+    std::vector<ParentSetup> parents;
     Random* random = nullptr;
     UplinkOutlet* uplinks = nullptr;
   };
   Listener(Setup setup, Moment now);
 
   void on_datagram(std::size_t parent, Bytes datagram, Moment now);
+  /// By the parent's IP multicast.
+  void on_multicast(std::size_t parent, Bytes datagram, Moment now);
   void on_unreachable(std::size_t parent, Moment now);
   void on_timer(Moment now);
   Time next_deadline() const;
@@ -85,6 +93,10 @@ class Listener {
   receive::Summary summary() const;
   std::size_t live_parents(Time now) const;
   std::span<const control::Parent> parents() const { return parents_; }
+  /// Null: that parent has none.
+  const MulticastUplink* multicast(std::size_t parent) const {
+    return multicast_[parent] ? &*multicast_[parent] : nullptr;
+  }
 
   template <class F>
   void each_counter(F&& f) const {
@@ -108,8 +120,9 @@ class Listener {
   };
   void on_joined(std::size_t parent, Time now);
   void on_records(std::size_t parent, Bytes records, Time now);
-  void on_info(const wire::GroupInfo& info, Time now);
-  void on_stream(std::size_t parent, Bytes datagram, Time now);
+  void on_info(std::size_t parent, const wire::GroupInfo& info, Time now);
+  void on_stream(std::size_t parent, Bytes datagram, wire::Delivery by, Time now);
+  Bytes proven(Bytes signed_form, const wire::Header& header, forward::Distrust& distrust, Time now);
   void send_records(std::size_t parent, Bytes records);
   void pump(std::size_t parent, Time now);
   void ask_for_missing(Time now);
@@ -118,6 +131,7 @@ class Listener {
 
   Setup setup_;
   std::vector<control::Parent> parents_;
+  std::vector<std::optional<MulticastUplink>> multicast_;  // one a parent
   std::vector<bool> told_counted_;
   std::vector<std::optional<wire::DenyReason>> removed_;  // one a parent: it gave the group up, and why
   Time next_count_repeat_;

@@ -95,9 +95,30 @@ class Builder {
     return {};
   }
 
+  // Those who join at an address expect multicast from there too.
+  static tl::expected<net::MulticastSender, net::Error> open_multicast(const config::Listen& listen) {
+    net::MulticastSendOptions options;
+    options.group = listen.multicast->group;
+    options.interface = listen.multicast->interface;
+    options.ttl = listen.multicast->ttl;
+    options.send_buffer = 1 << 20;
+    for (const Endpoint& address : listen.addresses) {
+      if (net::family_of(address) != net::family_of(options.group) || net::is_unspecified(address.ip)) continue;
+      options.from = Endpoint{address.ip, 0};
+      break;
+    }
+    return net::MulticastSender::open(options);
+  }
+
   Unit make_workers() {
     if (!config_.listen) return {};
     const config::Listen& listen = *config_.listen;
+    std::optional<net::MulticastSender> multicast;
+    if (listen.multicast) {
+      auto opened = open_multicast(listen);
+      if (!opened) return tl::unexpected{opened.error()};
+      multicast.emplace(std::move(*opened));
+    }
     for (unsigned w = 0; w < listen.workers; ++w) {
       WorkerThread::Setup setup;
       setup.lane = Lane{static_cast<std::uint8_t>(w)};
@@ -105,9 +126,10 @@ class Builder {
       setup.max_leases = std::max<std::uint32_t>(1, listen.max_leases / listen.workers);
       setup.token_key = &token_key_;
       setup.feed_bell = bell_.get();
+      setup.sends_multicast = listen.multicast.has_value();
       std::vector<net::UdpSocket> sockets;
       for (net::PublicSockets& port : public_) sockets.push_back(std::move(port.workers[w]));
-      auto worker = WorkerThread::create(setup, std::move(sockets));
+      auto worker = WorkerThread::create(setup, std::move(sockets), std::exchange(multicast, std::nullopt));
       if (!worker) return tl::unexpected{worker.error()};
       links_.push_back({setup.lane,
                         setup.boot_tag,
@@ -170,7 +192,7 @@ class Builder {
     feed.token_key = &token_key_;
     feed.random = &random_;
     feed.groups = std::move(feed_groups_);
-    for (const auto& upstream : config::used_upstreams(config_)) feed.parents.push_back(upstream.public_key);
+    for (const auto& upstream : config::used_upstreams(config_)) feed.parents.push_back(parent_of(upstream));
     for (const auto& downstream : config_.downstreams) feed.relay_keys.push_back(downstream.public_key);
     feed.workers = std::move(links_);
     return {config_,           std::move(read_),         std::move(loop_),

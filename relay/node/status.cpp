@@ -48,6 +48,14 @@ Json upstream_json(const StatusSources& s, std::size_t p, Time now) {
   const UplinkFigures& figures = s.feed.uplink_figures(p);
   out["datagrams"] = figures.datagrams;
   out["loss"] = share(figures.loss);
+  if (const MulticastUplink* multicast = s.feed.multicast(p)) {
+    const config::MulticastIn& in = *s.uplinks.multicast(p);
+    out["multicast"] = {{"group", to_string(in.group)},
+                        {"interface", in.interface},
+                        {"delivers", multicast->way.wanted() == wire::Delivery::multicast},
+                        {"datagrams", multicast->datagrams}};
+    if (!s.uplinks.multicast_problem(p).empty()) out["multicast"]["problem"] = s.uplinks.multicast_problem(p);
+  }
   if (parent.leased()) {
     out["seeking"] = parent.lease()->seeking();
     out["round_trip_ms"] = ms(parent.round_trip());
@@ -61,6 +69,7 @@ Json upstream_json(const StatusSources& s, std::size_t p, Time now) {
   Json counters = Json::object();
   add(counters, parent.counters());
   if (parent.lease()) add(counters, parent.lease()->counters());
+  if (const MulticastUplink* multicast = s.feed.multicast(p)) add(counters, multicast->way.counters());
   out["counters"] = counters;
   return out;
 }
@@ -163,6 +172,14 @@ Json listen_json(const StatusSources& s, Time now) {
   Json out{{"addresses", addresses},   {"workers", s.workers.size()},
            {"worker_quiet_ms", quiet}, {"backend", "sendmmsg"},
            {"leases", leases},         {"max_leases", listen.max_leases}};
+  if (listen.multicast) {
+    std::uint64_t takers = 0;
+    for (const auto& worker : s.workers) takers += worker->worker().counters().multicast_leases.get();
+    out["multicast"] = {{"group", to_string(listen.multicast->group)},
+                        {"interface", listen.multicast->interface},
+                        {"ttl", listen.multicast->ttl},
+                        {"leases", takers}};
+  }
   // The listeners here by the loss that each last reported: how many have at most so much, and more than the one
   // before.
   out["listeners"] = std::accumulate(by_loss.begin(), by_loss.end(), std::uint64_t{0});
@@ -254,6 +271,7 @@ std::string status_json(const StatusSources& s, Moment now) {
     add(counters, worker->outlet_counters());
     add(counters, worker->loop_counters());
     add(counters, worker->fan_out_counters());
+    if (const auto* multicast = worker->multicast_counters()) add(counters, *multicast);
     kernel_drops += drops_of(worker->sockets());
   }
   counters["kernel_drop_worker_sockets"] = kernel_drops;

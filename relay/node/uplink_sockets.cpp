@@ -8,34 +8,40 @@
 namespace tiercast::node {
 namespace {
 // A parent's whole history at once is a resume of 500 frames: room for it.
+constexpr int kReceiveBuffer = 4 << 20;
+constexpr const char* kNoRoom = "the io_uring has no room for its socket";
+
 net::SocketOptions uplink_options() {
   net::SocketOptions options;
   options.packet_info = false;
-  options.receive_buffer = 4 << 20;
+  options.receive_buffer = kReceiveBuffer;
   return options;
 }
 }  // namespace
 
-UplinkSockets::UplinkSockets(net::Loop& loop, const std::vector<HostPort>& parents, Handlers handlers)
+UplinkSockets::UplinkSockets(net::Loop& loop, const std::vector<config::Upstream>& parents, Handlers handlers)
     : loop_(loop), handlers_(std::move(handlers)) {
-  for (const HostPort& name : parents) append(name);
+  for (const config::Upstream& parent : parents) append(parent);
 }
 
-UplinkSockets::Link& UplinkSockets::append(const HostPort& name) {
+UplinkSockets::Link& UplinkSockets::append(const config::Upstream& parent) {
   auto link = std::make_unique<Link>();
   link->owner = this;
   link->index = parents_.size();
   link->number = links_++;
-  link->name = name;
+  link->name = parent.address;
+  link->multicast = parent.multicast;
   parents_.push_back(std::move(link));
   return *parents_.back();
 }
 
-void UplinkSockets::add(const HostPort& name) { begin(append(name)); }
+void UplinkSockets::add(const config::Upstream& parent) { begin(append(parent)); }
 
 UplinkSockets::~UplinkSockets() {
-  for (const auto& link : parents_)
+  for (const auto& link : parents_) {
     if (link->socket) loop_.cancel(link->socket->fd());
+    close_multicast(*link);
+  }
   if (bell_) loop_.cancel(bell_->fd());
   if (!resolver_) return;
   {
@@ -67,6 +73,7 @@ void UplinkSockets::begin(Link& link) {
 
 void UplinkSockets::close_up(std::size_t p) {
   if (parents_[p]->socket) loop_.cancel(parents_[p]->socket->fd());
+  close_multicast(*parents_[p]);
   parents_.erase(parents_.begin() + static_cast<std::ptrdiff_t>(p));
   for (std::size_t i = p; i < parents_.size(); ++i) parents_[i]->index = i;
   handlers_.closed(p);
@@ -84,9 +91,46 @@ void UplinkSockets::connect(Link& link) {
   link.problem.clear();
   link.socket = std::move(*socket);
   if (loop_.receive(link.socket->fd(), link, {.buffers = 512}) != 0) {
-    link.problem = "the io_uring has no room for its socket";
+    link.problem = kNoRoom;
     link.socket.reset();
+    return;
   }
+  if (link.multicast) join_multicast(link);
+}
+
+// Whoever sends there has the parent's address, unless the configuration names another one.
+void UplinkSockets::join_multicast(Link& link) {
+  counters_.multicast_joins.add();
+  Endpoint source = link.multicast->source.value_or(*link.address);
+  source.port = 0;
+  const auto failed = [&](const std::string& why) {
+    counters_.multicast_failures.add();
+    link.multicast_problem = why;
+  };
+  if (link.receiver && link.source == source) {
+    const auto joined = link.receiver->rejoin();
+    return joined ? link.multicast_problem.clear() : failed(joined.error().text);
+  }
+  close_multicast(link);
+  auto receiver =
+      net::MulticastReceiver::open({link.multicast->group, link.multicast->interface, source, kReceiveBuffer});
+  if (!receiver) return failed(receiver.error().text);
+  link.receiver.emplace(std::move(*receiver));
+  link.source = source;
+  if (loop_.receive(link.receiver->fd(), link.multicast_handler, {.buffers = 512}) != 0) {
+    link.receiver.reset();
+    return failed(kNoRoom);
+  }
+  link.multicast_problem.clear();
+}
+
+void UplinkSockets::close_multicast(Link& link) {
+  if (link.receiver) loop_.cancel(link.receiver->fd());
+  link.receiver.reset();
+}
+
+void UplinkSockets::rejoin_multicast(std::size_t p) {
+  if (Link& link = *parents_[p]; link.multicast && link.address) join_multicast(link);
 }
 
 void UplinkSockets::refresh(std::size_t p) {
@@ -172,6 +216,18 @@ void UplinkSockets::send_up(std::size_t parent, Bytes datagram) {
 
 void UplinkSockets::Link::on_datagram(MutableBytes datagram, const Endpoint&, const LocalAddress&) {
   owner->handlers_.datagram(index, datagram);
+}
+
+void UplinkSockets::MulticastHandler::on_datagram(MutableBytes datagram, const Endpoint&, const LocalAddress&) {
+  link.owner->counters_.multicast_datagrams.add();
+  link.owner->handlers_.multicast(link.index, datagram);
+}
+
+// Its socket is looked at again when nothing comes by it.
+void UplinkSockets::MulticastHandler::on_error(int) {
+  UplinkSockets& owner = *link.owner;
+  if (!link.receiver || owner.loop_.receives(link.receiver->fd())) return;
+  owner.close_multicast(link);
 }
 
 void UplinkSockets::Link::on_error(int error) {

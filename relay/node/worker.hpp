@@ -24,7 +24,7 @@ inline constexpr auto kLossBounds = [] {
 
 struct WorkerCounters {
   Counter frames, datagrams, send_failed, relay_datagrams, attestations, idles, frames_gone, too_late;
-  Counter memberships, leases, bytes_reserved;  // now
+  Counter memberships, leases, multicast_leases, bytes_reserved;  // now
   /// Listeners' leases now: those that have reported no loss yet, then by kLossBounds.
   std::array<Counter, kLossBounds.size() + 1> listeners_by_loss;
   Counter subscribes, subscribe_denied, drop_subscribe, drop_not_member;
@@ -100,6 +100,7 @@ class Worker {
   void unsubscribe(control::Lease& lease, GroupIndex group, Time now);
   void place(control::Lease& lease, std::uint32_t membership);
   void displace(std::uint32_t membership);
+  void count_multicast(const control::Lease& lease, int by);
   wire::Delivery offered(wire::Delivery asked) const;
   void set_delivery(control::Lease& lease, wire::Delivery delivery);
   void readdress(control::Lease& lease, Time now);

@@ -109,11 +109,18 @@ wire::Delivery Worker::offered(wire::Delivery asked) const {
   return asked == wire::Delivery::multicast && !setup_.sends_multicast ? wire::Delivery::unicast : asked;
 }
 
+void Worker::count_multicast(const control::Lease& lease, int by) {
+  Counter& counter = counters_.multicast_leases;
+  if (lease.delivery == wire::Delivery::multicast) counter.set(counter.get() + static_cast<std::uint64_t>(by));
+}
+
 void Worker::set_delivery(control::Lease& lease, wire::Delivery delivery) {
   delivery = offered(delivery);
   if (lease.delivery == delivery) return;
   counters_.delivery_changes.add();
+  count_multicast(lease, -1);
   lease.delivery = delivery;
+  count_multicast(lease, 1);
   for (std::uint32_t m = lease.first_membership; m != kNone; m = memberships_[m].next) {
     displace(m);
     place(lease, m);
@@ -223,12 +230,14 @@ void Worker::report_tallies(Time now) {
 // --- what status shows of leases ---
 
 void Worker::lease_installed(const control::Lease& lease, Time now) {
+  count_multicast(lease, 1);
   if (lease.role != wire::Role::relay) return counters_.listeners_by_loss[0].add();
   relay_leases_.push_back(control::slot_of(lease.id));
   next_children_ = std::min(next_children_, now + kChildrenEvery);
 }
 
 void Worker::forget_lease(const control::Lease& lease) {
+  count_multicast(lease, -1);
   if (lease.role != wire::Role::relay) {
     Counter& counted = counters_.listeners_by_loss[lease.loss_class];
     return counted.set(counted.get() - 1);

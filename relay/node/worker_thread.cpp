@@ -25,16 +25,18 @@ constexpr Duration kHeartbeat = 1s;
 
 }  // namespace
 
-tl::expected<std::unique_ptr<WorkerThread>, net::Error> WorkerThread::create(const Setup& setup,
-                                                                             std::vector<net::UdpSocket> sockets) {
+tl::expected<std::unique_ptr<WorkerThread>, net::Error> WorkerThread::create(
+    const Setup& setup, std::vector<net::UdpSocket> sockets, std::optional<net::MulticastSender> multicast) {
   auto loop = net::Loop::create();
   if (!loop) return tl::unexpected{loop.error()};
   auto bell = net::Wake::create();
   if (!bell) return tl::unexpected{bell.error()};
-  return std::unique_ptr<WorkerThread>{new WorkerThread{setup, std::move(sockets), std::move(*loop), std::move(*bell)}};
+  return std::unique_ptr<WorkerThread>{
+      new WorkerThread{setup, std::move(sockets), std::move(multicast), std::move(*loop), std::move(*bell)}};
 }
 
-WorkerThread::WorkerThread(const Setup& setup, std::vector<net::UdpSocket> sockets, net::Loop loop,
+WorkerThread::WorkerThread(const Setup& setup, std::vector<net::UdpSocket> sockets,
+                           std::optional<net::MulticastSender> multicast, net::Loop loop,
                            std::unique_ptr<net::Wake> bell)
     : sockets_(std::move(sockets)),
       loop_(std::move(loop)),
@@ -44,6 +46,7 @@ WorkerThread::WorkerThread(const Setup& setup, std::vector<net::UdpSocket> socke
       reports_(kReports),
       secrets_(setup.max_leases),
       outlet_(sockets_),
+      multicast_(std::move(multicast)),
       now_(net::read_clocks().mono) {
   Worker::Setup worker;
   worker.lane = setup.lane;
@@ -52,6 +55,8 @@ WorkerThread::WorkerThread(const Setup& setup, std::vector<net::UdpSocket> socke
   worker.secrets = &secrets_;
   worker.token_key = setup.token_key;
   worker.outlet = &outlet_;
+  worker.sends_multicast = setup.sends_multicast;
+  if (multicast_) worker.multicast = this;
   worker.reports = &reports_;
   worker_ = std::make_unique<Worker>(std::move(worker), now_);
 }

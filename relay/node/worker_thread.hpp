@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "relay/net/loop.hpp"
+#include "relay/net/multicast.hpp"
 #include "relay/net/sendmmsg_fan_out.hpp"
 #include "relay/net/wake.hpp"
 #include "relay/node/public_outlet.hpp"
@@ -13,7 +14,7 @@
 
 namespace tiercast::node {
 
-class WorkerThread final : private net::DatagramHandler {
+class WorkerThread final : private net::DatagramHandler, private MulticastOutlet {
  public:
   struct Setup {
     Lane lane;
@@ -21,10 +22,13 @@ class WorkerThread final : private net::DatagramHandler {
     std::uint32_t max_leases = 0;
     const crypto::MacKey* token_key = nullptr;
     net::Wake* feed_bell = nullptr;
+    bool sends_multicast = false;  // this thread or another one of the node
   };
-  /// `sockets`: one a listen address; bound, steered and filtered. Starts nothing yet.
+  /// `sockets`: one a listen address; bound, steered and filtered. `multicast`: at one of a node's threads, which sends
+  /// for all. Starts nothing yet.
   static tl::expected<std::unique_ptr<WorkerThread>, net::Error> create(const Setup& setup,
-                                                                        std::vector<net::UdpSocket> sockets);
+                                                                        std::vector<net::UdpSocket> sockets,
+                                                                        std::optional<net::MulticastSender> multicast);
   ~WorkerThread() override;
 
   void start();
@@ -46,13 +50,18 @@ class WorkerThread final : private net::DatagramHandler {
   const OutletCounters& outlet_counters() const { return outlet_.counters(); }
   const net::LoopCounters& loop_counters() const { return loop_.counters(); }
   const net::FanOutCounters& fan_out_counters() const { return fan_out_counters_; }
+  /// Null: it sends none.
+  const net::MulticastSendCounters* multicast_counters() const {
+    return multicast_ ? &multicast_->counters() : nullptr;
+  }
   std::span<const net::UdpSocket> sockets() const { return sockets_; }
 
  private:
-  WorkerThread(const Setup& setup, std::vector<net::UdpSocket> sockets, net::Loop loop,
-               std::unique_ptr<net::Wake> bell);
+  WorkerThread(const Setup& setup, std::vector<net::UdpSocket> sockets, std::optional<net::MulticastSender> multicast,
+               net::Loop loop, std::unique_ptr<net::Wake> bell);
   void on_datagram(MutableBytes datagram, const Endpoint& from, const LocalAddress& local) override;
   void on_error(int error) override;
+  void send_multicast(Bytes datagram, Time now) override { multicast_->send(datagram, now); }
   void run();
   void fail();
   bool obey();
@@ -66,6 +75,7 @@ class WorkerThread final : private net::DatagramHandler {
   control::LeaseSecrets secrets_;
   PublicOutlet outlet_;
   net::FanOutCounters fan_out_counters_;
+  std::optional<net::MulticastSender> multicast_;
   std::unique_ptr<Worker> worker_;
   Time now_;
   Time obey_until_;
