@@ -68,6 +68,7 @@ tl::expected<UdpSocket, Error> UdpSocket::open(int family, const SocketOptions& 
   bool ok = set_up(fd, family, options.packet_info);
   if (family == AF_INET6) ok = ok && set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
   if (options.reuse_port) ok = ok && set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+  if (options.reuse_address) ok = ok && set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
   if (!ok) return tl::unexpected(refusal("cannot set up a UDP socket", errno));
   if (!options.interface.empty() && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, options.interface.data(),
                                                static_cast<socklen_t>(options.interface.size())) != 0)
