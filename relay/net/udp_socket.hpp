@@ -15,7 +15,7 @@ namespace tiercast::net {
 struct SocketOptions {
   bool reuse_port = false;
   bool reuse_address = false;  // of a multicast group: every socket that is bound to it gets a copy
-  bool packet_info = true;  // received datagrams tell the address they came to
+  bool packet_info = true;     // received datagrams tell the address they came to
   /// Bytes of payload and its overhead in the kernel; beyond net.core.{r,w}mem_max only with CAP_NET_ADMIN, else as
   /// much as is allowed. 0: the system's.
   int receive_buffer = 0;

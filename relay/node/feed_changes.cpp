@@ -158,7 +158,7 @@ void Feed::add_parent(const ParentSetup& setup, Moment now) {
   parent.request.role = wire::Role::relay;
   parents_.emplace_back(parent, *setup_.random, now.mono);
   uplinks_.emplace_back();
-  if (setup.multicast) uplinks_.back().multicast.emplace(*setup_.random, now.mono);
+  if (setup.multicast) uplinks_.back().multicast.emplace(*setup_.random);
   for (auto& group : groups_) group->subscriptions.emplace_back();
   update_parents();
   update_expectations(now.mono);

@@ -60,7 +60,7 @@ Listener::Listener(Setup setup, Moment now)
     config.request.role = wire::Role::listener;
     parents_.emplace_back(config, *setup_.random, now.mono);
     auto& multicast = multicast_.emplace_back();
-    if (parent.multicast) multicast.emplace(*setup_.random, now.mono);
+    if (parent.multicast) multicast.emplace(*setup_.random);
   }
 }
 

@@ -9,7 +9,7 @@
 namespace tiercast::node {
 
 struct MulticastUplink {
-  MulticastUplink(Random& random, Time now) : way(random, now) {}
+  explicit MulticastUplink(Random& random) : way(random) {}
 
   /// The parent's CONTROL was taken in: whether it seeks is news with an acknowledgement only.
   void on_control(const control::Parent& parent, Time now) {

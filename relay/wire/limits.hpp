@@ -79,6 +79,16 @@ inline constexpr Duration kTallyEvery = 1s;        // up relay links
 inline constexpr Duration kTallyLife = 3500ms;     // said again meanwhile, or the child's subtree counts elsewhere
 inline constexpr Duration kGroupInfoEvery = 1s;    // down relay links
 
+// --- IP multicast ---
+inline constexpr unsigned kMulticastRow = 10;       // frames that came in a row, one missing at most: it works
+inline constexpr unsigned kMulticastWindow = 64;    // sequences that its loss is told from
+inline constexpr double kMulticastLoss = 0.20;      // of the window: more for kPlayout, and unicast is better
+inline constexpr Duration kMulticastHold = 5s;      // by unicast after it has failed; doubles
+inline constexpr Duration kMulticastMaxHold = 60s;  // up to here
+inline constexpr Duration kMulticastTrial = 30s;    // a failure so soon after changing over doubles the wait
+inline constexpr Duration kMulticastCalm = 60s;     // without failure: the wait is kMulticastHold again
+inline constexpr Duration kMulticastRejoin = 10s;   // nothing heard: join the group anew
+
 // --- resending budgets ---
 inline constexpr std::uint32_t kResendBurst = 64;         // frames per lease
 inline constexpr std::uint32_t kResendPerSequence = 3;    // per lease, counted for the last kResendBurst sequences

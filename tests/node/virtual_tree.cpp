@@ -9,7 +9,9 @@ namespace {
 
 constexpr std::size_t kMostNodes = 16;
 constexpr std::uint16_t kPublicPort = 4800;
+constexpr std::uint16_t kMulticastPort = 4801;
 constexpr std::uint16_t kUplinkPort = 10'000;
+constexpr std::uint16_t kMulticastInPort = 60'000;
 constexpr std::int64_t kWallSeconds = 1'700'000'000;
 
 Endpoint endpoint(std::uint8_t net, std::size_t host, std::uint16_t port) {
@@ -20,6 +22,9 @@ Endpoint endpoint(std::uint8_t net, std::size_t host, std::uint16_t port) {
 }
 
 bool is_node(const Endpoint& e) { return e.ip[14] == 0; }
+bool contains(const std::vector<std::size_t>& all, std::size_t one) {
+  return std::find(all.begin(), all.end(), one) != all.end();
+}
 std::size_t index_of(const Endpoint& e) { return e.ip[15] - 1U; }
 
 // An Opus packet of one SILK or CELT frame, its number, and as many random bytes as one more or less has.
@@ -127,7 +132,7 @@ void VirtualTree::carry_no_more(std::size_t n, std::size_t g) {
 
 void VirtualTree::add_parent(std::size_t n, std::size_t parent) {
   nodes_[n]->agents->uplinks->add(parent);
-  feed(n).add_parent(crypto::node_public_key(nodes_[parent]->key), now());
+  feed(n).add_parent({key_of(parent), contains(nodes_[n]->spec.multicast, parent)}, now());
 }
 
 void VirtualTree::retire_parent(std::size_t n, std::size_t parent) {
@@ -149,6 +154,7 @@ void VirtualTree::start(Node& node) {
   const NodeSpec& spec = node.spec;
   random_.fill(agents->token_key.bytes());
   agents->outlet = std::make_unique<Outlet>(*this, address_of(node.index));
+  agents->multicast = std::make_unique<MulticastOutlet>(*this, node.index);
   agents->uplinks = std::make_unique<Uplinks>(
       *this, [index = node.index](std::size_t p) { return uplink_of(index, p); }, spec.parents);
 
@@ -168,6 +174,8 @@ void VirtualTree::start(Node& node) {
     worker.secrets = &agent->secrets;
     worker.token_key = &agents->token_key;
     worker.outlet = agents->outlet.get();
+    worker.sends_multicast = spec.sends_multicast;
+    if (spec.sends_multicast && w == 0) worker.multicast = agents->multicast.get();
     worker.reports = &agent->reports;
     feed.workers.push_back({worker.lane, worker.boot_tag, &agent->commands, &agent->reports, &agent->secrets,
                             node::FreeSlots{spec.max_leases},
@@ -185,7 +193,7 @@ void VirtualTree::start(Node& node) {
   feed.key = &node.key;
   feed.token_key = &agents->token_key;
   feed.random = &random_;
-  for (const std::size_t p : spec.parents) feed.parents.push_back(crypto::node_public_key(nodes_[p]->key));
+  for (const std::size_t p : spec.parents) feed.parents.push_back({key_of(p), contains(spec.multicast, p)});
   for (const auto& other : nodes_) feed.relay_keys.push_back(crypto::node_public_key(other->key));
   feed.outlet = agents->outlet.get();
   feed.uplinks = agents->uplinks.get();
@@ -204,7 +212,7 @@ std::size_t VirtualTree::listen(const ListenerSpec& spec) {
   setup.group = groups_[spec.group].id;
   setup.sources = {{SourceId{1}, crypto::signing_public_key(signing_[spec.group])}};
   setup.strict = spec.strict;
-  for (const std::size_t p : spec.parents) setup.parents.push_back(crypto::node_public_key(nodes_[p]->key));
+  for (const std::size_t p : spec.parents) setup.parents.push_back({key_of(p), contains(spec.multicast, p)});
   setup.random = &random_;
   setup.uplinks = listener->uplinks.get();
   listener->agent = std::make_unique<node::Listener>(std::move(setup), now());
@@ -216,6 +224,13 @@ std::size_t VirtualTree::listen(const ListenerSpec& spec) {
 
 Endpoint VirtualTree::address_of(std::size_t node) { return endpoint(0, node, kPublicPort); }
 crypto::PublicKey VirtualTree::key_of(std::size_t node) const { return crypto::node_public_key(nodes_[node]->key); }
+Endpoint VirtualTree::multicast_of(std::size_t node) { return endpoint(0, node, kMulticastPort); }
+Endpoint VirtualTree::node_multicast(std::size_t node, std::size_t parent) {
+  return endpoint(0, node, static_cast<std::uint16_t>(kMulticastInPort + parent));
+}
+Endpoint VirtualTree::listener_multicast(std::size_t listener, std::size_t parent) {
+  return endpoint(1, listener, static_cast<std::uint16_t>(kMulticastInPort + parent));
+}
 Endpoint VirtualTree::uplink_of(std::size_t node, std::size_t parent) {
   return endpoint(0, node, static_cast<std::uint16_t>(kUplinkPort + parent));
 }
@@ -226,8 +241,9 @@ Endpoint VirtualTree::listener_address(std::size_t listener, std::size_t parent)
 
 void VirtualTree::watch(const Endpoint& from, const Endpoint& to, Bytes datagram) {
   const auto header = wire::parse_header(datagram);
-  if (!header || header->type != wire::Type::frame || from.port != kPublicPort) return;
-  const std::size_t trailers = is_node(to) ? wire::kSignature + wire::kLinkMac : 0;
+  const bool multicast = from.port == kMulticastPort;
+  if (!header || header->type != wire::Type::frame || (from.port != kPublicPort && !multicast)) return;
+  const std::size_t trailers = multicast ? wire::kSignature : is_node(to) ? wire::kSignature + wire::kLinkMac : 0;
   const Bytes frame = datagram.first(datagram.size() - trailers);
   auto& first = sealed_[{header->group.value, header->sequence.value}];
   if (first.empty()) first.assign(frame.begin(), frame.end());
@@ -244,7 +260,40 @@ void VirtualTree::send(const Endpoint& from, const Endpoint& to, Bytes datagram)
   under_way_.emplace(now_ + delay, Packet{from, to, Datagram(datagram.begin(), datagram.end())});
 }
 
+void VirtualTree::send_multicast(std::size_t node, Bytes datagram) {
+  ++multicasts;
+  for (const auto& other : nodes_)
+    if (other->agents && contains(other->spec.multicast, node))
+      send(multicast_of(node), node_multicast(other->index, node), datagram);
+  for (const auto& listener : listeners_)
+    if (listener->agent && contains(listener->spec.multicast, node))
+      send(multicast_of(node), listener_multicast(listener->index, node), datagram);
+}
+
+// The kernel lets nothing in but what the source that was joined sends (or seems to).
+void VirtualTree::deliver_multicast(const Packet& packet) {
+  const std::size_t index = index_of(packet.to);
+  const std::size_t from = packet.to.port - kMulticastInPort;
+  if (packet.from != multicast_of(from)) return;
+  const auto number_of = [from](const std::vector<std::size_t>& parents) {
+    return static_cast<std::size_t>(std::find(parents.begin(), parents.end(), from) - parents.begin());
+  };
+  if (is_node(packet.to)) {
+    Node& node = *nodes_[index];
+    if (!node.agents) return;
+    const std::size_t parent = number_of(node.agents->uplinks->parents);
+    if (parent == node.agents->uplinks->parents.size()) return;  // closed
+    counted([&] { node.agents->feed->on_multicast(parent, packet.bytes, now()); });
+    return settle(node);
+  }
+  ListenerNode& listener = *listeners_[index];
+  if (!listener.agent) return;
+  listener.agent->on_multicast(number_of(listener.spec.parents), packet.bytes, now());
+  drain(listener);
+}
+
 void VirtualTree::deliver(const Packet& packet) {
+  if (packet.to.port >= kMulticastInPort) return deliver_multicast(packet);
   if (is_node(packet.to)) {
     Node& node = *nodes_[index_of(packet.to)];
     if (!node.agents) return unreachable(packet);
@@ -437,6 +486,8 @@ std::uint64_t VirtualTree::counter(std::size_t n, const std::string& name) {
     parent.counters().each(add);
     if (parent.lease()) parent.lease()->counters().each(add);
   }
+  for (std::size_t p = 0; p < f.parents().size(); ++p)
+    if (const auto* multicast = f.multicast(p)) multicast->way.counters().each(add);
   for (const auto& g : f.groups()) {
     g->intake.counters().each(add);
     g->gaps.counters().each(add);
@@ -465,6 +516,8 @@ std::uint64_t VirtualTree::listener_counter(std::size_t l, const std::string& na
     parent.counters().each(add);
     if (parent.lease()) parent.lease()->counters().each(add);
   }
+  for (std::size_t p = 0; p < listener(l).parents().size(); ++p)
+    if (const auto* multicast = listener(l).multicast(p)) multicast->way.counters().each(add);
   return sum;
 }
 

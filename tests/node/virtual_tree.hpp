@@ -24,16 +24,19 @@ struct GroupSpec {
   std::uint8_t frame_ms = 20;
 };
 struct NodeSpec {
-  std::vector<std::size_t> parents{};  // nodes
-  bool origin = false;                 // of all its groups
-  bool impostor = false;               // an origin, but what it signs with is not the source's key
+  std::vector<std::size_t> parents{};    // nodes
+  std::vector<std::size_t> multicast{};  // of these, those whose IP multicast it takes
+  bool sends_multicast = false;
+  bool origin = false;    // of all its groups
+  bool impostor = false;  // an origin, but what it signs with is not the source's key
   bool pinned = false;
   std::vector<std::size_t> groups{};  // of the tree's; none: all
   unsigned workers = 1;
   std::uint32_t max_leases = 256;
 };
 struct ListenerSpec {
-  std::vector<std::size_t> parents{};  // nodes
+  std::vector<std::size_t> parents{};    // nodes
+  std::vector<std::size_t> multicast{};  // of these, those whose IP multicast it takes
   std::size_t group = 0;
   bool strict = false;
 };
@@ -73,11 +76,18 @@ class VirtualTree {
   /// True: this one is lost.
   std::function<bool(const Endpoint& from, const Endpoint& to, Bytes datagram)> drops;
   void send(const Endpoint& from, const Endpoint& to, Bytes datagram);
+  /// To all who take that node's IP multicast, each over a way of its own.
+  void send_multicast(std::size_t node, Bytes datagram);
   static Endpoint address_of(std::size_t node);
+  /// Where its IP multicast leaves from, and where it comes to at one who takes it.
+  static Endpoint multicast_of(std::size_t node);
+  static Endpoint node_multicast(std::size_t node, std::size_t parent);
+  static Endpoint listener_multicast(std::size_t listener, std::size_t parent);
   crypto::PublicKey key_of(std::size_t node) const;
   static Endpoint uplink_of(std::size_t node, std::size_t parent);
   Endpoint listener_address(std::size_t listener, std::size_t parent) const;
-  std::uint64_t datagrams = 0;  // that anybody sent
+  std::uint64_t datagrams = 0;   // that anybody sent
+  std::uint64_t multicasts = 0;  // IP multicast datagrams, each once however many take it
 
   // --- looking ---
   node::Feed& feed(std::size_t n);
@@ -113,6 +123,7 @@ class VirtualTree {
   struct Outlet;
   struct FanOut;
   struct Uplinks;
+  struct MulticastOutlet;
   struct ListenerNode;
   struct Packet {
     Endpoint from, to;
@@ -121,6 +132,7 @@ class VirtualTree {
   void start(Node& node);
   std::unique_ptr<node::FeedGroup> make_group(Node& node, std::size_t g);
   void deliver(const Packet& packet);
+  void deliver_multicast(const Packet& packet);
   void deliver_to_node(Node& node, const Packet& packet);
   void unreachable(const Packet& packet);
   void settle(Node& node);

@@ -21,6 +21,17 @@ struct VirtualTree::Outlet final : node::Outlet {
   Endpoint own;
 };
 
+struct VirtualTree::MulticastOutlet final : node::MulticastOutlet {
+  MulticastOutlet(VirtualTree& t, std::size_t n) : tree(t), node(n) {}
+  void send_multicast(Bytes datagram, Time) override {
+    const AllocationCount allocated;
+    tree.send_multicast(node, datagram);
+    tree.outside_ += allocated.count();
+  }
+  VirtualTree& tree;
+  std::size_t node;
+};
+
 struct VirtualTree::FanOut final : forward::FanOut {
   FanOut(VirtualTree& t, const Endpoint& e) : tree(t), own(e) { table.reserve(1024); }
   std::size_t size() const override { return table.size(); }
@@ -87,6 +98,7 @@ struct VirtualTree::WorkerAgent {
 struct VirtualTree::Agents {
   crypto::MacKey token_key;
   std::unique_ptr<Outlet> outlet;
+  std::unique_ptr<MulticastOutlet> multicast;
   std::unique_ptr<Uplinks> uplinks;
   std::vector<std::unique_ptr<WorkerAgent>> workers;
   std::unique_ptr<node::Feed> feed;

@@ -84,7 +84,7 @@ class DeafEar final : public Ear {
  private:
   static control::ParentConfig config(const node::Listener::Setup& setup) {
     control::ParentConfig config;
-    config.key = setup.parents.front();
+    config.key = setup.parents.front().key;
     config.request.group = setup.group;
     config.request.role = wire::Role::listener;
     return config;
@@ -257,7 +257,7 @@ int main(int argc, char** argv) {
   node::Listener::Setup setup;
   setup.group = GroupId{static_cast<std::uint32_t>(*group)};
   setup.sources = {{source->id, source->key}};
-  setup.parents = {*key};
+  setup.parents = {{*key}};
   setup.random = &random;
   return swarm(*edge, setup, *count, *length, deaf);
 }
