@@ -12,6 +12,7 @@
 #include "relay/node/latency.hpp"
 #include "relay/node/origin.hpp"
 #include "relay/node/recorder.hpp"
+#include "relay/store/recording.hpp"
 
 namespace tiercast::node {
 
@@ -28,6 +29,7 @@ struct FeedGroup {
   bool pinned = false;             // wanted without anybody asking
   std::unique_ptr<Origin> origin;  // its source is here
   std::unique_ptr<Recorder> recorder;
+  const store::RecordingCounters* recording = nullptr;  // of the recorder's file
 
   forward::Intake intake;
   forward::Gaps gaps;

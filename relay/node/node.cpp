@@ -176,6 +176,7 @@ class Builder {
         auto file = store::Recording::create(*loop_, from.record->directory, from.name, now.wall);
         if (!file) return tl::unexpected{file.error()};
         ops::log::info("recording", {{"group", from.name}, {"file", (*file)->path()}});
+        group->recording = &(*file)->counters();
         group->recorder =
             std::make_unique<Recorder>(*groups_[g], std::move(*file), static_cast<std::uint32_t>(random_.u64()));
       }

@@ -136,6 +136,7 @@ Json group_json(const StatusSources& s, const FeedGroup& group, Time now) {
   if (group.recorder) {
     out["recorded_ticks"] = group.recorder->ticks();
     add(counters, group.recorder->counters());
+    if (group.recording != nullptr) add(counters, *group.recording);
   }
   out["counters"] = counters;
   return out;
