@@ -30,6 +30,10 @@ class Failed(Exception):
     """A test's expectation that did not hold."""
 
 
+class LeftOut(Exception):
+    """Why a test cannot be played on this machine. It counts as passed, and says so."""
+
+
 def check(condition, why):
     if not condition:
         raise Failed(why)
@@ -368,6 +372,10 @@ def _run_one(function, name, options):
     try:
         test = Test(options.binary)
         function(test)
+        for afterwards in getattr(function, "afterwards", ()):
+            afterwards(test)
+    except LeftOut as reason:
+        print(f"left out {name}: {reason}")
     except Exception as error:
         at = error.__traceback__
         while at.tb_next and at.tb_next.tb_frame.f_code.co_filename == function.__code__.co_filename:
