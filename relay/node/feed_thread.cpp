@@ -306,6 +306,8 @@ void FeedThread::watch_parents(Moment now) {
             "parent_missing",
             {{"parent", name},
              {"hint", !uplinks_.problem(p).empty() ? uplinks_.problem(p)
+                      : parent.denial()
+                          ? std::string{"it answers, and denies the join: "} + wire::to_text(parent.denial()->reason)
                       : parent.answers()
                           ? std::string{"it answers but does not accept: is public_key its key, and is this node in "
                                         "its [[downstream]]?"}

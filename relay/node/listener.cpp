@@ -357,7 +357,8 @@ Diagnosis Listener::diagnose(const std::vector<std::string>& names) const {
     if (counters.drop_unknown_source.get() > 0 || counters.attest_drop_unknown_source.get() > 0)
       return {Stage::unknown_source, "joined, but the frames are of a source that no --source-key names",
               ExitCode::unavailable};
-    if (counters.attest_drop_forged.get() > 0 && setup_.strict)
+    // Epochs come by the lease, from the node itself; an attestation may be anybody's.
+    if (counters.drop_epoch_forged.get() > 0 || (counters.attest_drop_forged.get() > 0 && setup_.strict))
       return {Stage::unattested,
               "joined, but the source's signature is not of the key in --source-key: is it the source's public key?",
               ExitCode::unavailable};

@@ -23,6 +23,7 @@ class Recorder {
   void finish();
   bool settled() const { return file_->settled(); }
   const receive::PlayoutCounters& counters() const { return playout_.counters(); }
+  const receive::RecordingCounters& file_counters() const { return file_->counters(); }
   std::uint64_t ticks() const { return ticks_; }
 
  private:

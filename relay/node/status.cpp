@@ -147,6 +147,7 @@ Json group_json(const StatusSources& s, const FeedGroup& group, Time now) {
   if (group.recorder) {
     out["recorded_ticks"] = group.recorder->ticks();
     add(counters, group.recorder->counters());
+    add(counters, group.recorder->file_counters());
   }
   out["counters"] = counters;
   return out;

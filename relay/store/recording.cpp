@@ -27,7 +27,7 @@ struct Recording::Writing {
   bool busy = false;
   bool failing = false;
   bool closed = false;
-  RecordingCounters counters;
+  receive::RecordingCounters counters;
 };
 
 tl::expected<std::unique_ptr<Recording>, net::Error> Recording::create(net::Loop& loop, const std::string& directory,

@@ -5,23 +5,12 @@
 #include <string>
 #include <tl/expected.hpp>
 
-#include "relay/base/counter.hpp"
 #include "relay/net/descriptor.hpp"
 #include "relay/net/error.hpp"
 #include "relay/net/loop.hpp"
 #include "relay/receive/recording_file.hpp"
 
 namespace tiercast::store {
-
-struct RecordingCounters {
-  Counter bytes, drop_bytes, errors;
-  template <class F>
-  void each(F&& f) const {
-    f("recording_bytes", bytes);
-    f("recording_drop_bytes", drop_bytes);
-    f("recording_error", errors);
-  }
-};
 
 class Recording final : public receive::RecordingFile {
  public:
@@ -33,7 +22,7 @@ class Recording final : public receive::RecordingFile {
   void close() override;
   bool settled() const override;
   const std::string& path() const { return path_; }
-  const RecordingCounters& counters() const { return *counters_; }
+  const receive::RecordingCounters& counters() const override { return *counters_; }
 
  private:
   struct Writing;
@@ -41,7 +30,7 @@ class Recording final : public receive::RecordingFile {
   static void write_next(const std::shared_ptr<Writing>& writing);
   std::string path_;
   std::shared_ptr<Writing> writing_;  // outlives this while the kernel reads its buffer
-  RecordingCounters* counters_;
+  receive::RecordingCounters* counters_;
 };
 
 }  // namespace tiercast::store

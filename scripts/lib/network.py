@@ -4,6 +4,7 @@ import ctypes
 import os
 import re
 import shutil
+import signal
 import subprocess
 import threading
 
@@ -76,6 +77,25 @@ class Host:
 
     def popen(self, command, **options):
         return subprocess.Popen(self.command(command), preexec_fn=die_with_parent, **options)
+
+    def pids(self, program=None):
+        """Of what runs here, all or that of that name."""
+        out = []
+        for pid in map(int, run("ip", "netns", "pids", self.namespace).split()):
+            try:
+                with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
+                    out += [pid] if program in (None, file.read().strip()) else []
+            except (FileNotFoundError, ProcessLookupError):  # it has ended
+                pass
+        return out
+
+    def end(self, program=None):
+        """Kills it."""
+        for pid in self.pids(program):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
 
     def etc(self, name, text):
         """Gives this host a file of its own in /etc."""

@@ -5,6 +5,7 @@ up after it, whatever happens. See harness_test.py."""
 import argparse
 import base64
 import fnmatch
+import functools
 import hashlib
 import json
 import os
@@ -27,6 +28,10 @@ import network  # noqa: E402
 
 class Failed(Exception):
     """A test's expectation that did not hold."""
+
+
+class LeftOut(Exception):
+    """Why a test cannot be played on this machine. It counts as passed, and says so."""
 
 
 def check(condition, why):
@@ -251,7 +256,7 @@ class Test:
     def __init__(self, binary):
         self.binary = binary
         self.dir = tempfile.mkdtemp(prefix="tiercast-test-")
-        self.processes, self.cleanups = [], []
+        self.processes, self.cleanups, self.mounts = [], [], []
         self.sources = []  # of the group, as nodes and listeners know them
         self.net = network.Net()
 
@@ -264,6 +269,14 @@ class Test:
 
     def host(self, name):
         return self.net.host(name)
+
+    def installed(self):
+        """Where `make install` has put everything, as DESTDIR. Nothing is built for it: other tests run the same files."""
+        root = os.path.join(self.dir, "installed")
+        if not os.path.exists(root):
+            network.run("make", "--silent", "install", f"BUILD={os.path.dirname(self.binary)}", f"--old-file={self.binary}",
+                        f"DESTDIR={root}", cwd=ROOT)
+        return root
 
     def keygen(self, path, *options):
         public = network.run(self.binary, "keygen", *options, "-o", path).strip()
@@ -280,6 +293,14 @@ class Test:
 
     def node(self, name, host=None, **options):
         return Node(self, host or self.host(name), name, **options)
+
+    def disk(self, name, size):
+        """A file system of that size: "16k"."""
+        path = os.path.join(self.dir, name)
+        os.makedirs(path)
+        network.run("mount", "-t", "tmpfs", "-o", f"size={size}", "tiercast-test", path)
+        self.mounts.append(path)
+        return path
 
     def listener(self, name, parents, host=None, **options):
         return Listener(self, host or self.host(name), name, parents, **options)
@@ -299,7 +320,8 @@ class Test:
         return capture
 
     def close(self, keep):
-        for cleanup in self.cleanups + [p.cleanup for p in self.processes] + [self.net.close]:
+        mounted = [functools.partial(network.run, "umount", path) for path in self.mounts]
+        for cleanup in self.cleanups + [p.cleanup for p in self.processes] + mounted + [self.net.close]:
             try:
                 cleanup()
             except Exception as error:  # the others must still be cleaned up
@@ -350,6 +372,10 @@ def _run_one(function, name, options):
     try:
         test = Test(options.binary)
         function(test)
+        for afterwards in getattr(function, "afterwards", ()):
+            afterwards(test)
+    except LeftOut as reason:
+        print(f"left out {name}: {reason}")
     except Exception as error:
         at = error.__traceback__
         while at.tb_next and at.tb_next.tb_frame.f_code.co_filename == function.__code__.co_filename:

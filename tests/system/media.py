@@ -56,6 +56,17 @@ class Encoder:
         self.process.wait()
 
 
+def sound_card(folder, recorded):
+    """The environment of ALSA programs whose sound card hears the WAV file, then silence, and keeps what it is to play in
+    played.raw of that folder. It is as fast as they are."""
+    heard, path = os.path.join(folder, "recorded.raw"), os.path.join(folder, "asound.conf")
+    subprocess.run(["ffmpeg", "-nostdin", "-v", "error", "-y", "-i", recorded, "-f", "s16le", heard], check=True)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write('pcm.!default { type file\n slave.pcm { type null }\n format raw\n'
+                   f' file "{folder}/played.raw"\n infile "{heard}" }}\n')
+    return {"ALSA_CONFIG_PATH": path}
+
+
 class Capture:
     """tcpdump on one interface of a host, ready when constructed."""
 
@@ -148,6 +159,13 @@ def envelope(path, frame_ms=20):
     samples = struct.unpack(f"<{len(pcm) // 2}h", pcm[:len(pcm) // 2 * 2])
     size = 8 * frame_ms
     return [(sum(s * s for s in samples[i:i + size]) / size) ** 0.5 for i in range(0, len(samples) - size + 1, size)]
+
+
+def loud(values):
+    """Of an envelope what is between the silence before and behind it."""
+    first = next((i for i, v in enumerate(values) if v > 50), 0)
+    last = next((i for i, v in enumerate(reversed(values)) if v > 50), 0)
+    return values[first:len(values) - last]
 
 
 def likeness(whole, part):

@@ -1,7 +1,8 @@
-"""A real systemd as the first process of namespaces of its own, on a host of the test's network, with the units of this
-tree and nothing else. What it changes (/etc, /run, /tmp, /var/lib) are copies that go with it. Needs root and cgroup v2."""
-import glob
+"""A real systemd as the first process of namespaces of its own, on a host of the test's network, with what `make install`
+puts into /usr/local, the journal, and nothing else. What it changes (/etc, /run, /tmp, /var/lib, /var/log) are copies that
+go with it. Needs root and cgroup v2."""
 import os
+import shutil
 import subprocess
 import time
 
@@ -9,8 +10,9 @@ import harness
 import network
 
 SYSTEMD = "/lib/systemd/systemd"
-PREFIX = "/run/prefix"  # the services see neither /tmp nor /root
 UNITS = "/run/units"
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+JOURNAL = ("systemd-journald.service", "systemd-journald.socket")
 # What units are ordered by, without what a whole machine has below.
 TARGETS = ("test", "basic", "sysinit", "sockets", "shutdown", "umount", "network-online", "multi-user")
 
@@ -22,15 +24,17 @@ mount --bind /proc/sys /proc/sys
 mount -o remount,ro,bind /proc/sys
 mount -t tmpfs tmpfs /run
 cp -a "$1" {UNITS}
-install -D "$2" {PREFIX}/bin/tiercast
+mount -t tmpfs -o mode=755 tmpfs /usr/local
+cp -a "$2/." /usr/local
 cp -a /etc /run/etc
 mount --bind /run/etc /etc
-rm -rf /etc/tiercast
-cp -a "$3" /etc/tiercast
-chown -R root:root /etc/tiercast
+rm -rf /etc/tiercast /etc/systemd/system
+mkdir /etc/systemd/system
+if [ -n "$3" ]; then cp -a "$3" /etc/tiercast; chown -R root:root /etc/tiercast; fi
 mount -t tmpfs -o mode=1777 tmpfs /tmp
 mount -t tmpfs -o mode=1777 tmpfs /var/tmp
 mount -t tmpfs tmpfs /var/lib
+mount -t tmpfs tmpfs /var/log
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mkdir /run/dev
 mount -t tmpfs -o mode=755 tmpfs /run/dev
@@ -41,28 +45,28 @@ ln -s pts/ptmx /run/dev/ptmx
 ln -s /proc/self/fd /run/dev/fd
 mount --rbind /run/dev /dev
 mount --make-rshared /
-exec env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin SYSTEMD_UNIT_PATH={UNITS} \\
+exec env -i container=test PATH={PATH} \\
+  SYSTEMD_UNIT_PATH=/etc/systemd/system:{UNITS}:/usr/local/lib/systemd/system \\
   {SYSTEMD} --system --unit=test.target --log-target=console --show-status=no
 """
 
 
 class ServiceManager(harness.Process):
-    """`etc`: a directory that is /etc/tiercast there."""
+    """`etc`: a directory that is /etc/tiercast there; without it there is none."""
 
-    def __init__(self, t, host, etc):
+    def __init__(self, t, host, etc=""):
         super().__init__(t, host, f"systemd-{host.name}")
         self.etc, self.init, self.cgroup = etc, None, None
         self.units = os.path.join(t.dir, "units")
+        if os.path.exists(self.units):
+            return
         os.makedirs(self.units)
         for target in TARGETS:
-            self._unit(f"{target}.target", f"[Unit]\nDescription={target}\nDefaultDependencies=no\n")
-        for path in glob.glob(os.path.join(harness.ROOT, "systemd/*.in")):
-            with open(path, encoding="utf-8") as file:
-                self._unit(os.path.basename(path)[:-3], file.read().replace("@PREFIX@", PREFIX))
-
-    def _unit(self, name, text):
-        with open(os.path.join(self.units, name), "w", encoding="utf-8") as file:
-            file.write(text)
+            with open(os.path.join(self.units, f"{target}.target"), "w", encoding="utf-8") as file:
+                file.write(f"[Unit]\nDescription={target}\nDefaultDependencies=no\n"
+                           + (f"Wants={' '.join(JOURNAL)}\n" if target == "test" else ""))
+        for unit in JOURNAL:
+            shutil.copy(f"/lib/systemd/system/{unit}", self.units)
 
     def why_not(self):
         """Starts it; why that cannot be done here, empty if it runs."""
@@ -77,7 +81,7 @@ class ServiceManager(harness.Process):
             return f"no cgroup can be made: {error}"
         enter = 'echo $$ > "$1/cgroup.procs" && shift && exec "$@"'
         boot = ["unshare", "--cgroup", "--pid", "--fork", "--kill-child", "--mount", "--uts", "--ipc", "sh", "-c", BOOT, "sh",
-                self.units, self.t.binary, self.etc]
+                self.units, os.path.join(self.t.installed(), "usr/local"), self.etc]
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(["sh", "-c", enter, "sh", self.cgroup, "nsenter",
                                              f"--net=/run/netns/{self.host.namespace}", *boot], stdin=subprocess.DEVNULL,
@@ -93,10 +97,15 @@ class ServiceManager(harness.Process):
                     return ""
         return f"systemd does not come up: {self.log().strip().splitlines()[-3:]}"
 
+    def command(self, command):
+        return ["nsenter", "-t", self.init, "-m", "-p", "-n", *command]
+
+    def popen(self, command, **options):
+        return subprocess.Popen(self.command(command), preexec_fn=network.die_with_parent, **options)
+
     def ask(self, *command, **options):
         """Runs a command in there."""
-        return subprocess.run(["nsenter", "-t", self.init, "-m", "-p", "-n", *command], capture_output=True, text=True,
-                              **options)
+        return subprocess.run(self.command(command), capture_output=True, text=True, **options)
 
     def systemctl(self, *words):
         done = self.ask("systemctl", *words)

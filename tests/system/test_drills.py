@@ -9,9 +9,9 @@ import sys
 import time
 
 import network
+import readme
 import trees
 from harness import ROOT, check, equal, eventually
-from test_inputs import end_all
 
 sys.path.insert(1, os.path.join(ROOT, "scripts/drills"))
 
@@ -22,17 +22,9 @@ LISTENER_FIELDS = {"name", "edge", "status", "frames", "audio", "lost", "twice",
                    "recovery_ms"}
 
 
-def readme():
-    """The command lines of its section, and the text below them."""
-    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
-        section = file.read().split("\n## Rehearse\n")[1].split("\n## ")[0]
-    own, against = re.findall(r"```sh\n(.*?)```", section, re.S)
-    return [line.split("#")[0].strip() for line in own.splitlines()] + [against.strip()], section
-
-
-def fields_of(section):
+def fields():
     """Those of the README's table."""
-    cells = re.findall(r"^\| (`.*?) \|", section, re.M)
+    cells = re.findall(r"^\| (`.*?) \|", readme.section("Rehearse"), re.M)
     return {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
 
 
@@ -40,16 +32,18 @@ def environment(t):
     return {**os.environ, "TMPDIR": t.dir}
 
 
-def drill(t, line, *options):
-    command = ["bash", "-c", f'exec {line} "$@"', "drill", "--program", t.binary, "--seconds", SECONDS, *options]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment(t), timeout=120)
+def drill(t, command, *options, status=0):
+    """One of the README's, to its end, on the program under test; what it printed, and what it said."""
+    shell = readme.Shell(t, folder=ROOT, environment=environment(t))
+    run = shell.run(readme.commands("Rehearse", command), 120, status=status,
+                    more=["--program", t.binary, "--seconds", SECONDS, *options])
+    return run.said(), run.log().removeprefix(run.said())
 
 
-def passed(done, section, stage):
+def passed(out, stage):
     """What --json printed of a drill that passed: every field that the README tells of, and no other."""
-    equal(done.returncode, 0, f"the exit status; it said {done.stderr}{done.stdout}")
-    result = json.loads(done.stdout)
-    equal(set(result), fields_of(section), "the fields")
+    result = json.loads(out)
+    equal(set(result), fields(), "the fields")
     equal([result[name] for name in ("drill", "stage", "verdict", "reasons")], ["kill-relay", stage, "PASS", []], "it")
     equal((result["lost"], result["twice"], result["frame_ms"]), (0, 0, 20), "frames lost, played twice; their length")
     check(result["recovery_ms"] is not None and result["longest_gap_ms"] > 0, f"recovered, after a gap: {result}")
@@ -67,34 +61,32 @@ def nothing_left(t, pid):
     check(f"{network.PREFIX}{pid}-" not in network.run("ip", "netns", "list"), "no namespace is left")
 
 
+@readme.runs("Rehearse", "scripts/drills/kill-relay$")
 def test_a_drill_with_two_parents_passes(t):
-    lines, section = readme()
-    result = passed(drill(t, lines[0], "--json"), section, "namespaces")
+    result = passed(drill(t, "scripts/drills/kill-relay$", "--json")[0], "namespaces")
     check(result["victim"] in ("relay-1", "relay-2"), f"a relay was killed: {result['victim']}")
     equal(len(result["listeners"]), 12, "listeners")
     equal([n for n in os.listdir(t.dir) if n.startswith("tiercast-drill-")], [], "files left")
 
 
+@readme.runs("Rehearse", "scripts/drills/kill-relay --single-parent")
 def test_a_drill_without_a_second_parent_fails_and_says_what_was_lost(t):
-    lines, _ = readme()
-    check("--single-parent" in lines[1], f"it is without: {lines[1]}")
     kept = os.path.join(t.dir, "kept")
-    done = drill(t, lines[1], "--listeners", "4", "--keep", kept)
-    equal(done.returncode, 1, f"the exit status; it said {done.stderr}{done.stdout}")
-    last = done.stdout.splitlines()[-1]
+    out, err = drill(t, "scripts/drills/kill-relay --single-parent", "--listeners", "4", "--keep", kept, status=1)
+    last = out.splitlines()[-1]
     told = re.match(r"FAIL: (\d+) frames lost \(0 allowed\)", last)
     check(told and int(told[1]) > 50, f"two of four listeners lost some seconds: {last!r}")
-    rows = [line.split() for line in done.stdout.splitlines() if line.startswith("listener-")]
-    equal(len(rows), 4, f"lines of listeners in {done.stdout}")
+    rows = [line.split() for line in out.splitlines() if line.startswith("listener-")]
+    equal(len(rows), 4, f"lines of listeners in {out}")
     equal(sum(int(row[3]) for row in rows), int(told[1]), "the sum of what each lost")
     equal(sorted(int(row[3]) > 0 for row in rows), [False, False, True, True], "only those below the killed relay lost any")
-    check(re.search(r"kill -9 (relay-\d)\n.* \1 started again", done.stderr), f"what was done is told: {done.stderr}")
+    check(re.search(r"kill -9 (relay-\d)\n.* \1 started again", err), f"what was done is told: {err}")
     check(os.path.exists(os.path.join(kept, "listener-4.frames")), "the logs are kept if so wished")
 
 
+@readme.runs("Rehearse", "scripts/drills/kill-relay --victim edge")
 def test_a_drill_kills_an_edge_among_two(t):
-    lines, section = readme()
-    result = passed(drill(t, lines[2], "--json"), section, "namespaces")
+    result = passed(drill(t, "scripts/drills/kill-relay --victim edge", "--json")[0], "namespaces")
     check(result["victim"].startswith("edge-"), f"an edge was killed: {result['victim']}")
     equal({listener["edge"] for listener in result["listeners"]}, {"edge-1+edge-2", "edge-2+edge-1"}, "edges of each")
 
@@ -134,29 +126,24 @@ class Deployment:
         t.encoder(self.origin.host, t.speech(60))
         self.did = os.path.join(t.dir, "did")
         relay = self.relays[0]
-        ssh = os.path.join(t.dir, "bin", "ssh")
-        os.mkdir(os.path.dirname(ssh))
-        with open(ssh, "w", encoding="utf-8") as file:
-            file.write(f"""#!/bin/bash
-echo "$*" >> {self.did}
+        self.environment = {**environment(t), "EDGE_1": self.edges[0].address, "EDGE_1_KEY": self.edges[0].key.public,
+                            "EDGE_2": self.edges[1].address, "EDGE_2_KEY": self.edges[1].key.public,
+                            "SOURCE": self.source.public}
+        self.shell = readme.Shell(t, self.ears, ROOT, environment=self.environment)
+        self.shell.stand_in("ssh", f"""echo "$*" >> {self.did}
 case "$*" in
   "relay-1 systemctl kill -s KILL tiercast@relay") kill -9 {relay.pid} ;;
   "relay-1 systemctl start tiercast@relay")
     exec nsenter --net=/run/netns/{relay.host.namespace} {t.binary} run -c {relay.config_path} >> {relay.log_path} 2>&1 & ;;
   *) echo "what: $*" >&2; exit 255 ;;
-esac
-""")
-        os.chmod(ssh, 0o755)
-        t.cleanups.append(lambda: end_all(relay.host))
-        self.environment = {**environment(t), "PATH": f"{os.path.dirname(ssh)}:{os.environ['PATH']}",
-                            "EDGE_1": self.edges[0].address, "EDGE_1_KEY": self.edges[0].key.public,
-                            "EDGE_2": self.edges[1].address, "EDGE_2_KEY": self.edges[1].key.public,
-                            "SOURCE": self.source.public}
+esac""")
+        t.cleanups.append(relay.host.end)
 
     def drill(self, line, *options):
+        """Another than the README's."""
         run = self.ears.popen(["bash", "-c", f'exec {line} "$@"', "drill", "--program", self.t.binary, "--listeners", "4",
-                               *options], cwd=ROOT, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              text=True)
+                               *options], cwd=ROOT, env=self.shell.environment, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True)
         self.t.cleanups.append(run.kill)
         return run
 
@@ -165,12 +152,13 @@ esac
             return [words[2] if len(words) > 2 else words[0] for words in map(str.split, file)]
 
 
+@readme.runs("Rehearse", "scripts/drills/kill-relay --against")
 def test_a_drill_against_a_running_deployment(t):
-    lines, section = readme()
     deployment = Deployment(t)
-    run = deployment.drill(lines[3], "--json", "--seconds", SECONDS, "--restart-after", "1")
-    out, err = run.communicate(timeout=60)
-    result = passed(subprocess.CompletedProcess([], run.returncode, out, err), section, "against")
+    commands = readme.commands("Rehearse", "scripts/drills/kill-relay --against")
+    run = deployment.shell.run(commands, 60, more=["--program", t.binary, "--listeners", "4", "--json", "--seconds", SECONDS,
+                                                   "--restart-after", "1"])
+    result = passed(run.said(), "against")
     equal(result["victim"], "ssh relay-1 systemctl kill -s KILL tiercast@relay", "what did the damage")
     equal(deployment.commands(), ["kill", "start"], "what was done to the relay")
     equal(deployment.relays[0].process.poll(), -signal.SIGKILL, "how the relay ended")
@@ -178,7 +166,7 @@ def test_a_drill_against_a_running_deployment(t):
         check(node.alive or node is deployment.relays[0], f"{node.name}, which the drill did not start, runs on")
     trees.live(deployment.edges[0], parents=2)
     # Interrupted after the damage, it undoes that; and a command that fails is no verdict.
-    line = re.sub(r"--kill-command '.*?'", "--kill-command 'true'", lines[3])
+    line = re.sub(r"--kill-command '.*?'", "--kill-command 'true'", commands[0].text)
     for number, options in ((signal.SIGTERM, ()), (0, ("--kill-command", "ssh nowhere"))):
         run = deployment.drill(line, "--seconds", "4", *options)
         while number and not (told := run.stderr.readline()).endswith(" s  true\n"):

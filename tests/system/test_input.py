@@ -95,6 +95,11 @@ def test_listen_says_why_it_hears_nothing(t):
         (listen("no-node", address=f"{node.host.v4}:4999,{node.key.public}"), "no answer at all from"),
         (listen("no-host", address=f"10.77.0.250:4800,{node.key.public}"), "no answer at all from"),
     ]
+    signer = t.keygen(os.path.join(t.dir, "signer.key"), "--source")
+    for options in ([], ["--strict"]):
+        deceived = t.listener("".join(["wrong-source", *options]), [node], host=ears, options=["--seconds", "8", *options])
+        deceived.command = [w.replace(source.public, signer.public) for w in deceived.command]
+        cases.append((deceived.start(), "the source's signature is not of the key in --source-key"))
     for listener, message in cases:
         equal(listener.wait(30), 69, f"exit status of {listener.name}: {listener.log()!r}")
         check(message in listener.log(), f"{listener.name} says {listener.log()!r}")

@@ -5,9 +5,9 @@ import signal
 import subprocess
 
 import media
-import network
+import readme
 import trees
-from harness import ROOT, check, equal, eventually, opus_hash
+from harness import check, equal, eventually, opus_hash
 
 
 def origin(t, source, name="origin", host=None, **options):
@@ -74,15 +74,8 @@ def heard_speech(listener, wav, seconds):
     """Audio for at least so many seconds, and it is what the file has."""
     audio = sum(f.kind == "frame" for f in listener.frames())
     check(audio * 0.02 >= seconds, f"{listener.name} heard {audio} frames with audio of 20 ms, {seconds} s expected")
-    like, at = media.likeness([0.0] * 60 + media.envelope(wav) + [0.0] * 60, loud(media.envelope(listener.output)))
+    like, at = media.likeness([0.0] * 60 + media.envelope(wav) + [0.0] * 60, media.loud(media.envelope(listener.output)))
     check(like > 0.9, f"what {listener.name} heard resembles {os.path.basename(wav)} by {like:.2f}, best at frame {at}")
-
-
-def loud(values):
-    """Without the silence before and behind."""
-    first = next((i for i, v in enumerate(values) if v > 50), 0)
-    last = next((i for i, v in enumerate(reversed(values)) if v > 50), 0)
-    return values[first:len(values) - last]
 
 
 def test_wav_files_of_any_rate_are_played_to_their_end(t):
@@ -307,37 +300,35 @@ def test_rtp_is_taken_as_encoders_send_it(t):
     trees.heard_all(listener, sent)
 
 
-def test_the_readmes_command_lines_bring_audio_in(t):
-    """Those that need no sound card, as they stand there."""
-    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
-        section = file.read().split("\n## Ways in\n")[1].split("\n## ")[0]
-    ways = re.findall(r"^# source = \{ (.*), ….*\n((?:[^\n#`].*\n)+)", section, re.M)
-    wav, tried = t.speech(3), 0
-    for number, (source, commands) in enumerate(ways):
-        if "arecord" in commands:
-            continue
-        key = t.sources[0] if t.sources else t.new_source()
+@readme.runs("Ways in")
+def test_the_readmes_ways_in_bring_audio_in(t):
+    """Each with the configuration that its comment tells, side by side. A sound card hears what is in a file here."""
+    wav, key = t.speech(3), t.new_source()
+    ways = {}
+    for command in readme.commands("Ways in"):
+        ways.setdefault(command.comment, []).append(command)
+    running = []
+    for number, (comment, commands) in enumerate(ways.items()):
+        source = re.match(r"# source = \{ (.*), …", comment)[1]
         node = t.node(f"way-{number}", source=key, group={"source": "here"})
-        node.binary = "tiercast"
-        input_keys = f'source = {{ {source}, id = {key.id}, signing_key = "{key.path}" }}'
         os.symlink(wav, os.path.join(node.dir, "talk.wav"))
         with open(os.path.join(node.dir, "talk.toml"), "w", encoding="utf-8") as file:
-            file.write(node.config().replace('source = "here"', input_keys))
-        rtp = "tiercast" not in commands
-        t.cleanups.append(lambda host=node.host: end_all(host))
-        first = "tiercast run -c talk.toml & sleep 1\n" if rtp else ""
-        node.spawn(["bash", "-euc", f'cd "{node.dir}"; tiercast() {{ exec "{t.binary}" "$@"; }}\n{first}{commands}'])
-        eventually(lambda: os.path.exists(node.socket) and trees.group(node)["input"]["packets"] > 50, 20,
-                   f"audio by {commands!r}")
-        if not rtp:
-            eventually(lambda: trees.group(node)["ended"], 20, f"the end of {commands!r}")
+            file.write(node.config().replace('source = "here"',
+                                             f'source = {{ {source}, id = {key.id}, signing_key = "{key.path}" }}'))
+        if source.startswith("rtp"):
+            node.spawn([t.binary, "run", "-c", os.path.join(node.dir, "talk.toml")])
+            eventually(lambda: os.path.exists(node.socket) and node.status(), 10, "the node")
+        shell = readme.Shell(t, node.host, node.dir, environment=media.sound_card(node.dir, wav))
+        running.append((node, source, commands[-1].text, shell.start(commands)))
+    check(len(running) >= 7, f"{len(running)} ways in")
+    for node, source, command, run in running:
+        def input_has(what):
+            check(run.alive or source.startswith("rtp"), f"{command!r} has ended: {run.log()!r}")
+            return os.path.exists(node.socket) and what(trees.group(node))
+        eventually(lambda: input_has(lambda group: group["input"]["packets"] > 50), 30, f"audio by {command!r}")
+        if "arecord" in command:  # it hears silence for ever, once the file is over
+            node.host.end("arecord")
+        if not source.startswith("rtp"):
+            eventually(lambda: input_has(lambda group: group["ended"]), 30, f"the end of {command!r}")
         drops = {n: v for n, v in trees.group(node)["counters"].items() if n.startswith("ingest_drop") and v}
-        equal(drops, {}, f"drops by {commands!r}")
-        tried += 1
-    check(tried >= 6, f"{tried} of {len(ways)} ways in were tried")
-
-
-def end_all(host):
-    """What runs in a test's own namespace."""
-    for pid in network.run("ip", "netns", "pids", host.namespace).split():
-        os.kill(int(pid), signal.SIGKILL)
+        equal(drops, {}, f"drops by {command!r}")

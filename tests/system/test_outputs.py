@@ -311,14 +311,7 @@ def test_a_player_that_is_closed_ends_the_listener_unless_something_else_is_left
 
 def test_a_full_disk_is_told_and_what_was_written_is_good(t):
     air = Air(t)
-
-    def disk(name, size):
-        path = os.path.join(t.dir, name)
-        os.makedirs(path)
-        network.run("mount", "-t", "tmpfs", "-o", f"size={size}", "tiercast-test", path)
-        t.cleanups.append(lambda: network.run("umount", path))
-        return path
-    small, smaller = disk("small", "128k"), disk("smaller", "16k")
+    small, smaller = t.disk("small", "128k"), t.disk("smaller", "16k")
     wav, ogg = os.path.join(small, "out.wav"), os.path.join(smaller, "out.opus")
     outputs = {"wav": ("-o", wav), "ogg": ("-o", ogg), "full": ("--pcm", "/dev/full")}
     listeners = {name: air.listener(*options, name=name, file=False).start() for name, options in outputs.items()}

@@ -9,8 +9,10 @@ import subprocess
 import time
 
 import harness
+import readme
+import service_manager
 import trees
-from harness import check, equal, eventually
+from harness import LeftOut, check, equal, eventually
 
 
 def test_systemd_is_told_ready_alive_and_stopping(t):
@@ -110,3 +112,75 @@ def test_rotate_answers_with_when_and_errors_say_what_to_do(t):
     status, said = refused(relay, "status")
     equal(status, 69, f"status of a node that is not there: {said}")
     json.loads(origin.admin("status", "--json"))
+
+
+def by_hand(shell, command):
+    """What the README has people do with an editor."""
+    return shell.run([readme.Command(-1, "", command, "")]).said()
+
+
+@readme.runs("As a service")
+@readme.runs("Reading `tiercast status`")
+@readme.runs("When something fails")
+def test_the_readmes_service_runs_as_it_says(t):
+    """An origin and an edge of one machine, the edge with another port and admin socket."""
+    manager = service_manager.ServiceManager(t, t.host("machine"))
+    if reason := manager.why_not():
+        raise LeftOut(reason)
+    shell = readme.Shell(t, manager, path=service_manager.PATH)
+    commands = readme.commands("As a service")
+    starts, edges = (next(i for i, c in enumerate(commands) if c.text.startswith(beginning))
+                     for beginning in ("systemctl daemon-reload", "install -d /etc/systemd"))
+
+    node, source = shell.run(commands[:starts]).said().split()
+    by_hand(shell, "install -d -m 0700 /etc/tiercast/edge.keys")
+    edge = by_hand(shell, "tiercast keygen -o /etc/tiercast/edge.keys/node.key").strip()
+    by_hand(shell, f"""cd /etc/tiercast
+sed -i -e 's|"/etc/tiercast/node.key"|"credential:keys_node.key"|' \\
+  -e 's|"/etc/tiercast/source.key"|"credential:keys_source.key"|' \\
+  -e 's|{{ id = 1, key = ".*" }}|{{ id = 1, key = "{source}" }}|' origin.toml
+printf '\\n[[downstream]]\\nname = "edge"\\npublic_key = "{edge}"\\n' >> origin.toml
+cat > edge.toml <<'END'
+[node]
+name = "edge"
+key  = "credential:keys_node.key"
+[listen]
+address = ["127.0.0.1:4801", "[::1]:4801"]
+[admin]
+socket = "/run/tiercast/edge.sock"
+[[upstream]]
+address    = "127.0.0.1:4800"
+public_key = "{node}"
+[[group]]
+name    = "main"
+id      = 1
+sources = [{{ id = 1, key = "{source}" }}]
+pinned  = true
+END""")
+    said = shell.run(commands[starts:edges]).said()
+    check(re.search(r"tiercast\[\d+\]: ready node=origin\n", said), f"the journal has it: {said!r}")
+    check(re.search(r"^origin origin .* up ", said, re.M), f"the status: {said!r}")
+    shell.run(commands[edges:])
+    equal(manager.properties("tiercast@edge.service", "ActiveState", "TriggeredBy"), ["active", "tiercast@edge.socket"],
+          "the edge")
+    equal(manager.host.run("ss", "-ulnH", "sport", "=", ":4801").count("UNCONN"), 4, "the sockets of its drop-in")
+
+    def edges_parent():
+        status = json.loads(by_hand(shell, "tiercast status --json --socket /run/tiercast/edge.sock"))
+        return status["upstreams"][0]["state"] == "live"
+    eventually(edges_parent, 10, "the edge hears the origin")
+
+    # What one looks with.
+    looks = readme.commands("Reading `tiercast status`")
+    watch = shell.start([c for c in looks if "--watch" in c.text])
+    said = shell.run([c for c in looks if "--watch" not in c.text]).said()
+    verdict, _, answer = said.partition("{")
+    check(verdict.startswith("origin origin "), f"the status: {verdict!r}")
+    equal(json.loads("{" + answer)["node"]["name"], "origin", "the name in JSON")
+    eventually(lambda: watch.said().count("origin origin ") >= 3, 20, "the status, again and again")
+    check(watch.alive, f"until it is interrupted: {watch.log()!r}")
+    said = shell.run(readme.commands("When something fails")).said()
+    for told in ('"seal_frame": ', "ready node=edge", "ExecMainStatus=0", "NRestarts=0", " 127.0.0.1.4800 > ",
+                 "edge.toml: ok: "):
+        check(told in said, f"{told!r} is in what they print: {said!r}")
+    eventually(edges_parent, 10, "the edge hears the origin again")

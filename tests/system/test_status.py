@@ -10,6 +10,7 @@ import struct
 import subprocess
 import termios
 import time
+import types
 
 import harness
 import trees
@@ -81,6 +82,63 @@ def test_a_healthy_tree_says_ok_and_a_sick_one_what_is_wrong(t):
     says(b, f": no parent is live: {origin.address} ")
     b.kill()
     says(edge, ": none of 2 parents is live")
+
+
+def test_nodes_that_do_not_fit_each_other_say_so_as_the_readme_tells(t):
+    source = t.new_source()
+    origin = t.node("origin", source=source)
+    stranger = t.keygen(os.path.join(t.dir, "stranger.key"))
+    signer = t.keygen(os.path.join(t.dir, "signer.key"), "--source")
+    wrong_key = types.SimpleNamespace(address=origin.address, key=stranger, downstreams=[])
+    relays = {name: t.node(name, upstreams=[parent], **options) for name, parent, options in (
+        ("unlisted", origin, {}), ("wrong-key", wrong_key, {}), ("other-id", origin, {"group": {"id": 2}}),
+        ("other-frames", origin, {"group": {"frame_ms": 60}}),
+        ("other-source", origin, {"sources": [harness.Source(source.id, signer.path, signer.public)]}))}
+    del origin.downstreams[0]
+    for node in (origin, *relays.values()):
+        node.start()
+    encoder = t.encoder(origin.host, t.speech(90))
+    for name, verdict, advice in (("unlisted", "denies the join", "not allowed here"), ("wrong-key", "does not accept", ""),
+                                  ("other-id", "denies the join", "this node does not carry that group"),
+                                  ("other-source", "group main: no frame", ""), ("other-frames", ": ok", "")):
+        check(advice in says(relays[name], verdict)[1], f"what it says below that: {advice}")
+    origins = trees.counters(origin)
+    check(origins["join_denied"] > 0 and origins["join_drop_handshake"] > 0, f"who was not let in: {origins}")
+    check(trees.group(relays["other-source"])["counters"]["intake_drop_signature"] > 50, "frames of another's signature")
+    eventually(lambda: trees.counters(relays["other-frames"])["feed_drop_frame_length"] > 2, 10, "what is of another length")
+
+    log = relays["unlisted"].log
+    eventually(lambda: "parent_missing" in log(), 15, "it logs that it lacks its parent")
+    check("denies the join: not allowed here" in log() and "no answer" not in log(), f"and why: {log()!r}")
+    relays["other-source"].stop()
+
+    # An end, and what opens the broadcast again.
+    origin.admin("end", "main")
+    lines = says(origin, " origin 0.")
+    check(row(lines, "main ", "groups").endswith("ended"), f"its group: {lines}")
+    eventually(lambda: trees.group(origin)["counters"]["ingest_drop_ended"] > 10, 5, "what still comes is refused")
+    origin.restart()
+    check(row(says(origin, ": ok"), "main ", "groups").endswith("rtp ok"), "it is on the air again")
+    encoder.stop()
+    silence = origin.host.popen("ffmpeg -nostdin -v error -re -f lavfi -i anullsrc=r=48000:cl=mono -c:a libopus -frame_duration 20"
+                                " -f rtp rtp://127.0.0.1:5004".split(), stdout=subprocess.DEVNULL)
+    t.cleanups.append(silence.kill)
+
+    def quiet():
+        kbit_s = float(row(says(origin, ": ok"), "main ", "groups").split()[3])
+        return 0.5 < kbit_s < 2.5
+    eventually(quiet, 15, "an encoder of silence has 1 or 2 kbit/s")
+
+
+def test_a_full_node_says_so_and_so_does_who_is_denied(t):
+    node = t.node("origin", source=t.new_source(), sections={"listen": {"max_leases": 2}}).start()
+    listeners = [t.listener(f"ear-{i}", [node], host=t.host("ears")).start() for i in range(3)]
+    says(node, " origin 0.")
+    check(any("full: 2 of 2 leases are taken" in line for line in says(node, "the input is silent")), "it is full")
+    eventually(lambda: any(not l.alive for l in listeners), 20, "one gives up")
+    (denied,) = [l for l in listeners if not l.alive]
+    equal((denied.wait(1), "denied the join: this node is full" in denied.log()), (69, True), f"why: {denied.log()!r}")
+    check(trees.counters(node)["join_denied"] > 0, "joins that were denied")
 
 
 class Terminal:
