@@ -2,9 +2,13 @@
 #include "relay/net/multicast.hpp"
 
 #include <netinet/in.h>
+#include <poll.h>
 
 #include <cerrno>
 #include <cstdlib>
+#include <future>
+#include <optional>
+#include <thread>
 
 #include "tests/net/network_namespace.hpp"
 #include "tests/net/sockets.hpp"
@@ -88,6 +92,43 @@ TEST_CASE("of a group only what its source sends is heard") {
   test::in_network_namespace({kCable}, [] {
     for (const Way& way : kCabled) only_the_source_is_heard(way);
   });
+}
+
+TEST_CASE("it is heard over the wire, as far as that is joined there") {
+  for (const Way& way : kCabled) {
+    CAPTURE(way.group);
+    CAPTURE(way.source);
+    test::in_network_namespace({kCable}, [&way] {
+      // The cable's other end is another machine's, which its socket keeps alive.
+      std::optional<MulticastReceiver> in;
+      std::promise<pid_t> there;
+      std::promise<void> plugged_in;
+      std::thread machine{[&] {
+        const bool possible = unshare(CLONE_NEWNET) == 0;
+        there.set_value(possible ? gettid() : 0);
+        plugged_in.get_future().wait();
+        Way by = way;
+        by.interface = "b0";
+        if (possible && std::system("ip address add 10.9.0.9/24 dev b0 && ip -6 address add fd09::9/64 dev b0 nodad && "
+                                    "ip link set b0 up") == 0)
+          in = receiver(by);
+      }};
+      const int moved = std::system(("ip link set b0 netns " + std::to_string(there.get_future().get())).c_str());
+      plugged_in.set_value();
+      machine.join();
+      REQUIRE(moved == 0);
+      REQUIRE(in);
+      MulticastSender right = sender(way, way.source), wrong = sender(way, way.other);
+      CHECK(wrong.send(bytes("forged"), Time{}) == 0);
+      CHECK(right.send(bytes("true"), Time{}) == 0);
+      pollfd ready{in->fd(), POLLIN, 0};
+      REQUIRE(::poll(&ready, 1, 10'000) == 1);  // a bound against hanging
+      const auto got = test::drain(in->fd());
+      REQUIRE(got.size() == 1);
+      CHECK(got[0].text == "true");
+      CHECK(got[0].from.ip == test::endpoint(way.source).ip);
+    });
+  }
 }
 
 TEST_CASE("a receiver hears its own group and port only, whatever else the machine has joined") {
