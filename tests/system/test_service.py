@@ -160,7 +160,8 @@ END""")
     said = shell.run(commands[starts:edges]).said()
     check(re.search(r"tiercast\[\d+\]: ready node=origin\n", said), f"the journal has it: {said!r}")
     check(re.search(r"^origin origin .* up ", said, re.M), f"the status: {said!r}")
-    shell.run(commands[edges:])
+    reloads = [c for c in commands if " reload" in c.text]
+    shell.run([c for c in commands[edges:] if c not in reloads])
     equal(manager.properties("tiercast@edge.service", "ActiveState", "TriggeredBy"), ["active", "tiercast@edge.socket"],
           "the edge")
     equal(manager.host.run("ss", "-ulnH", "sport", "=", ":4801").count("UNCONN"), 4, "the sockets of its drop-in")
@@ -169,6 +170,10 @@ END""")
         status = json.loads(by_hand(shell, "tiercast status --json --socket /run/tiercast/edge.sock"))
         return status["upstreams"][0]["state"] == "live"
     eventually(edges_parent, 10, "the edge hears the origin")
+
+    by_hand(shell, f'''printf '\\n[[downstream]]\\nname = "edge-fra-3"\\npublic_key = "{source}"\\n' >> /etc/tiercast/origin.toml''')
+    equal(shell.run(reloads).said(), 'downstream "edge-fra-3" added\n', "what a reload answers")
+    check(" reloaded " in by_hand(shell, "journalctl -u tiercast@origin"), "the journal has it")
 
     # What one looks with.
     looks = readme.commands("Reading `tiercast status`")
