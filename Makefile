@@ -4,6 +4,7 @@
 BUILD    ?= build/release
 PREFIX   ?= /usr/local
 CXX      ?= g++
+CLANG    ?= clang
 CXXSTD    = -std=c++20
 WARNINGS  = -Wall -Wextra -Wconversion -Wshadow -Wnon-virtual-dtor
 OPTIMISE ?= -O2 -g
@@ -12,7 +13,7 @@ CPPFLAGS += -I. -DTIERCAST_VERSION='"$(VERSION)"'
 CXXFLAGS += $(CXXSTD) $(WARNINGS) $(OPTIMISE) -fstack-protector-strong $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 LDFLAGS  += $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -pthread
 # The shared liburing of Debian 12 lacks symbols that its header names: link the archive.
-LDLIBS   += -l:liburing.a -lsodium -lopus -logg -lspeexdsp -lfmt
+LDLIBS   += -l:liburing.a -lsodium -lopus -logg -lspeexdsp -lfmt -lbpf
 TEST_LIBS = -lopusfile
 VERSION  := 0.1.0
 
@@ -54,6 +55,15 @@ $(BUILD)/tests/%.o: override OPTIMISE := $(if $(SANITIZE),-O0,-O1) -g
 $(BUILD)/%.o: %.cpp Makefile
 	@mkdir -p $(@D)
 	$(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -c -o $@ $<
+
+# The program that the kernel runs for the xdp backend, and the file that has it in itself (.incbin, by -Wa,-I). clang
+# knows only the headers of its own machine's architecture by itself, not those of the target bpf.
+$(BUILD)/%.bpf.o: %.bpf.c relay/net/xdp/layout.h Makefile
+	@mkdir -p $(@D)
+	$(CLANG) -O2 -g -Wall -target bpf -I. -idirafter /usr/include/$(shell $(CXX) -print-multiarch) -c -o $@ $<
+
+$(BUILD)/relay/net/xdp_program.o: $(BUILD)/relay/net/xdp/fan_out.bpf.o
+$(BUILD)/relay/net/xdp_program.o: CXXFLAGS += -Wa,-I$(BUILD)/relay/net/xdp
 
 # A thousand listeners in one process, for tests/system.
 $(SWARM): $(BUILD)/tests/system/swarm.o $(OBJECTS)

@@ -121,14 +121,13 @@ Argument<Duration> parse_seconds(std::string_view word) {
 }
 
 Argument<std::vector<std::string>> parse_backends(std::string_view word) {
-  constexpr std::array<std::string_view, 3> kBackends{"sendto", "floor", "sendmmsg"};
+  constexpr std::array<std::string_view, 4> kBackends{"sendto", "floor", "sendmmsg", "xdp"};
   std::vector<std::string> out;
   for (std::string_view rest = word;;) {
     const std::size_t comma = rest.find(',');
     const std::string backend{rest.substr(0, comma)};
-    if (backend == "xdp") return wrong(backend, "not available in this version; use sendto, floor or sendmmsg");
     if (std::find(kBackends.begin(), kBackends.end(), backend) == kBackends.end()) {
-      return wrong(backend, "use sendto, floor or sendmmsg, or several with commas between");
+      return wrong(backend, "use sendto, floor, sendmmsg or xdp, or several with commas between");
     }
     if (std::find(out.begin(), out.end(), backend) != out.end()) return wrong(backend, "named twice; name it once");
     out.push_back(backend);

@@ -249,7 +249,7 @@ Subcommand add_bench_fanout(CLI::App& bench) {
   add("--destinations", words->destinations, "N", "default " + std::to_string(options->destinations));
   add("--frames", words->frames, "F", "frames a round; default " + std::to_string(options->frames));
   add("--payload", words->payload, "BYTES", "of a datagram; default " + std::to_string(options->payload));
-  add("--backend", words->backends, "LIST", "of sendto, floor, sendmmsg; default floor,sendmmsg");
+  add("--backend", words->backends, "LIST", "of sendto, floor, sendmmsg, xdp; default floor,sendmmsg");
   add("--to", words->to, "ADDR/PREFIX", "spread the destinations over these addresses; default loopback");
   add("--interface", options->interface, "IF", "send through this interface");
   add("--rounds", words->rounds, "R", "of each backend, interleaved; default " + std::to_string(options->rounds));

@@ -14,6 +14,7 @@
 #include "relay/net/sendmmsg_fan_out.hpp"
 #include "relay/net/steering.hpp"
 #include "relay/net/udp_socket.hpp"
+#include "relay/net/xdp_fan_out.hpp"
 #include "relay/wire/limits.hpp"
 
 namespace tiercast::measure {
@@ -77,6 +78,32 @@ Send relay_sendmmsg(const net::UdpSocket& socket, const std::vector<Endpoint>& t
   auto fan_out = std::make_shared<net::SendmmsgFanOut>(socket);
   for (const Endpoint& destination : to) fan_out->set(fan_out->size(), destination, from);
   return [fan_out](Bytes datagram) { return fan_out->send(datagram); };
+}
+
+/// The backend below the network stack, with a program and tables of its own. Not a single destination on the detour by
+/// sendmmsg: the figure would be of neither.
+tl::expected<Send, net::Error> relay_xdp(const net::UdpSocket& socket, const std::vector<Endpoint>& to,
+                                         const LocalAddress& from) {
+  struct Parts {
+    std::unique_ptr<net::XdpSender> sender;
+    std::unique_ptr<net::XdpFanOut> fan_out;  // goes first
+  };
+  net::XdpOptions options;
+  options.destinations = static_cast<std::uint32_t>(to.size());
+  auto sender = net::XdpSender::open(options);
+  if (!sender) return tl::unexpected(sender.error());
+  auto parts = std::make_shared<Parts>();
+  parts->sender = std::move(*sender);
+  parts->fan_out = std::make_unique<net::XdpFanOut>(*parts->sender, socket);
+  for (const Endpoint& destination : to) parts->fan_out->set(parts->fan_out->size(), destination, from);
+  for (std::size_t why = 1; why < parts->fan_out->detours().size(); ++why) {
+    if (const std::uint32_t count = parts->fan_out->detours()[why]; count != 0)
+      return tl::unexpected(net::Error{
+          fmt::format("backend xdp: {} of {} destinations cannot be reached below the network stack ({}); use sendmmsg",
+                      count, to.size(), to_string(static_cast<net::Detour>(why))),
+          69});
+  }
+  return [parts](Bytes datagram) { return parts->fan_out->send(datagram); };
 }
 
 /// The address that routing leaves from towards `to`: what a relay there would listen on. Zeros: no route.
@@ -144,9 +171,11 @@ tl::expected<Contender, net::Error> contender(const std::string& name, const Fan
   } else if (name == "sendmmsg" || wildcard) {
     out.send = relay_sendmmsg(*out.socket, to, local);
   } else if (name == "xdp") {
-    return tl::unexpected(wrong("backend xdp: not available in this version; use sendmmsg"));
+    auto send = relay_xdp(*out.socket, to, local);
+    if (!send) return tl::unexpected(send.error());
+    out.send = std::move(*send);
   } else {
-    return tl::unexpected(wrong("backend " + name + ": unknown; use sendto, floor or sendmmsg"));
+    return tl::unexpected(wrong("backend " + name + ": unknown; use sendto, floor, sendmmsg or xdp"));
   }
   return out;
 }

@@ -266,8 +266,8 @@ TEST_CASE("bench fanout takes its measures") {
   const std::string who = "tiercast bench fanout: ";
   CHECK(refusal({"bench", "fanout", "--payload", "1233"}) == who + "--payload \"1233\": use a whole number, 1 to 1232");
   CHECK(refusal({"bench", "fanout", "--rounds", "0"}) == who + "--rounds \"0\": use a whole number, 1 to 1000");
-  CHECK(refusal({"bench", "fanout", "--backend", "xdp"}) ==
-        who + "--backend \"xdp\": not available in this version; use sendto, floor or sendmmsg");
+  CHECK(refusal({"bench", "fanout", "--backend", "udp"}) ==
+        who + "--backend \"udp\": use sendto, floor, sendmmsg or xdp, or several with commas between");
   CHECK(refusal({"bench", "fanout", "--to", "10.0.0.0"}) ==
         who + "--to \"10.0.0.0\": use ADDRESS/PREFIX in numbers, as in 10.1.0.0/16 or fd00::/64");
 }

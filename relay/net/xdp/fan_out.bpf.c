@@ -1,0 +1,127 @@
+// One frame in, one packet per destination out, below the network stack. The frame comes by BPF_PROG_TEST_RUN with
+// BPF_F_TEST_XDP_LIVE_FRAMES and repeat = destinations; each run stamps the next destination's headers on a page of the
+// kernel's pool and redirects it to its device. Pages come back with the headers of their last destination, or what
+// a device of this machine made of them: everything before the payload is written each time.
+#include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include "relay/net/xdp/layout.h"
+
+// Sizes are set before loading.
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, XDP_CHUNK);
+  __type(key, __u32);
+  __type(value, struct xdp_destination);
+} destinations SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct xdp_way);
+} ways SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_DEVMAP);
+  __uint(max_entries, XDP_DEVICES);
+  __type(key, __u32);
+  __type(value, __u32);
+} devices SEC(".maps");
+
+struct xdp_state state;
+
+#define LOOPBACK 1      // the interface that the kernel runs tests as if received by; its number in every namespace
+#define ETHERNET 14     // bytes
+#define IPV4_HEADER 20  // bytes
+#define IPV6_HEADER 40
+
+static __always_inline __u16 fold(__u32 sum) {
+  sum = (sum & 0xffff) + (sum >> 16);
+  sum = (sum & 0xffff) + (sum >> 16);
+  return ~sum;
+}
+
+static __always_inline int redirect(__u32 device) {
+  long action = bpf_redirect_map(&devices, device, 0);
+  if (action == XDP_REDIRECT) {
+    state.waiting++;
+    state.processor = bpf_get_smp_processor_id();
+  }
+  return action;
+}
+
+static __always_inline void write_udp(void* at, const struct xdp_destination* to, const struct xdp_way* way) {
+  __u16* udp = at;
+  __u16 check = fold(state.call.udp_sum + way->sum + to->sum + to->port);
+  udp[0] = state.call.source_port;
+  udp[1] = to->port;
+  udp[2] = state.call.udp_length;
+  udp[3] = check ? check : 0xffff;  // 0 means none
+}
+
+SEC("xdp") int fan_out(struct xdp_md* context) {
+  void* data = (void*)(long)context->data;
+  void* end = (void*)(long)context->data_end;
+  if (context->ingress_ifindex != LOOPBACK) return XDP_PASS;  // of the device that it is attached to
+  if (state.call.mode == XDP_MODE_PROBE) return redirect(state.call.probe_device);
+
+  __u32 position = state.call.next;
+  if (state.call.mode == XDP_MODE_IDLE || position >= state.call.end) return XDP_DROP;
+  state.call.next = position + 1;
+  __u32 slot = state.call.chunk[position / XDP_CHUNK % XDP_CALL_CHUNKS] * XDP_CHUNK + position % XDP_CHUNK;
+  struct xdp_destination* to = bpf_map_lookup_elem(&destinations, &slot);
+  if (!to) return XDP_DROP;
+  __u32 index = to->way;
+  struct xdp_way* way = bpf_map_lookup_elem(&ways, &index);
+  if (!way) return XDP_DROP;
+
+  if (data + ETHERNET + IPV4_HEADER + 8 > end) return XDP_DROP;
+  __u32* ethernet = data;
+  ethernet[0] = way->ethernet[0];
+  ethernet[1] = way->ethernet[1];
+  ethernet[2] = way->ethernet[2];
+  *(__u16*)(data + 12) = way->ethertype;
+  __u32* ip = data + ETHERNET;
+  if (state.call.mode == XDP_MODE_IPV4) {
+    ip[0] = state.call.header[0];
+    ip[1] = state.call.header[1];
+    ip[2] = state.call.header[2];
+    *(__u16*)(data + ETHERNET + 10) = fold(state.call.header_sum + way->sum + to->sum);
+    ip[3] = way->source[3];
+    ip[4] = to->ip[3];
+    write_udp(data + ETHERNET + IPV4_HEADER, to, way);
+  } else {
+    if (data + ETHERNET + IPV6_HEADER + 8 > end) return XDP_DROP;
+    ip[0] = state.call.header[0];
+    ip[1] = state.call.header[1];
+    ip[2] = way->source[0];
+    ip[3] = way->source[1];
+    ip[4] = way->source[2];
+    ip[5] = way->source[3];
+    ip[6] = to->ip[0];
+    ip[7] = to->ip[1];
+    ip[8] = to->ip[2];
+    ip[9] = to->ip[3];
+    write_udp(data + ETHERNET + IPV6_HEADER, to, way);
+  }
+  return redirect(way->device);
+}
+
+// The kernel tells here, and nowhere else for every driver, how many of a queue's packets a device has taken.
+SEC("raw_tracepoint/xdp_devmap_xmit") int told(struct bpf_raw_tracepoint_args* arguments) {
+  // Between a batch's first packet and its last flush nothing else redirects on its processor.
+  if (state.waiting == 0 || state.processor != bpf_get_smp_processor_id()) return 0;
+  __u32 sent = arguments->args[2];
+  __u32 dropped = arguments->args[3];
+  state.sent += sent;
+  state.dropped += dropped;
+  state.waiting = sent + dropped < state.waiting ? state.waiting - sent - dropped : 0;
+  if ((int)arguments->args[4] < 0) state.error = (int)arguments->args[4];
+  return 0;
+}
+
+char license_[] SEC("license") = "GPL";
