@@ -1,7 +1,9 @@
 // One frame in, one packet per destination out, below the network stack. The frame comes by BPF_PROG_TEST_RUN with
 // BPF_F_TEST_XDP_LIVE_FRAMES and repeat = destinations; each run stamps the next destination's headers on a page of the
 // kernel's pool and redirects it to its device. Pages come back with the headers of their last destination, or what
-// a device of this machine made of them: everything before the payload is written each time.
+// a device of this machine made of them: everything before the payload is written each time. The payload is not: a
+// device of this machine whose far end changes payloads in place (another's XDP program, say) would change it for the
+// rest of the call. Network cards only read.
 #include <linux/bpf.h>
 
 #include <bpf/bpf_helpers.h>
