@@ -284,7 +284,8 @@ TEST_CASE("changes between a frame's pieces: who stays gets it once, who was rem
     test::SeededRandom random{4};
     std::set<Endpoint> removed, added;
     forward::FanOutResult result;
-    fan_out.start(bytes("in pieces"));
+    const std::string payload = "in pieces";
+    fan_out.start(bytes(payload));
     int pieces = 0;
     for (bool more = true; more; ++pieces) {
       more = fan_out.advance(result);
