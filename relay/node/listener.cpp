@@ -94,14 +94,14 @@ void Listener::on_joined(std::size_t p, Time now) {
     const std::chrono::milliseconds frame{grant.group_info->frame_ms};
     if (!stream_) {
       stream_ = std::make_unique<Stream>(setup_, frame);
-      if ((grant.group_info->flags & wire::kInfoAnchored) != 0) {
+      const bool over = (grant.group_info->flags & wire::kInfoEnded) != 0 && grant.group_info->newest.value != 0;
+      if (over || (grant.group_info->flags & wire::kInfoAnchored) != 0) {
         // The next frame is on its way already. A past one would have to be asked for, by everybody who joins.
         const Sequence first = grant.group_info->newest.next();
         stream_->playout.start_from(first);
         stream_->gaps.start_from(first, now);
         // An end is believed when attested, and nothing else would bring that attestation any more.
-        if ((grant.group_info->flags & wire::kInfoEnded) != 0)
-          stream_->attestation_gaps.on_frame(grant.group_info->newest, false, now);
+        if (over) stream_->attestation_gaps.on_frame(grant.group_info->newest, false, now);
         stream_->noted = grant.group_info->newest;
       }
     }

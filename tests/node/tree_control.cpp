@@ -72,10 +72,16 @@ TEST_CASE("an end is attested, believed, and quiet afterwards") {
   CHECK(tree.counter(relay, "parent_silence") <= 1);
   CHECK(tree.listener_counter(l, "parent_rejoin") == 0);
   CHECK(tree.datagrams - before < 20 * 12);  // keepalives, infos, tallies
+  for (const auto at : {relay, origin}) {
+    const auto long_after = tree.listen({.parents = {at}});
+    tree.run(1s);
+    CHECK(tree.listener(long_after).ended());
+  }
 
-  // The next broadcast of the group: the origin starts again, and everybody is still there.
+  // The next broadcast of the group: the origin starts again, and everybody is still there,
+  // at the latest when a keepalive has gone unanswered.
   tree.restart(origin);
-  tree.run(5s);
+  tree.run(8s);
   CHECK(!tree.listener(l).ended());
   CHECK(!tree.group(relay).ended);
   const auto heard = tree.heard(l).size();
