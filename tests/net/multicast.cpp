@@ -35,7 +35,12 @@ constexpr const char* kCable =
     "&& "
     "ip -6 address add fd09::1/64 dev a0 nodad && ip -6 address add fd09::2/64 dev a0 nodad && "
     "ip -6 address add fe80::a1/64 dev a0 nodad && ip -6 address add fe80::a2/64 dev a0 nodad && "
-    "ip link set a0 up && ip link set b0 up";
+    "ip link set a0 up && ip link set b0 up && "
+    // IPv6 waits for the carrier, which is told by and by.
+    "timeout 10 sh -c 'until ip -6 route get ff15::10:1 oif a0 2> /dev/null | grep -q a0; do sleep 0.01; done'";
+constexpr const char* kUpAgain =
+    "ip link set a0 up && "
+    "timeout 10 sh -c 'until ip -6 route get ff15::10:1 oif a0 2> /dev/null | grep -q a0; do sleep 0.01; done'";
 
 void run(const char* command) { REQUIRE(std::system(command) == 0); }
 
@@ -256,7 +261,7 @@ TEST_CASE("an interface that goes down and comes up again is used as before") {
       run("ip link set a0 down");
       CHECK(out.send(bytes("2"), Time{1s}) != 0);
       CHECK(out.counters().unreachable.get() == 1);
-      run("ip link set a0 up");
+      run(kUpAgain);
       CHECK(out.send(bytes("3"), Time{2s}) == 0);
       CHECK(out.counters().reattached.get() == 0);
       const auto got = test::drain(in.fd());
