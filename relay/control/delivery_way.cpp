@@ -56,19 +56,24 @@ void DeliveryWay::forget(GroupId group) {
 
 // --- by multicast ---
 
-void DeliveryWay::on_frame(const wire::Header& header, Sequence newest, Time now) {
+bool DeliveryWay::on_frame(const wire::Header& header, Sequence newest, Time now) {
+  const auto drop = [](Counter& reason) {
+    reason.add();
+    return false;
+  };
   Group* group = find(header.group);
-  if (group == nullptr || header.sequence.value == 0) return counters_.drop_unknown.add();
+  if (group == nullptr || header.sequence.value == 0) return drop(counters_.drop_unknown);
   Group& g = *group;
-  if (header.sequence.value + late_after(g.frame) < newest.value) return counters_.drop_late.add();
+  if (header.sequence.value + late_after(g.frame) < newest.value) return drop(counters_.drop_late);
   if (g.span > 0 && header.sequence <= g.newest) {
     // No sign that the stream goes on. But it is here: the parent may have had to ask for it itself.
     const std::uint64_t age = g.newest.value - header.sequence.value;
     if (age < g.span && (g.came >> age & 1) == 0) {
       g.came |= std::uint64_t{1} << age;
-      return judge(g, now);
+      judge(g, now);
+      return false;
     }
-    return counters_.drop_old.add();
+    return drop(counters_.drop_old);
   }
 
   const std::uint64_t step = header.sequence.value - g.newest.value;
@@ -88,6 +93,12 @@ void DeliveryWay::on_frame(const wire::Header& header, Sequence newest, Time now
   put_off(g, now);
   judge(g, now);
   if (by_unicast) change_over_if_it_works(now);
+  return true;
+}
+
+bool DeliveryWay::advances(GroupId group, Sequence sequence) const {
+  const Group* g = find(group);
+  return g != nullptr && (g->span == 0 || sequence > g->newest);
 }
 
 void DeliveryWay::on_idle(GroupId group, Time now) {

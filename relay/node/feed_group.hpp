@@ -46,9 +46,11 @@ struct FeedGroup {
   struct Subscription {
     bool confirmed = false;
     Time ask_at;
+    bool brings = false;  // frames have come from it since
   };
   std::vector<Subscription> subscriptions;  // one a parent
   Time next_unsubscribe;                    // a parent that did not hear that is told again
+  Sequence place;                           // the newest that a parent told of by unicast since it was subscribed
   bool starts_anew = false;                 // nobody wanted it for a while: what was missed then is not missing
 
   struct AtWorker {

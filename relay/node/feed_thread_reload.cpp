@@ -50,6 +50,11 @@ void FeedThread::finish_reload(Moment now) {
           "more than 256 groups at once, with those that are being removed: reload again, first "
           "without the new ones");
   }
+  for (const GroupId id : prepared->changes.groups_added)
+    if (feed_->leaving(id))
+      prepared->problems.push_back("group " + std::to_string(id.value) +
+                                   " is still being removed, its members are being told: reload again in a moment");
+  if (!prepared->problems.empty()) Reloader::discard(*prepared);
   if (prepared->problems.empty()) {
     apply(*prepared, now);
     const auto& changes = prepared->changes;

@@ -65,6 +65,7 @@ void Feed::on_stream(std::size_t p, Bytes datagram, wire::Delivery by, Time now)
     return counters_.drop_not_wanted.add();
   }
 
+  if (by_multicast && !near(*group, header->sequence)) return counters_.drop_unplaced.add();
   MulticastUplink* multicast = by_multicast ? &*uplinks_[p].multicast : nullptr;
   const forward::IntakeResult result =
       multicast ? group->intake.on_multicast(datagram, multicast->distrust, now)
@@ -72,8 +73,8 @@ void Feed::on_stream(std::size_t p, Bytes datagram, wire::Delivery by, Time now)
   const wire::Header& h = result.header;
   if (result.taken == Taken::dropped) return;
   if (result.taken == Taken::idle) {
+    if (multicast) return multicast->on_idle(parent, h.group, now);
     parent.on_stream(Stream::idle, now);
-    if (multicast) return multicast->way.on_idle(h.group, now);  // anybody's word
     if (!group->starts_anew) group->gaps.on_newest(h.sequence, now);
     return;
   }
@@ -82,7 +83,7 @@ void Feed::on_stream(std::size_t p, Bytes datagram, wire::Delivery by, Time now)
   if (h.type == wire::Type::attest) {
     if (const auto attest = wire::parse_attest(datagram.first(datagram.size() - trailers))) {
       if (forward::vouches_for_now(*attest, group->group.history.newest(), group->group.frame))
-        parent.on_stream(Stream::attestation, now);
+        multicast ? parent.on_multicast(Stream::attestation, false, now) : parent.on_stream(Stream::attestation, now);
       group->attestation_gaps.on_attestation(attest->header.sequence, attest->count);
     }
     if (result.taken == Taken::fresh) on_attestation_stored(*group, result.attestation);
@@ -99,9 +100,14 @@ void Feed::on_stream(std::size_t p, Bytes datagram, wire::Delivery by, Time now)
   if (h.type != wire::Type::frame) return;  // a copy of something else: no sign that frames flow
   // An old frame again is none either: a parent may repeat what it has without having anything new.
   const Sequence newest = group->group.history.newest();
-  if (multicast) multicast->way.on_frame(h, newest, now);
   const auto recent = static_cast<std::uint64_t>(wire::kPlayout / group->group.frame);
-  if (result.taken == Taken::fresh || h.sequence.value + recent >= newest.value) parent.on_stream(Stream::frame, now);
+  if (multicast) {
+    multicast->on_frame(parent, h, newest, now);
+  } else if (result.taken == Taken::fresh || h.sequence.value + recent >= newest.value) {
+    parent.on_stream(Stream::frame, now);
+  }
+  group->subscriptions[p].brings = true;
+  if (!by_multicast) group->place = std::max(group->place, h.sequence);
   if (result.taken != Taken::fresh) return;
   on_frame_stored(*group, h.sequence);  // first of all
   group->audio_bytes += datagram.size() - (wire::kHeader + wire::kTag + trailers);
@@ -123,6 +129,11 @@ void Feed::on_stream(std::size_t p, Bytes datagram, wire::Delivery by, Time now)
         groups_.begin());
     parent.hasten(now);
   }
+}
+
+// Where the stream is, a parent says: what is played by multicast to who knows nothing yet may be a recording.
+bool Feed::near(const FeedGroup& group, Sequence sequence) {
+  return group.place.value != 0 && sequence.value + group.group.history.frames() >= group.place.value;
 }
 
 // Removed here, or never asked for: the parent is told, now and then.
@@ -176,6 +187,7 @@ void Feed::on_info(std::size_t p, const wire::GroupInfo& info, Time now) {
     }
   }
   if ((info.flags & wire::kInfoAnchored) == 0) return;
+  group->place = std::max(group->place, info.newest);
   if (here.value == 0 || group->starts_anew) {
     group->gaps.start_from(info.newest, now);
   } else if (info.newest.value < here.value + group->group.history.frames()) {
@@ -260,6 +272,7 @@ void Feed::unsubscribe_up(FeedGroup& group, Time now) {
   group.next_idle = kNever;
   group.last_frame.reset();
   group.starts_anew = true;
+  group.place = {};
   group.gaps.restart();
   group.next_unsubscribe = now + kUnsubscribeAgain;
   for (std::size_t p = 0; p < parents_.size(); ++p) {

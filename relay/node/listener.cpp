@@ -123,6 +123,7 @@ void Listener::on_info(std::size_t p, const wire::GroupInfo& info, Time now) {
   said_ended_ = (info.flags & wire::kInfoEnded) != 0;
   stream_->statistics.on_group_info(info);
   if ((info.flags & wire::kInfoAnchored) == 0) return;
+  stream_->place = std::max(stream_->place, info.newest);
   const auto position = stream_->playout.position();
   // An edge's word on what exists is believed within reason: it only makes us ask.
   const auto horizon = static_cast<std::uint64_t>(wire::kHistory / stream_->frame);
@@ -149,21 +150,29 @@ void Listener::on_records(std::size_t p, Bytes records, Time now) {
 }
 
 // A FRAME of the signed form, without its signature; empty: it is nobody's. What else is signed checks itself.
-Bytes Listener::proven(Bytes datagram, const wire::Header& header, forward::Distrust& distrust, Time now) {
-  if (header.type == wire::Type::attest || header.type == wire::Type::idle) return datagram;
+Bytes Listener::proven(Bytes datagram, const wire::Header& header, MulticastUplink& multicast, Time now) {
+  if (header.type == wire::Type::idle) return datagram;
   const auto drop = [](Counter& reason) {
     reason.add();
     return Bytes{};
   };
+  const Stream& s = *stream_;
+  const auto reach = static_cast<std::uint64_t>(wire::kHistory / s.frame);
+  if (s.place.value == 0 || header.sequence.value + reach < s.place.value) return drop(counters_.drop_unplaced);
+  if (header.type == wire::Type::attest)
+    return multicast.distrust.exhausted(now) ? drop(counters_.drop_distrusted) : datagram;
   if (header.type != wire::Type::frame || datagram.size() < wire::kHeader + wire::kTag + wire::kSignature)
     return drop(counters_.drop_unsigned);
   const auto source = std::find_if(setup_.sources.begin(), setup_.sources.end(),
-                                   [&](const receive::SourceKey& s) { return s.id == header.source; });
+                                   [&](const receive::SourceKey& key) { return key.id == header.source; });
   if (source == setup_.sources.end()) return drop(counters_.drop_unsigned);
-  if (distrust.exhausted(now)) return drop(counters_.drop_distrusted);
+  const auto position = s.playout.position();
+  const bool known = s.playout.has(header.sequence) || (position && header.sequence < *position);
+  if (known && !multicast.way.advances(header.group, header.sequence)) return drop(counters_.drop_copy);
+  if (multicast.distrust.exhausted(now)) return drop(counters_.drop_distrusted);
   const Bytes sealed = datagram.first(datagram.size() - wire::kSignature);
   if (crypto::verify_frame(source->key, sealed, datagram.last(wire::kSignature))) return sealed;
-  distrust.failed(now);
+  multicast.distrust.failed(now);
   return drop(counters_.drop_signature);
 }
 
@@ -174,7 +183,7 @@ void Listener::on_stream(std::size_t p, Bytes datagram, wire::Delivery by, Time 
   const auto header = wire::parse_header(datagram);
   if (!header || header->group != setup_.group) return counters_.drop_other.add();
   MulticastUplink* multicast = by == wire::Delivery::multicast ? &*multicast_[p] : nullptr;
-  if (multicast) datagram = proven(datagram, *header, multicast->distrust, now);
+  if (multicast) datagram = proven(datagram, *header, *multicast, now);
   if (datagram.empty()) return;
   receive::Playout& playout = stream_->playout;
   switch (header->type) {
@@ -182,17 +191,26 @@ void Listener::on_stream(std::size_t p, Bytes datagram, wire::Delivery by, Time 
       const std::uint64_t before = junk(playout.counters());
       playout.on_frame(datagram, now);
       if (junk(playout.counters()) != before) return;  // nobody's sign of life
-      parent.on_stream(Kind::frame, now);
+      if (multicast) {
+        multicast->on_frame(parent, *header, std::max(stream_->noted, header->sequence), now);
+      } else {
+        parent.on_stream(Kind::frame, now);
+        stream_->place = std::max(stream_->place, header->sequence);
+      }
       note_frame(header->sequence, header->jumps(), now);
-      if (multicast) multicast->way.on_frame(*header, std::max(stream_->noted, header->sequence), now);
       if (playout.wants_epochs(now)) parent.hasten(now);
       return;
     }
     case wire::Type::attest: {
-      if (!playout.on_attest(datagram, now)) return;
+      const std::uint64_t forged = playout.counters().attest_drop_forged.get();
+      if (!playout.on_attest(datagram, now)) {
+        if (multicast && playout.counters().attest_drop_forged.get() != forged) multicast->distrust.failed(now);
+        return;
+      }
       if (const auto attest = wire::parse_attest(datagram)) {
         const Sequence last = attest->header.sequence.plus(attest->count - 1U);
-        if (forward::vouches_for_now(*attest, stream_->noted, stream_->frame)) parent.on_stream(Kind::attestation, now);
+        if (forward::vouches_for_now(*attest, stream_->noted, stream_->frame))
+          multicast ? parent.on_multicast(Kind::attestation, false, now) : parent.on_stream(Kind::attestation, now);
         stream_->attestation_gaps.on_attestation(attest->header.sequence, attest->count);
         note_frame(last, false, now);
         // Of a sequence all that came was forged, and the true one found no room: now it has.
@@ -204,8 +222,8 @@ void Listener::on_stream(std::size_t p, Bytes datagram, wire::Delivery by, Time 
       return;
     }
     case wire::Type::idle: {
+      if (multicast) return multicast->on_idle(parent, header->group, now);
       parent.on_stream(Kind::idle, now);
-      if (multicast) return multicast->way.on_idle(header->group, now);  // anybody's word
       const auto position = playout.position();
       const auto horizon = static_cast<std::uint64_t>(wire::kHistory / stream_->frame);
       if (position && header->sequence.value < position->value + horizon)

@@ -19,14 +19,17 @@
 namespace tiercast::node {
 
 struct ListenerCounters {
-  Counter drop_other, drop_unleased, drop_frame_length, drop_unsigned, drop_signature, drop_distrusted;
+  Counter drop_other, drop_unleased, drop_frame_length, drop_unplaced, drop_unsigned, drop_copy, drop_signature,
+      drop_distrusted;
   template <class F>
   void each(F&& f) const {
     f("listener_drop_other", drop_other);
     f("listener_drop_unleased", drop_unleased);
     f("listener_drop_frame_length", drop_frame_length);
     // By multicast, where anybody could send in the edge's name:
+    f("listener_drop_unplaced", drop_unplaced);  // before any edge told where the stream is, or far behind that
     f("listener_drop_unsigned", drop_unsigned);
+    f("listener_drop_copy", drop_copy);  // of what is here or over: not looked at
     f("listener_drop_signature", drop_signature);
     f("listener_drop_distrusted", drop_distrusted);  // unread: too many bad signatures came that way
   }
@@ -116,13 +119,14 @@ class Listener {
     forward::AttestationGaps attestation_gaps;
     receive::Statistics statistics;
     Sequence noted;                // the highest frame that gaps know of
+    Sequence place;                // the newest that a parent told of by unicast
     std::optional<Sequence> jump;  // a frame far ahead that says so, until it is attested
   };
   void on_joined(std::size_t parent, Time now);
   void on_records(std::size_t parent, Bytes records, Time now);
   void on_info(std::size_t parent, const wire::GroupInfo& info, Time now);
   void on_stream(std::size_t parent, Bytes datagram, wire::Delivery by, Time now);
-  Bytes proven(Bytes signed_form, const wire::Header& header, forward::Distrust& distrust, Time now);
+  Bytes proven(Bytes signed_form, const wire::Header& header, MulticastUplink& multicast, Time now);
   void send_records(std::size_t parent, Bytes records);
   void pump(std::size_t parent, Time now);
   void ask_for_missing(Time now);

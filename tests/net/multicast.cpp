@@ -124,14 +124,18 @@ TEST_CASE("it is heard over the wire, as far as that is joined there") {
       REQUIRE(moved == 0);
       REQUIRE(in);
       MulticastSender right = sender(way, way.source), wrong = sender(way, way.other);
-      CHECK(wrong.send(bytes("forged"), Time{}) == 0);
-      CHECK(right.send(bytes("true"), Time{}) == 0);
+      // What is sent before the cable carries anything is lost: again, then, within a bound against hanging.
       pollfd ready{in->fd(), POLLIN, 0};
-      REQUIRE(::poll(&ready, 1, 10'000) == 1);  // a bound against hanging
+      for (int tries = 0; tries < 200 && ::poll(&ready, 1, 50) == 0; ++tries) {
+        CHECK(wrong.send(bytes("forged"), Time{}) == 0);
+        CHECK(right.send(bytes("true"), Time{}) == 0);
+      }
       const auto got = test::drain(in->fd());
-      REQUIRE(got.size() == 1);
-      CHECK(got[0].text == "true");
-      CHECK(got[0].from.ip == test::endpoint(way.source).ip);
+      REQUIRE(!got.empty());
+      for (const auto& one : got) {
+        CHECK(one.text == "true");
+        CHECK(one.from.ip == test::endpoint(way.source).ip);
+      }
     });
   }
 }
