@@ -133,10 +133,11 @@ void Worker::send_below(WorkerGroup& group, const Copies& copies, Time told, Tim
     sum.sent += result.sent;
     sum.failed += result.failed;
   }
-  if (sum.sent + sum.failed == 0) return;
   counters_.datagrams.add(sum.sent);
   counters_.send_failed.add(sum.failed);
-  resender_.node_budget().on_fan_out(sum.sent, now);
+  // Who takes multicast loses frames as others do, and asks for them here.
+  const std::uint64_t spared = copies.multicast ? group.multicast_listeners : 0;
+  if (sum.sent + spared != 0) resender_.node_budget().on_fan_out(sum.sent + spared, now);
 }
 
 void Worker::send_to_relay(const RelayChild& child, Bytes signed_form) {

@@ -88,6 +88,7 @@ class Worker {
     GroupIndex group;
     bool relay : 1 = false;
     bool counted : 1 = false;     // in the tally
+    bool multicast : 1 = false;   // a listener that takes it: no unicast, but one of multicast_listeners
     std::uint8_t socket = 0;      // whose listeners have it
     std::uint32_t index = kNone;  // in those listeners or in relays; kNone: nothing is sent it by unicast
     std::uint32_t next = kNone;   // of the same lease

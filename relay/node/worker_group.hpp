@@ -30,6 +30,7 @@ struct WorkerGroup {
   Group& group;
   std::vector<forward::Destinations> listeners;  // by LocalAddress::socket
   std::vector<RelayChild> relays;
+  std::uint32_t multicast_listeners = 0;  // not in `listeners`
   KnownEpochs epochs;
   std::optional<wire::GroupInfo> info;
   std::uint32_t members = 0;
