@@ -6,10 +6,11 @@ import socket
 import struct
 import threading
 import time
+import tomllib
 
 import media
 import trees
-from harness import check, equal, eventually
+from harness import ROOT, check, equal, eventually
 from test_reload import reload, told, write
 
 FRAME, ATTEST, IDLE = 0x20, 0x22, 0x23
@@ -185,7 +186,7 @@ def test_multicast_unplugged_in_the_middle_of_speech_costs_nobody_a_frame(t):
     lan = Lan(t).start()
     hosts = [lan.relay.host, lan.near.host]
     taps = [t.capture(host, interface="eth0", expression=f"udp and src host {lan.origin.host.v4}") for host in hosts]
-    lan.speak(10)
+    lan.speak(9)
     time.sleep(0.5)
     t.net.block(V4)
     taken(lan.origin, 0)
@@ -215,8 +216,8 @@ def test_multicast_unplugged_in_the_middle_of_speech_costs_nobody_a_frame(t):
 
 
 def test_multicast_heals_after_the_senders_interface_was_down(t):
-    lan = Lan(t, interface="eth1").start()
-    lan.speak(10)
+    lan = Lan(t, V6, interface="eth1", v6=True).start()
+    lan.speak(9)
     lan.origin.host.run("ip", "link", "set", "eth1", "down")
     taken(lan.origin, 0)
     eventually(lambda: told(lan.origin, "multicast_not_sent"), 4, "the origin's log")
@@ -404,6 +405,62 @@ def test_multicast_interface_that_is_not_there_ends_a_sender_and_not_a_receiver(
         trees.dense(listener)
         trees.heard_all(listener, sent)
     check("there is no interface lan7" in ear.report()["parents"][0]["multicast"]["problem"], "the listener's report")
+
+
+def test_multicast_comes_from_the_interfaces_own_address_where_a_node_listens_on_all(t):
+    """A relay that is told so takes it, of either family; a listener, who knows the node by another address, does not,
+    and lacks nothing."""
+    source = t.new_source()
+    for number, group in enumerate((V4, V6)):
+        sections = sends(group, "eth1")
+        sections["listen"]["address"] = f"[::]:{4800 + number}"
+        origin = t.node(f"origin-{number}", host=t.host("origin"), source=source, sections=sections,
+                        group={"source": {"rtp": f"127.0.0.1:{5004 + 2 * number}", "id": 1, "signing_key": source.path}})
+        origin.port, origin.v6 = 4800 + number, number == 1
+        relay = t.node(f"relay-{number}", upstreams=[origin], v6=number == 1)
+        if number == 0:
+            t.net.second_link(origin.host)
+            ears = t.host("ears")
+            t.net.second_link(ears)
+        t.net.second_link(relay.host)
+        own = f"fd78::{origin.host.number:x}" if number else f"10.78.0.{origin.host.number}"
+        relay.multicast = {**takes(group, "eth1"), "source": own}
+        origin.start()
+        relay.start()
+        trees.live(relay)
+        ear = t.listener(f"ear-{number}", [origin], host=ears, options=option(group, "eth1")).start()
+        below = t.listener(f"below-{number}", [relay], host=ears).start()
+        trees.listening(origin, 2)
+        taken(origin, 1)
+        check(delivers(relay), "the relay takes it")
+        trees.end(origin, [ear, below])
+        for listener in (ear, below):
+            check(len(trees.dense(listener)) > 30, f"{listener.name} heard all")
+        equal(ear.report()["parents"][0]["multicast"], {"delivers": False, "datagrams": 0}, "the listener")
+
+
+def test_multicast_as_the_readme_has_it(t):
+    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
+        section = file.read().split("\n## IP multicast\n")[1].split("\n## ")[0]
+    toml = tomllib.loads("\n".join(re.findall("```toml\n(.*?)```", section, re.S)))
+    (command,) = re.findall("```sh\n(.*?)```", section, re.S)
+    source = t.new_source()
+    origin = t.node("origin", source=source, sections={"listen": {"multicast": toml["listen"]["multicast"]}})
+    relay = t.node("relay", upstreams=[origin], multicast=toml["upstream"][0]["multicast"])
+    origin.start()
+    relay.start()
+    trees.live(relay)
+    ear = t.listener("ear", [origin])
+    ear.spawn(["bash", "-euc", f'cd "{t.dir}"; tiercast() {{ exec "{t.binary}" "$@"; }}\n{command}'],
+              {"EDGE": origin.address, "EDGE_KEY": origin.key.public, "SOURCE": source.public})
+    trees.listening(origin, 1)
+    taken(origin, 2)
+    said = re.search("`(multicast .*) [0-9]+ (of the leases take it)`", section)
+    check(f"{said[1]} 2 {said[2]}" in origin.admin("status"), origin.admin("status"))
+    sent = trees.send_speech(t, origin, 2)
+    origin.admin("end", "main")
+    equal(ear.wait(10), 0, f"its exit status: {ear.log()}")
+    trees.same_as_sent("ear", media.read_ogg(os.path.join(t.dir, "talk.opus")).packets, sent)
 
 
 def test_multicast_in_the_status_for_people(t):
