@@ -121,6 +121,21 @@ TEST_CASE("multicast: what it loses is asked for by unicast") {
   CHECK(tree.lost_by(below) == 0);
 }
 
+TEST_CASE("multicast: a hall of listeners gets what it loses, with nobody there who takes unicast") {
+  VirtualTree tree{312};
+  const auto origin = tree.add({.sends_multicast = true, .origin = true, .workers = 2});
+  std::vector<std::size_t> hall;
+  for (int i = 0; i < 20; ++i) hall.push_back(tree.listen({.parents = {origin}, .multicast = {origin}}));
+  std::uint64_t count = 0;
+  tree.drops = [&](const Endpoint& from, const Endpoint&, Bytes) {
+    return from == VirtualTree::multicast_of(origin) && ++count % 23 == 0;  // another one at each listener
+  };
+  tree.run(30s);
+  CHECK(tree.destinations(origin, 0) + tree.destinations(origin, 1) == 0);
+  CHECK(tree.counter(origin, "resend_frame") > 64 * 2);  // more than what any node has to give at once
+  for (const auto l : hall) CHECK(tree.lost_by(l) == 0);
+}
+
 TEST_CASE("multicast: one that loses too much is given up for unicast") {
   VirtualTree tree{304};
   const auto origin = tree.add({.sends_multicast = true, .origin = true});
