@@ -25,6 +25,8 @@ sys.path.insert(1, os.path.join(ROOT, "scripts/lib"))
 import media  # noqa: E402
 import network  # noqa: E402
 
+NOBODY = 65534  # the user, and the group, without any privilege
+
 
 class Failed(Exception):
     """A test's expectation that did not hold."""
@@ -294,6 +296,14 @@ class Test:
 
     def node(self, name, host=None, **options):
         return Node(self, host or self.host(name), name, **options)
+
+    def home(self, name="home"):
+        """A folder of nobody's, for what is not run as root."""
+        path = os.path.join(self.dir, name)
+        os.mkdir(path)
+        os.chown(path, NOBODY, NOBODY)
+        os.chmod(self.dir, 0o755)
+        return path
 
     def disk(self, name, size):
         """A file system of that size: "16k"."""
