@@ -346,20 +346,23 @@ TEST_CASE("more epochs than a keepalive can name all get down, through loss") {
     return deaf && from == VirtualTree::address_of(origin) && d[0] == 0x10 && d.size() < 400;
   };
   tree.run(2s);
+  const auto known_within_a_minute = [&](std::size_t enough) {
+    std::size_t known = 0;
+    for (int second = 0; second < 60 && known != enough; ++second) {
+      tree.run(1s);
+      known = 0;
+      for (std::size_t g = 0; g < groups.size(); ++g) known += tree.group(relay, g).epochs.all().size();
+    }
+    return known;
+  };
   deaf = false;
   tree.lost = 0.1;
-  tree.run(60s);
-  std::size_t known = 0;
-  for (std::size_t g = 0; g < groups.size(); ++g) known += tree.group(relay, g).epochs.all().size();
-  CHECK(known == 40 * 3);
+  CHECK(known_within_a_minute(40 * 3) == 40 * 3);
   tree.lost = 0;
   for (std::size_t g = 0; g < groups.size(); ++g)
     tree.feed(origin).rotate(node::GroupIndex{static_cast<std::uint16_t>(g)}, tree.now());
   tree.lost = 0.3;
-  tree.run(60s);
-  known = 0;
-  for (std::size_t g = 0; g < groups.size(); ++g) known += tree.group(relay, g).epochs.all().size();
-  CHECK(known == 40 * 4);
+  CHECK(known_within_a_minute(40 * 4) == 40 * 4);
 }
 
 TEST_CASE("a datagram with many subscriptions is answered by one") {
