@@ -93,7 +93,6 @@ class DeliveryWay {
 
   Group* find(GroupId group);
   const Group* find(GroupId group) const { return const_cast<DeliveryWay*>(this)->find(group); }
-  Duration silence(const Group& group) const;
   bool excused(const Group& group) const { return seeking_ || !group.has_input; }
   bool in_a_row(const Group& group) const;
   void put_off(Group& group, Time now);

@@ -146,8 +146,8 @@ class Feed final : private control::Doorkeeper, private FrameSink {
 
   // feed_uplinks.cpp
   FeedGroup* group_by_id(GroupId id) const;
-  void on_stream(std::size_t parent, Bytes datagram, wire::Delivery by, Time now);
-  static bool near(const FeedGroup& group, Sequence sequence);
+  /// `multicast`: by which it came; null: by unicast.
+  void on_stream(std::size_t parent, Bytes datagram, MulticastUplink* multicast, Time now);
   void not_wanted(GroupId group, FeedGroup* known, std::size_t parent, Time now);
   void on_parent_joined(std::size_t parent, Time now);
   void on_info(std::size_t parent, const wire::GroupInfo& info, Time now);

@@ -8,6 +8,7 @@
 
 #include "relay/forward/attestation_gaps.hpp"
 #include "relay/forward/gaps.hpp"
+#include "relay/forward/stream_place.hpp"
 #include "relay/node/group.hpp"
 #include "relay/node/latency.hpp"
 #include "relay/node/origin.hpp"
@@ -50,7 +51,7 @@ struct FeedGroup {
   };
   std::vector<Subscription> subscriptions;  // one a parent
   Time next_unsubscribe;                    // a parent that did not hear that is told again
-  Sequence place;                           // the newest that a parent told of by unicast since it was subscribed
+  forward::StreamPlace place;               // since it was subscribed
   bool starts_anew = false;                 // nobody wanted it for a while: what was missed then is not missing
 
   struct AtWorker {
