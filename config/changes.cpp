@@ -9,15 +9,11 @@ namespace tiercast::config {
 namespace {
 
 std::string quoted(const std::string& text) { return "\"" + text + "\""; }
-std::string to_text(const HostPort& address) {
-  const bool v6 = address.host.find(':') != std::string::npos;
-  return (v6 ? "[" + address.host + "]" : address.host) + ":" + std::to_string(address.port);
-}
 std::string to_text(const Group& group) { return "group " + quoted(group.name); }
 std::string to_text(const Downstream& downstream) { return "downstream " + quoted(downstream.name); }
 std::string to_text(const Upstream& upstream) {
   const auto& multicast = upstream.multicast;
-  return "upstream " + to_text(upstream.address) +
+  return "upstream " + to_string(upstream.address) +
          (multicast ? " with multicast " + to_string(multicast->group) + "@" + multicast->interface : "");
 }
 std::string to_text(const std::optional<MulticastOut>& multicast) {
@@ -30,25 +26,6 @@ std::string to_text(const std::vector<Endpoint>& addresses) {
   return out;
 }
 const char* to_text(bool b) { return b ? "true" : "false"; }
-
-const char* to_text(LogLevel level) {
-  switch (level) {
-    case LogLevel::debug: return "debug";
-    case LogLevel::info: return "info";
-    case LogLevel::warning: return "warning";
-    case LogLevel::error: break;
-  }
-  return "error";
-}
-
-const char* to_text(Backend backend) {
-  switch (backend) {
-    case Backend::automatic: return "auto";
-    case Backend::sendmmsg: return "sendmmsg";
-    case Backend::xdp: break;
-  }
-  return "xdp";
-}
 
 std::string to_text(Duration rotate) {
   if (rotate == Duration::zero()) return "off";

@@ -33,6 +33,15 @@ struct Node {
 inline constexpr std::size_t kMaxAddresses = 8;
 
 enum class Backend { automatic, sendmmsg, xdp };
+/// The file's word for it.
+constexpr const char* to_text(Backend backend) {
+  switch (backend) {
+    case Backend::automatic: return "auto";
+    case Backend::sendmmsg: return "sendmmsg";
+    case Backend::xdp: break;
+  }
+  return "xdp";
+}
 
 /// Frames go out here as well, once for all who take them.
 struct MulticastOut {
@@ -114,6 +123,16 @@ struct Group {
 };
 
 enum class LogLevel { debug, info, warning, error };
+/// The file's word for it.
+constexpr const char* to_text(LogLevel level) {
+  switch (level) {
+    case LogLevel::debug: return "debug";
+    case LogLevel::info: return "info";
+    case LogLevel::warning: return "warning";
+    case LogLevel::error: break;
+  }
+  return "error";
+}
 
 inline constexpr const char* kDefaultAdminSocket = "/run/tiercast/admin.sock";
 

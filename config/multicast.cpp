@@ -14,8 +14,7 @@ tl::unexpected<std::string> wrong(std::string why) { return tl::unexpected(std::
 
 /// Numbers alone, without a port.
 std::optional<Endpoint> parse_address(std::string_view text) {
-  const std::string address{text};
-  return parse_endpoint(address.find(':') == std::string::npos ? address + ":0" : "[" + address + "]:0");
+  return parse_endpoint(to_string(HostPort{std::string{text}, 0}));
 }
 
 }  // namespace

@@ -357,8 +357,9 @@ Listen read_listen(Table& table, const Machine& machine) {
   const std::string why =
       "this machine has " + std::to_string(machine.cpus) + (machine.cpus == 1 ? " CPU; " : " CPUs; ");
   if (const auto workers = table.integer("workers", 1, cpus, why)) out.workers = static_cast<unsigned>(*workers);
-  static constexpr Choice<Backend> kBackends[] = {
-      {"auto", Backend::automatic}, {"sendmmsg", Backend::sendmmsg}, {"xdp", Backend::xdp, false}};
+  static constexpr Choice<Backend> kBackends[] = {{to_text(Backend::automatic), Backend::automatic},
+                                                  {to_text(Backend::sendmmsg), Backend::sendmmsg},
+                                                  {to_text(Backend::xdp), Backend::xdp, false}};
   if (const auto backend = table.choice("backend", kBackends)) out.backend = *backend;
   if (const auto most = table.integer("max_leases", 1, kMaxLeases)) out.max_leases = static_cast<std::uint32_t>(*most);
   out.multicast = read_multicast_out(table);
@@ -432,8 +433,10 @@ Admin read_admin(Table& table) {
 }
 
 LogLevel read_log(Table& table) {
-  static constexpr Choice<LogLevel> kLevels[] = {
-      {"debug", LogLevel::debug}, {"info", LogLevel::info}, {"warning", LogLevel::warning}, {"error", LogLevel::error}};
+  static constexpr Choice<LogLevel> kLevels[] = {{to_text(LogLevel::debug), LogLevel::debug},
+                                                 {to_text(LogLevel::info), LogLevel::info},
+                                                 {to_text(LogLevel::warning), LogLevel::warning},
+                                                 {to_text(LogLevel::error), LogLevel::error}};
   const auto level = table.choice("level", kLevels);
   table.report_unknown();
   return level.value_or(LogLevel::info);

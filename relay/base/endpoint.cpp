@@ -24,6 +24,11 @@ std::string to_string(const Endpoint& endpoint) {
   return out + "]:" + std::to_string(endpoint.port);
 }
 
+std::string to_string(const HostPort& address) {
+  const bool v6 = address.host.find(':') != std::string::npos;
+  return (v6 ? "[" + address.host + "]" : address.host) + ":" + std::to_string(address.port);
+}
+
 std::optional<HostPort> split_host_port(std::string_view text) {
   const std::size_t colon = text.rfind(':');
   if (colon == std::string_view::npos || colon + 1 == text.size()) return std::nullopt;

@@ -44,4 +44,7 @@ struct HostPort {
 };
 std::optional<HostPort> split_host_port(std::string_view text);
 
+/// What that reads: an IPv6 address has its brackets.
+std::string to_string(const HostPort& address);
+
 }  // namespace tiercast

@@ -27,10 +27,6 @@ DeliveryWay::Group* DeliveryWay::find(GroupId group) {
   return at != groups_.end() && at->id == group ? &*at : nullptr;
 }
 
-Duration DeliveryWay::silence(const Group& group) const {
-  return std::max<Duration>(wire::kSilenceIntervals * group.frame, wire::kSilenceFloor);
-}
-
 void DeliveryWay::expect(GroupId group, Duration frame, Time now) {
   if (Group* known = find(group)) {
     known->frame = frame;
@@ -56,25 +52,30 @@ void DeliveryWay::forget(GroupId group) {
 
 // --- by multicast ---
 
-void DeliveryWay::on_frame(const wire::Header& header, Sequence newest, Time now) {
+bool DeliveryWay::on_frame(const wire::Header& header, Sequence newest, Time now) {
+  const auto drop = [](Counter& reason) {
+    reason.add();
+    return false;
+  };
   Group* group = find(header.group);
-  if (group == nullptr || header.sequence.value == 0) return counters_.drop_unknown.add();
+  if (group == nullptr || header.sequence.value == 0) return drop(counters_.drop_unknown);
   Group& g = *group;
-  if (header.sequence.value + late_after(g.frame) < newest.value) return counters_.drop_late.add();
+  if (header.sequence.value + late_after(g.frame) < newest.value) return drop(counters_.drop_late);
   if (g.span > 0 && header.sequence <= g.newest) {
     // No sign that the stream goes on. But it is here: the parent may have had to ask for it itself.
     const std::uint64_t age = g.newest.value - header.sequence.value;
     if (age < g.span && (g.came >> age & 1) == 0) {
       g.came |= std::uint64_t{1} << age;
-      return judge(g, now);
+      judge(g, now);
+      return false;
     }
-    return counters_.drop_old.add();
+    return drop(counters_.drop_old);
   }
 
   const std::uint64_t step = header.sequence.value - g.newest.value;
   const bool by_unicast = wanted_ == wire::Delivery::unicast;
   // What the parent did not have either is not lost on this way.
-  const bool overdue = now > g.last_frame + silence(g) && (by_unicast || excused(g) || g.vouched);
+  const bool overdue = now > g.last_frame + wire::silence(g.frame) && (by_unicast || excused(g) || g.vouched);
   const bool anew = g.span == 0 || (header.jumps() && step > 1) || overdue;
   g.came = anew || step >= wire::kMulticastWindow ? 1 : g.came << step | 1;
   g.span = anew ? 1 : static_cast<unsigned>(std::min<std::uint64_t>(g.span + step, wire::kMulticastWindow));
@@ -88,6 +89,12 @@ void DeliveryWay::on_frame(const wire::Header& header, Sequence newest, Time now
   put_off(g, now);
   judge(g, now);
   if (by_unicast) change_over_if_it_works(now);
+  return true;
+}
+
+bool DeliveryWay::advances(GroupId group, Sequence sequence) const {
+  const Group* g = find(group);
+  return g != nullptr && (g->span == 0 || sequence > g->newest);
 }
 
 void DeliveryWay::on_idle(GroupId group, Time now) {
@@ -97,12 +104,12 @@ void DeliveryWay::on_idle(GroupId group, Time now) {
 
 void DeliveryWay::heard(Group& group, Time now) {
   group.heard = true;
-  group.anything_until = now + silence(group);
+  group.anything_until = now + wire::silence(group.frame);
   rejoin_at_ = now + rejoin_wait_;
 }
 
 void DeliveryWay::put_off(Group& group, Time now) {
-  group.frames_until = now + std::max(patience_, silence(group));
+  group.frames_until = now + std::max(patience_, wire::silence(group.frame));
   group.asked = false;
 }
 
@@ -125,7 +132,7 @@ void DeliveryWay::change_over_if_it_works(Time now) {
   bool frames = false;
   for (const Group& g : groups_) {
     if (g.ended) continue;
-    const bool flows = in_a_row(g) && now <= g.last_frame + silence(g);
+    const bool flows = in_a_row(g) && now <= g.last_frame + wire::silence(g.frame);
     if (!flows && !(excused(g) && g.heard && now <= g.anything_until)) return;
     frames = frames || flows;
   }
@@ -173,12 +180,12 @@ void DeliveryWay::on_group_info(const wire::GroupInfo& info, Time now) {
     g.has_input = true;
     g.ended = false;
     g.vouched = true;
-    g.anything_until = std::max(g.anything_until, now + silence(g));
+    g.anything_until = std::max(g.anything_until, now + wire::silence(g.frame));
     return put_off(g, now);
   }
   if (g.ended || wanted_ != wire::Delivery::multicast) return;
   if (!newer) {  // nothing is being kept back
-    g.vouched = now > g.last_frame + silence(g);
+    g.vouched = now > g.last_frame + wire::silence(g.frame);
     put_off(g, now);
   } else if (g.span > 0 && info.newest.value > g.newest.value + late_after(g.frame)) {
     fall_back(counters_.back_behind, now);
@@ -188,7 +195,7 @@ void DeliveryWay::on_group_info(const wire::GroupInfo& info, Time now) {
 void DeliveryWay::on_seeking(bool seeking, Time now) {
   if (std::exchange(seeking_, seeking) && !seeking) {
     for (Group& g : groups_) {
-      g.vouched = now > g.last_frame + silence(g);
+      g.vouched = now > g.last_frame + wire::silence(g.frame);
       put_off(g, now);
     }
   }

@@ -48,7 +48,10 @@ class DeliveryWay {
 
   /// A FRAME whose source's signature is good, also when it is a copy of one that came otherwise. `newest`: the newest
   /// of its group that is known from anywhere, itself included.
-  void on_frame(const wire::Header& header, Sequence newest, Time now);
+  /// True: it is newer than all before it that way, and in time: a sign that the stream goes on.
+  bool on_frame(const wire::Header& header, Sequence newest, Time now);
+  /// What on_frame() would take it for; before the dear check of its signature.
+  bool advances(GroupId group, Sequence sequence) const;
   /// Anybody on the network can have sent it: it counts for a while only (kIdleDelaysFailover).
   void on_idle(GroupId group, Time now);
 
@@ -89,7 +92,7 @@ class DeliveryWay {
   };
 
   Group* find(GroupId group);
-  Duration silence(const Group& group) const;
+  const Group* find(GroupId group) const { return const_cast<DeliveryWay*>(this)->find(group); }
   bool excused(const Group& group) const { return seeking_ || !group.has_input; }
   bool in_a_row(const Group& group) const;
   void put_off(Group& group, Time now);

@@ -100,11 +100,27 @@ JoinGrant Parent::take_grant() {
 }
 
 void Parent::on_stream(Stream kind, Time now) {
+  if (!note_stream(kind, true, now)) return;
+  if (now >= silent_from()) return;  // IDLE, and nothing else for too long
+  // It speaks again by the old lease: no need of another one, unless that is old.
+  if ((silent_ || unreachable_) && lease_ && !lease_->handshake_old(now) && !lease_->expired(now)) {
+    joining_.reset();
+    seek_at_ = kNever;
+  }
+  silent_ = unreachable_ = false;
+}
+
+void Parent::on_multicast(Stream kind, bool counts, Time now) {
+  if (note_stream(kind, counts, now) && now < silent_from()) silent_ = false;
+}
+
+/// False: it is given up.
+bool Parent::note_stream(Stream kind, bool counts, Time now) {
   last_stream_ = now;
   if (kind != Stream::idle) last_input_ = now;
   if (kind == Stream::attestation) unattested_since_.reset();
   if (kind == Stream::frame) {
-    ++frames_;
+    frames_ += counts ? 1 : 0;
     // After a pause the clock starts anew: frames from before it that nobody attested are the source's affair.
     const bool paused = last_frame_ && now - *last_frame_ >= wire::kAttestEvery;
     if (!unattested_since_ || paused) unattested_since_ = now;
@@ -114,16 +130,10 @@ void Parent::on_stream(Stream kind, Time now) {
       counters_.unattested.add();
       unattested_since_.reset();
       seek(now);
-      return;
+      return false;
     }
   }
-  if (now >= silent_from()) return;  // IDLE, and nothing else for too long
-  // It speaks again by the old lease: no need of another one, unless that is old.
-  if ((silent_ || unreachable_) && lease_ && !lease_->handshake_old(now) && !lease_->expired(now)) {
-    joining_.reset();
-    seek_at_ = kNever;
-  }
-  silent_ = unreachable_ = false;
+  return true;
 }
 
 std::uint16_t Parent::take_loss(Duration frame, Time now) {

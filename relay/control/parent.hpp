@@ -44,6 +44,9 @@ class Parent {
   /// An authentic FRAME, ATTEST or IDLE came from it.
   enum class Stream : std::uint8_t { frame, attestation, idle };
   void on_stream(Stream kind, Time now);
+  /// The same by IP multicast, a FRAME only if it is newer than all before it that way: of the stream it tells as much,
+  /// of the parent itself nothing, for anybody may have passed it on. `counts`: for take_loss().
+  void on_multicast(Stream kind, bool counts, Time now);
   /// ICMP says that nobody is there.
   void on_unreachable(Time now);
   /// It said goodbye: seek it (or its successor) anew after a while.
@@ -88,6 +91,7 @@ class Parent {
 
  private:
   void seek(Time at);
+  bool note_stream(Stream kind, bool counts, Time now);
   bool under_way() const;
   Time silent_from() const;
   bool relay() const { return config_.own_key != nullptr; }

@@ -33,7 +33,7 @@ class LeaseResendBudget {
 class NodeResendBudget {
  public:
   explicit NodeResendBudget(Time now);
-  /// Datagrams sent by normal fan-out since the last call; relay leases now.
+  /// Datagrams sent by normal fan-out since the last call, or spared by multicast; relay leases now.
   void on_fan_out(std::uint64_t datagrams, Time now);
   void set_relays(std::uint32_t relays) { relays_ = relays; }
   bool take(Time now);

@@ -36,7 +36,7 @@ struct UplinkFigures {
 
 struct FeedCounters {
   Counter drop_worker_ring_full, drop_parent_malformed, drop_parent_unleased, drop_not_wanted, drop_frame_length,
-      drop_statement, drop_opaque_pinned, drop_epoch, subscription_denied;
+      drop_statement, drop_opaque_pinned, drop_epoch, drop_unplaced, subscription_denied;
   template <class F>
   void each(F&& f) const {
     f("feed_drop_worker_ring_full", drop_worker_ring_full);
@@ -46,7 +46,8 @@ struct FeedCounters {
     f("feed_drop_frame_length", drop_frame_length);
     f("feed_drop_statement", drop_statement);
     f("feed_drop_opaque_pinned", drop_opaque_pinned);
-    f("feed_drop_epoch", drop_epoch);  // an announcement of no source of the group, or not signed by it
+    f("feed_drop_epoch", drop_epoch);        // an announcement of no source of the group, or not signed by it
+    f("feed_drop_unplaced", drop_unplaced);  // by multicast, before any parent told where the stream is
     f("feed_subscription_denied", subscription_denied);
   }
 };
@@ -84,7 +85,8 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   std::string rotate(GroupIndex group, Moment now);
 
   // --- what comes and goes while it runs (feed_changes.cpp) ---
-  /// Also an origin's, its state on the disk. False: as many as a node can carry, with those that still leave.
+  /// Also an origin's, its state on the disk. False: as many as a node can carry, with those that still
+  /// leave, or one of this id leaves.
   bool add_group(std::unique_ptr<FeedGroup> group, Moment now);
   /// Its members are told, its recording is closed. Its memory goes when every worker has let go of it.
   void remove_group(GroupId id, Moment now);
@@ -101,6 +103,8 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   bool retiring(std::size_t parent) const { return uplinks_[parent].retiring.has_value(); }
   /// All [[downstream]]: a relay that is none of them any more loses its lease.
   void set_relay_keys(std::vector<crypto::PublicKey> keys, Moment now);
+  /// It was removed, and workers still hold it: no other one of this id can be added.
+  bool leaving(GroupId id) const;
   /// Groups and recordings that are not wholly gone.
   std::size_t leaving() const { return leaving_.size() + closing_.size(); }
 
@@ -142,7 +146,8 @@ class Feed final : private control::Doorkeeper, private FrameSink {
 
   // feed_uplinks.cpp
   FeedGroup* group_by_id(GroupId id) const;
-  void on_stream(std::size_t parent, Bytes datagram, wire::Delivery by, Time now);
+  /// `multicast`: by which it came; null: by unicast.
+  void on_stream(std::size_t parent, Bytes datagram, MulticastUplink* multicast, Time now);
   void not_wanted(GroupId group, FeedGroup* known, std::size_t parent, Time now);
   void on_parent_joined(std::size_t parent, Time now);
   void on_info(std::size_t parent, const wire::GroupInfo& info, Time now);
@@ -186,6 +191,7 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   void tell_changes_again();
   void free_what_is_gone();
   void retire_parents(Time now);
+  bool replaces(std::size_t other, std::size_t parent, Time now) const;
   void drop_parent(std::size_t parent);
   void update_parents();
   void close_recorder(FeedGroup& group);

@@ -51,6 +51,7 @@ bool Feed::tell_worker(FeedGroup& group, std::size_t w) {
 
 bool Feed::add_group(std::unique_ptr<FeedGroup> group, Moment now) {
   moment_ = now;
+  if (leaving(group->group.id)) return false;
   FeedGroup& of = *group;
   if (!adopt(std::move(group))) return false;
   update_parents();
@@ -92,6 +93,10 @@ void Feed::on_let_go(std::size_t w, GroupIndex index) {
   for (auto& group : leaving_)
     if (group->group.index == index) group->workers[w].state = FeedGroup::AtWorker::State::gone;
   free_what_is_gone();
+}
+
+bool Feed::leaving(GroupId id) const {
+  return std::any_of(leaving_.begin(), leaving_.end(), [&](const auto& group) { return group->group.id == id; });
 }
 
 void Feed::free_what_is_gone() {
@@ -169,6 +174,13 @@ void Feed::retire_parent(std::size_t p, Moment now) {
   next_retire_ = now.mono;
 }
 
+// Every group that the one brings comes from the other, too.
+bool Feed::replaces(std::size_t other, std::size_t parent, Time now) const {
+  return parents_[other].live(now) && std::all_of(groups_.begin(), groups_.end(), [&](const auto& group) {
+           return !group->subscriptions[parent].brings || group->ended || group->subscriptions[other].brings;
+         });
+}
+
 void Feed::retire_parents(Time now) {
   if (now < next_retire_) return;
   next_retire_ = kNever;
@@ -179,7 +191,7 @@ void Feed::retire_parents(Time now) {
     for (std::size_t q = 0; q < parents_.size(); ++q) {
       if (uplinks_[q].retiring) continue;
       hope = true;
-      another = another || parents_[q].live(now);
+      another = another || replaces(q, p, now);
     }
     if (another || !hope || now >= *uplinks_[p].retiring + kRetireAfter) {
       drop_parent(p);

@@ -8,6 +8,7 @@
 
 #include "relay/forward/attestation_gaps.hpp"
 #include "relay/forward/gaps.hpp"
+#include "relay/forward/stream_place.hpp"
 #include "relay/node/group.hpp"
 #include "relay/node/latency.hpp"
 #include "relay/node/origin.hpp"
@@ -46,9 +47,11 @@ struct FeedGroup {
   struct Subscription {
     bool confirmed = false;
     Time ask_at;
+    bool brings = false;  // frames have come from it since
   };
   std::vector<Subscription> subscriptions;  // one a parent
   Time next_unsubscribe;                    // a parent that did not hear that is told again
+  forward::StreamPlace place;               // since it was subscribed
   bool starts_anew = false;                 // nobody wanted it for a while: what was missed then is not missing
 
   struct AtWorker {

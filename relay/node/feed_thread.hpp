@@ -88,6 +88,7 @@ class FeedThread {
   std::unique_ptr<Reloader> reloader_;
   std::vector<std::uint64_t> waiting_, answering_;  // connections to be told of the next reload, and of this one
   bool reload_wanted_ = false;
+  std::optional<PreparedReload> held_;  // until a removed group of an added one's id is gone
   net::Descriptor signals_;
 
   struct InputWatch {

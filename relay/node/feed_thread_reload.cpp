@@ -32,7 +32,7 @@ bool FeedThread::request_reload(std::optional<std::uint64_t> connection) {
 }
 
 void FeedThread::begin_reload() {
-  if (!reload_wanted_ || reloader_->busy() || stopping_since_) return;
+  if (!reload_wanted_ || reloader_->busy() || held_ || stopping_since_) return;
   reload_wanted_ = false;
   answering_ = std::exchange(waiting_, {});
   notifier_.reloading(net::read_clocks().mono);
@@ -40,8 +40,14 @@ void FeedThread::begin_reload() {
 }
 
 void FeedThread::finish_reload(Moment now) {
-  auto prepared = reloader_->take();
+  auto prepared = held_ ? std::exchange(held_, std::nullopt) : reloader_->take();
   if (!prepared || stopping_since_) return;
+  // What workers count of a group goes by its id: its members must have heard that it went before it comes again.
+  const auto& added = prepared->changes.groups_added;
+  if (std::any_of(added.begin(), added.end(), [this](GroupId id) { return feed_->leaving(id); })) {
+    held_ = std::move(prepared);
+    return;
+  }
   if (prepared->problems.empty()) {
     // A removed group keeps its place until all workers have let go of it, which takes as long as telling its members.
     const std::size_t places = feed_->groups().size() + feed_->leaving() + prepared->changes.groups_added.size();
@@ -50,6 +56,7 @@ void FeedThread::finish_reload(Moment now) {
           "more than 256 groups at once, with those that are being removed: reload again, first "
           "without the new ones");
   }
+  if (!prepared->problems.empty()) Reloader::discard(*prepared);
   if (prepared->problems.empty()) {
     apply(*prepared, now);
     const auto& changes = prepared->changes;

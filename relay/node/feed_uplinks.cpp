@@ -28,7 +28,7 @@ void Feed::on_uplink(std::size_t p, Bytes datagram, Moment now) {
   moment_ = now;
   ++uplinks_[p].figures.datagrams;
   if (is_stream(datagram)) {
-    on_stream(p, datagram, wire::Delivery::unicast, now.mono);
+    on_stream(p, datagram, nullptr, now.mono);
   } else {
     std::array<std::uint8_t, wire::kMaxDatagram> records;
     const auto input = parents_[p].on_datagram(datagram, records, now.mono);
@@ -42,16 +42,17 @@ void Feed::on_uplink(std::size_t p, Bytes datagram, Moment now) {
 
 void Feed::on_multicast(std::size_t p, Bytes datagram, Moment now) {
   moment_ = now;
-  ++uplinks_[p].multicast->datagrams;
+  MulticastUplink& multicast = *uplinks_[p].multicast;
+  ++multicast.datagrams;
   if (!is_stream(datagram)) return counters_.drop_parent_malformed.add();
-  on_stream(p, datagram, wire::Delivery::multicast, now.mono);
+  on_stream(p, datagram, &multicast, now.mono);
   pump(p, now.mono);
   wake_workers();
 }
 
 void Feed::on_uplink_unreachable(std::size_t p, Moment now) { parents_[p].on_unreachable(now.mono); }
 
-void Feed::on_stream(std::size_t p, Bytes datagram, wire::Delivery by, Time now) {
+void Feed::on_stream(std::size_t p, Bytes datagram, MulticastUplink* multicast, Time now) {
   using forward::Taken;
   using Stream = control::Parent::Stream;
   control::Parent& parent = parents_[p];
@@ -59,30 +60,29 @@ void Feed::on_stream(std::size_t p, Bytes datagram, wire::Delivery by, Time now)
   const auto header = wire::parse_header(datagram);
   FeedGroup* group = header ? group_by_id(header->group) : nullptr;
   if (!header) return counters_.drop_parent_malformed.add();
-  const bool by_multicast = by == wire::Delivery::multicast;
   if (group == nullptr || group->origin || !group->subscribed) {
-    if (!by_multicast) not_wanted(header->group, group, p, now);  // there all of the parent's groups come
+    if (!multicast) not_wanted(header->group, group, p, now);  // all of the parent's groups come by multicast
     return counters_.drop_not_wanted.add();
   }
 
-  MulticastUplink* multicast = by_multicast ? &*uplinks_[p].multicast : nullptr;
+  if (multicast && !group->place.near(header->sequence, group->group.history.frames()))
+    return counters_.drop_unplaced.add();
   const forward::IntakeResult result =
       multicast ? group->intake.on_multicast(datagram, multicast->distrust, now)
                 : group->intake.on_datagram(datagram, parent.lease()->link_key(), uplinks_[p].distrust, now);
   const wire::Header& h = result.header;
   if (result.taken == Taken::dropped) return;
   if (result.taken == Taken::idle) {
+    if (multicast) return multicast->on_idle(parent, h.group, now);
     parent.on_stream(Stream::idle, now);
-    if (multicast) return multicast->way.on_idle(h.group, now);  // anybody's word
     if (!group->starts_anew) group->gaps.on_newest(h.sequence, now);
     return;
   }
-  const std::size_t trailers =
-      wire::trailer_size(h.type, by_multicast ? wire::Trailers::signature : wire::Trailers::link);
+  const std::size_t trailers = wire::trailer_size(h.type, multicast ? wire::Trailers::signature : wire::Trailers::link);
   if (h.type == wire::Type::attest) {
     if (const auto attest = wire::parse_attest(datagram.first(datagram.size() - trailers))) {
       if (forward::vouches_for_now(*attest, group->group.history.newest(), group->group.frame))
-        parent.on_stream(Stream::attestation, now);
+        multicast ? parent.on_multicast(Stream::attestation, false, now) : parent.on_stream(Stream::attestation, now);
       group->attestation_gaps.on_attestation(attest->header.sequence, attest->count);
     }
     if (result.taken == Taken::fresh) on_attestation_stored(*group, result.attestation);
@@ -99,9 +99,14 @@ void Feed::on_stream(std::size_t p, Bytes datagram, wire::Delivery by, Time now)
   if (h.type != wire::Type::frame) return;  // a copy of something else: no sign that frames flow
   // An old frame again is none either: a parent may repeat what it has without having anything new.
   const Sequence newest = group->group.history.newest();
-  if (multicast) multicast->way.on_frame(h, newest, now);
   const auto recent = static_cast<std::uint64_t>(wire::kPlayout / group->group.frame);
-  if (result.taken == Taken::fresh || h.sequence.value + recent >= newest.value) parent.on_stream(Stream::frame, now);
+  if (multicast) {
+    multicast->on_frame(parent, h, newest, now);
+  } else if (result.taken == Taken::fresh || h.sequence.value + recent >= newest.value) {
+    parent.on_stream(Stream::frame, now);
+  }
+  group->subscriptions[p].brings = true;
+  if (!multicast) group->place.told(h.sequence);
   if (result.taken != Taken::fresh) return;
   on_frame_stored(*group, h.sequence);  // first of all
   group->audio_bytes += datagram.size() - (wire::kHeader + wire::kTag + trailers);
@@ -176,6 +181,7 @@ void Feed::on_info(std::size_t p, const wire::GroupInfo& info, Time now) {
     }
   }
   if ((info.flags & wire::kInfoAnchored) == 0) return;
+  group->place.told(info.newest);
   if (here.value == 0 || group->starts_anew) {
     group->gaps.start_from(info.newest, now);
   } else if (info.newest.value < here.value + group->group.history.frames()) {
@@ -260,6 +266,7 @@ void Feed::unsubscribe_up(FeedGroup& group, Time now) {
   group.next_idle = kNever;
   group.last_frame.reset();
   group.starts_anew = true;
+  group.place.forget();
   group.gaps.restart();
   group.next_unsubscribe = now + kUnsubscribeAgain;
   for (std::size_t p = 0; p < parents_.size(); ++p) {

@@ -28,9 +28,7 @@ struct Group {
   const std::vector<forward::Source> sources;
   forward::History history;
   Duration silence() const { return silence_limit(frame); }
-  static Duration silence_limit(Duration frame) {
-    return std::max<Duration>(wire::kSilenceIntervals * frame, wire::kSilenceFloor);
-  }
+  static Duration silence_limit(Duration frame) { return wire::silence(frame); }
 };
 
 /// What this node says of a group: the origin's `statement` (parents bring it, or there is none), and its own newest

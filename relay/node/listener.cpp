@@ -48,29 +48,25 @@ Listener::Stream::Stream(const Setup& setup, std::chrono::milliseconds of)
       attestation_gaps(of),
       statistics(of) {}
 
-Listener::Listener(Setup setup, Moment now)
-    : setup_(std::move(setup)),
-      told_counted_(setup_.parents.size(), true),
-      removed_(setup_.parents.size()),
-      next_count_(now.mono) {
+Listener::Listener(Setup setup, Moment now) : setup_(std::move(setup)), next_count_(now.mono) {
   for (const ParentSetup& parent : setup_.parents) {
     control::ParentConfig config;
     config.key = parent.key;
     config.request.group = setup_.group;
     config.request.role = wire::Role::listener;
     parents_.emplace_back(config, *setup_.random, now.mono);
-    auto& multicast = multicast_.emplace_back();
-    if (parent.multicast) multicast.emplace(*setup_.random);
+    Uplink& uplink = uplinks_.emplace_back();
+    if (parent.multicast) uplink.multicast.emplace(*setup_.random);
   }
 }
 
 void Listener::on_datagram(std::size_t p, Bytes datagram, Moment now) {
   if (wire::type_of(datagram) >= 0x20) {
-    on_stream(p, datagram, wire::Delivery::unicast, now.mono);
+    on_stream(p, datagram, nullptr, now.mono);
   } else {
     std::array<std::uint8_t, wire::kMaxDatagram> records;
     const auto input = parents_[p].on_datagram(datagram, records, now.mono);
-    if (multicast_[p]) multicast_[p]->on_control(parents_[p], now.mono);
+    if (auto& multicast = uplinks_[p].multicast) multicast->on_control(parents_[p], now.mono);
     if (input.came == control::Parent::Came::joined) on_joined(p, now.mono);
     if (input.came == control::Parent::Came::records) on_records(p, input.records, now.mono);
   }
@@ -78,9 +74,10 @@ void Listener::on_datagram(std::size_t p, Bytes datagram, Moment now) {
 }
 
 void Listener::on_multicast(std::size_t p, Bytes datagram, Moment now) {
-  ++multicast_[p]->datagrams;
+  MulticastUplink& multicast = *uplinks_[p].multicast;
+  ++multicast.datagrams;
   if (wire::type_of(datagram) < 0x20) return counters_.drop_other.add();
-  on_stream(p, datagram, wire::Delivery::multicast, now.mono);
+  on_stream(p, datagram, &multicast, now.mono);
   pump(p, now.mono);
 }
 
@@ -89,24 +86,24 @@ void Listener::on_unreachable(std::size_t p, Moment now) { parents_[p].on_unreac
 void Listener::on_joined(std::size_t p, Time now) {
   const control::JoinGrant grant = parents_[p].take_grant();
   if (!joined_at_) joined_at_ = now;
-  told_counted_[p] = true;  // what a node takes a listener for
+  uplinks_[p].told_counted = true;
   if (grant.group_info) {
     const std::chrono::milliseconds frame{grant.group_info->frame_ms};
     if (!stream_) {
       stream_ = std::make_unique<Stream>(setup_, frame);
-      if ((grant.group_info->flags & wire::kInfoAnchored) != 0) {
+      const bool over = (grant.group_info->flags & wire::kInfoEnded) != 0 && grant.group_info->newest.value != 0;
+      if (over || (grant.group_info->flags & wire::kInfoAnchored) != 0) {
         // The next frame is on its way already. A past one would have to be asked for, by everybody who joins.
         const Sequence first = grant.group_info->newest.next();
         stream_->playout.start_from(first);
         stream_->gaps.start_from(first, now);
         // An end is believed when attested, and nothing else would bring that attestation any more.
-        if ((grant.group_info->flags & wire::kInfoEnded) != 0)
-          stream_->attestation_gaps.on_frame(grant.group_info->newest, false, now);
+        if (over) stream_->attestation_gaps.on_frame(grant.group_info->newest, false, now);
         stream_->noted = grant.group_info->newest;
       }
     }
-    if (multicast_[p]) multicast_[p]->way.expect(setup_.group, stream_->frame, now);
-    parents_[p].set_silence(std::max<Duration>(wire::kSilenceIntervals * stream_->frame, wire::kSilenceFloor));
+    if (auto& multicast = uplinks_[p].multicast) multicast->way.expect(setup_.group, stream_->frame, now);
+    parents_[p].set_silence(wire::silence(stream_->frame));
     on_info(p, *grant.group_info, now);
   }
   if (stream_) {
@@ -119,10 +116,11 @@ void Listener::on_joined(std::size_t p, Time now) {
 void Listener::on_info(std::size_t p, const wire::GroupInfo& info, Time now) {
   if (!stream_ || info.group != setup_.group) return;
   if (info.frame_ms != stream_->frame.count()) return counters_.drop_frame_length.add();
-  if (multicast_[p]) multicast_[p]->way.on_group_info(info, now);
+  if (auto& multicast = uplinks_[p].multicast) multicast->way.on_group_info(info, now);
   said_ended_ = (info.flags & wire::kInfoEnded) != 0;
   stream_->statistics.on_group_info(info);
   if ((info.flags & wire::kInfoAnchored) == 0) return;
+  stream_->place.told(info.newest);
   const auto position = stream_->playout.position();
   // An edge's word on what exists is believed within reason: it only makes us ask.
   const auto horizon = static_cast<std::uint64_t>(wire::kHistory / stream_->frame);
@@ -138,7 +136,7 @@ void Listener::on_records(std::size_t p, Bytes records, Time now) {
                    },
                    [&](const wire::GroupInfo& r) { on_info(p, r, now); },
                    [&](const wire::Subscribed& r) {
-                     if (r.group == setup_.group && r.denied != 0) removed_[p] = wire::DenyReason{r.denied};
+                     if (r.group == setup_.group && r.denied != 0) uplinks_[p].removed = wire::DenyReason{r.denied};
                    },
                    [&](const wire::GoAway& r) { parents_[p].on_go_away(r.retry_after_s, now); },
                    [&](const wire::Leave&) { parents_[p].on_go_away(0, now); },
@@ -149,32 +147,39 @@ void Listener::on_records(std::size_t p, Bytes records, Time now) {
 }
 
 // A FRAME of the signed form, without its signature; empty: it is nobody's. What else is signed checks itself.
-Bytes Listener::proven(Bytes datagram, const wire::Header& header, forward::Distrust& distrust, Time now) {
-  if (header.type == wire::Type::attest || header.type == wire::Type::idle) return datagram;
+Bytes Listener::proven(Bytes datagram, const wire::Header& header, MulticastUplink& multicast, Time now) {
+  if (header.type == wire::Type::idle) return datagram;
   const auto drop = [](Counter& reason) {
     reason.add();
     return Bytes{};
   };
+  const Stream& s = *stream_;
+  const auto reach = static_cast<std::uint64_t>(wire::kHistory / s.frame);
+  if (!s.place.near(header.sequence, reach)) return drop(counters_.drop_unplaced);
+  if (header.type == wire::Type::attest)
+    return multicast.distrust.exhausted(now) ? drop(counters_.drop_distrusted) : datagram;
   if (header.type != wire::Type::frame || datagram.size() < wire::kHeader + wire::kTag + wire::kSignature)
     return drop(counters_.drop_unsigned);
   const auto source = std::find_if(setup_.sources.begin(), setup_.sources.end(),
-                                   [&](const receive::SourceKey& s) { return s.id == header.source; });
+                                   [&](const receive::SourceKey& key) { return key.id == header.source; });
   if (source == setup_.sources.end()) return drop(counters_.drop_unsigned);
-  if (distrust.exhausted(now)) return drop(counters_.drop_distrusted);
+  const auto position = s.playout.position();
+  const bool known = s.playout.has(header.sequence) || (position && header.sequence < *position);
+  if (known && !multicast.way.advances(header.group, header.sequence)) return drop(counters_.drop_copy);
+  if (multicast.distrust.exhausted(now)) return drop(counters_.drop_distrusted);
   const Bytes sealed = datagram.first(datagram.size() - wire::kSignature);
   if (crypto::verify_frame(source->key, sealed, datagram.last(wire::kSignature))) return sealed;
-  distrust.failed(now);
+  multicast.distrust.failed(now);
   return drop(counters_.drop_signature);
 }
 
-void Listener::on_stream(std::size_t p, Bytes datagram, wire::Delivery by, Time now) {
+void Listener::on_stream(std::size_t p, Bytes datagram, MulticastUplink* multicast, Time now) {
   using Kind = control::Parent::Stream;
   control::Parent& parent = parents_[p];
   if (!parent.leased() || !stream_) return counters_.drop_unleased.add();
   const auto header = wire::parse_header(datagram);
   if (!header || header->group != setup_.group) return counters_.drop_other.add();
-  MulticastUplink* multicast = by == wire::Delivery::multicast ? &*multicast_[p] : nullptr;
-  if (multicast) datagram = proven(datagram, *header, multicast->distrust, now);
+  if (multicast) datagram = proven(datagram, *header, *multicast, now);
   if (datagram.empty()) return;
   receive::Playout& playout = stream_->playout;
   switch (header->type) {
@@ -182,17 +187,26 @@ void Listener::on_stream(std::size_t p, Bytes datagram, wire::Delivery by, Time 
       const std::uint64_t before = junk(playout.counters());
       playout.on_frame(datagram, now);
       if (junk(playout.counters()) != before) return;  // nobody's sign of life
-      parent.on_stream(Kind::frame, now);
+      if (multicast) {
+        multicast->on_frame(parent, *header, std::max(stream_->noted, header->sequence), now);
+      } else {
+        parent.on_stream(Kind::frame, now);
+        stream_->place.told(header->sequence);
+      }
       note_frame(header->sequence, header->jumps(), now);
-      if (multicast) multicast->way.on_frame(*header, std::max(stream_->noted, header->sequence), now);
       if (playout.wants_epochs(now)) parent.hasten(now);
       return;
     }
     case wire::Type::attest: {
-      if (!playout.on_attest(datagram, now)) return;
+      const std::uint64_t forged = playout.counters().attest_drop_forged.get();
+      if (!playout.on_attest(datagram, now)) {
+        if (multicast && playout.counters().attest_drop_forged.get() != forged) multicast->distrust.failed(now);
+        return;
+      }
       if (const auto attest = wire::parse_attest(datagram)) {
         const Sequence last = attest->header.sequence.plus(attest->count - 1U);
-        if (forward::vouches_for_now(*attest, stream_->noted, stream_->frame)) parent.on_stream(Kind::attestation, now);
+        if (forward::vouches_for_now(*attest, stream_->noted, stream_->frame))
+          multicast ? parent.on_multicast(Kind::attestation, false, now) : parent.on_stream(Kind::attestation, now);
         stream_->attestation_gaps.on_attestation(attest->header.sequence, attest->count);
         note_frame(last, false, now);
         // Of a sequence all that came was forged, and the true one found no room: now it has.
@@ -204,8 +218,8 @@ void Listener::on_stream(std::size_t p, Bytes datagram, wire::Delivery by, Time 
       return;
     }
     case wire::Type::idle: {
+      if (multicast) return multicast->on_idle(parent, header->group, now);
       parent.on_stream(Kind::idle, now);
-      if (multicast) return multicast->way.on_idle(header->group, now);  // anybody's word
       const auto position = playout.position();
       const auto horizon = static_cast<std::uint64_t>(wire::kHistory / stream_->frame);
       if (position && header->sequence.value < position->value + horizon)
@@ -251,7 +265,7 @@ void Listener::on_timer(Moment now) {
   if (stream_) stream_->playout.on_timer(now.mono);
   for (std::size_t p = 0; p < parents_.size(); ++p) {
     parents_[p].on_timer(now.mono);
-    if (multicast_[p]) multicast_[p]->way.on_timer(now.mono);
+    if (auto& multicast = uplinks_[p].multicast) multicast->way.on_timer(now.mono);
     pump(p, now.mono);
   }
   ask_for_missing(now.mono);
@@ -261,8 +275,8 @@ void Listener::on_timer(Moment now) {
 Time Listener::next_deadline() const {
   Time next = parents_.size() > 1 ? next_count_ : kNever;
   for (const auto& parent : parents_) next = std::min(next, parent.next_deadline());
-  for (const auto& multicast : multicast_)
-    if (multicast) next = std::min(next, multicast->way.next_deadline());
+  for (const Uplink& uplink : uplinks_)
+    if (uplink.multicast) next = std::min(next, uplink.multicast->way.next_deadline());
   if (stream_) {
     next = std::min(next, stream_->playout.next_deadline());
     if (std::any_of(parents_.begin(), parents_.end(), [](const auto& p) { return p.leased(); }))
@@ -279,9 +293,9 @@ void Listener::send_records(std::size_t p, Bytes records) {
 void Listener::pump(std::size_t p, Time now) {
   std::array<std::uint8_t, wire::kMaxDatagram> buffer;
   control::KeepaliveContents contents;
-  if (multicast_[p]) {
-    multicast_[p]->follow(parents_[p], *setup_.uplinks, p, now);
-    contents.delivery = multicast_[p]->way.wanted();
+  if (auto& multicast = uplinks_[p].multicast) {
+    multicast->follow(parents_[p], *setup_.uplinks, p, now);
+    contents.delivery = multicast->way.wanted();
   }
   if (stream_ && parents_[p].leased() && parents_[p].lease()->keepalive_due(now)) {
     contents.held = stream_->playout.epochs_held();
@@ -323,8 +337,8 @@ void Listener::count_at_one_parent(Time now) {
     if (!parents_[p].leased()) continue;
     const bool here = !counted && parents_[p].live(now);
     counted = counted || here;
-    if (here == told_counted_[p] && !repeat) continue;
-    told_counted_[p] = here;
+    if (here == uplinks_[p].told_counted && !repeat) continue;
+    uplinks_[p].told_counted = here;
     std::array<std::uint8_t, 32> buffer;
     Writer records{buffer};
     wire::write_record(records, wire::Tally{setup_.group, here ? 1U : 0U, 0});

@@ -10,6 +10,7 @@
 #include "relay/control/parent.hpp"
 #include "relay/forward/attestation_gaps.hpp"
 #include "relay/forward/gaps.hpp"
+#include "relay/forward/stream_place.hpp"
 #include "relay/node/multicast_uplink.hpp"
 #include "relay/node/outlet.hpp"
 #include "relay/node/parent_setup.hpp"
@@ -19,14 +20,17 @@
 namespace tiercast::node {
 
 struct ListenerCounters {
-  Counter drop_other, drop_unleased, drop_frame_length, drop_unsigned, drop_signature, drop_distrusted;
+  Counter drop_other, drop_unleased, drop_frame_length, drop_unplaced, drop_unsigned, drop_copy, drop_signature,
+      drop_distrusted;
   template <class F>
   void each(F&& f) const {
     f("listener_drop_other", drop_other);
     f("listener_drop_unleased", drop_unleased);
     f("listener_drop_frame_length", drop_frame_length);
     // By multicast, where anybody could send in the edge's name:
+    f("listener_drop_unplaced", drop_unplaced);  // before any edge told where the stream is, or far behind that
     f("listener_drop_unsigned", drop_unsigned);
+    f("listener_drop_copy", drop_copy);  // of what is here or over: not looked at
     f("listener_drop_signature", drop_signature);
     f("listener_drop_distrusted", drop_distrusted);  // unread: too many bad signatures came that way
   }
@@ -77,7 +81,7 @@ class Listener {
   void leave();
   /// That parent has ended the group's subscription since the last call, because of this.
   std::optional<wire::DenyReason> take_removal(std::size_t parent) {
-    return std::exchange(removed_[parent], std::nullopt);
+    return std::exchange(uplinks_[parent].removed, std::nullopt);
   }
 
   bool joined() const { return stream_ != nullptr; }
@@ -95,7 +99,7 @@ class Listener {
   std::span<const control::Parent> parents() const { return parents_; }
   /// Null: that parent has none.
   const MulticastUplink* multicast(std::size_t parent) const {
-    return multicast_[parent] ? &*multicast_[parent] : nullptr;
+    return uplinks_[parent].multicast ? &*uplinks_[parent].multicast : nullptr;
   }
 
   template <class F>
@@ -115,14 +119,21 @@ class Listener {
     forward::Gaps gaps;
     forward::AttestationGaps attestation_gaps;
     receive::Statistics statistics;
-    Sequence noted;                // the highest frame that gaps know of
+    Sequence noted;  // the highest frame that gaps know of
+    forward::StreamPlace place;
     std::optional<Sequence> jump;  // a frame far ahead that says so, until it is attested
+  };
+  struct Uplink {
+    std::optional<MulticastUplink> multicast;
+    bool told_counted = true;                 // what a node takes a listener for
+    std::optional<wire::DenyReason> removed;  // it gave the group up, and why
   };
   void on_joined(std::size_t parent, Time now);
   void on_records(std::size_t parent, Bytes records, Time now);
   void on_info(std::size_t parent, const wire::GroupInfo& info, Time now);
-  void on_stream(std::size_t parent, Bytes datagram, wire::Delivery by, Time now);
-  Bytes proven(Bytes signed_form, const wire::Header& header, forward::Distrust& distrust, Time now);
+  /// `multicast`: by which it came; null: by unicast.
+  void on_stream(std::size_t parent, Bytes datagram, MulticastUplink* multicast, Time now);
+  Bytes proven(Bytes signed_form, const wire::Header& header, MulticastUplink& multicast, Time now);
   void send_records(std::size_t parent, Bytes records);
   void pump(std::size_t parent, Time now);
   void ask_for_missing(Time now);
@@ -131,9 +142,7 @@ class Listener {
 
   Setup setup_;
   std::vector<control::Parent> parents_;
-  std::vector<std::optional<MulticastUplink>> multicast_;  // one a parent
-  std::vector<bool> told_counted_;
-  std::vector<std::optional<wire::DenyReason>> removed_;  // one a parent: it gave the group up, and why
+  std::vector<Uplink> uplinks_;  // one a parent
   Time next_count_repeat_;
   std::unique_ptr<Stream> stream_;
   std::size_t next_asked_ = 0;

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <system_error>
 
 #include "relay/node/make_group.hpp"
 
@@ -13,7 +14,7 @@ Reloader::~Reloader() {
   if (thread_.joinable()) thread_.join();
 }
 
-void Reloader::start(const config::Config& running) {
+void Reloader::start(const config::Config& running) try {
   thread_ = std::thread{[this, running] {
     pthread_setname_np(pthread_self(), "reload");
     PreparedReload prepared = prepare(running);
@@ -23,6 +24,11 @@ void Reloader::start(const config::Config& running) {
     }
     setup_.bell->signal();
   }};
+} catch (const std::system_error& error) {
+  PreparedReload refused;  // a limit of threads must not end what runs
+  refused.problems.push_back(std::string{"no thread to read the file by: "} + error.what());
+  done_ = std::move(refused);
+  setup_.bell->signal();
 }
 
 std::optional<PreparedReload> Reloader::take() {
@@ -31,7 +37,7 @@ std::optional<PreparedReload> Reloader::take() {
     const std::lock_guard lock{mutex_};
     done = std::exchange(done_, std::nullopt);
   }
-  if (done) thread_.join();  // it has nothing left to do
+  if (done && thread_.joinable()) thread_.join();  // it has nothing left to do
   return done;
 }
 
@@ -46,11 +52,14 @@ PreparedReload Reloader::prepare(const config::Config& running) const {
   if (crypto::node_public_key(files->key) != setup_.own_key && running.node.key == files->config.node.key)
     out.changes.restart.push_back("node.key: " + running.node.key.path + " holds another key now");
   prepare_groups(*files, out);
-  if (out.problems.empty()) return out;
-  for (const PreparedGroup& group : out.groups)
-    if (group.recording) ::unlink(group.recording->path().c_str());  // nothing will be in it
-  out.groups.clear();
+  if (!out.problems.empty()) discard(out);
   return out;
+}
+
+void Reloader::discard(PreparedReload& prepared) {
+  for (const PreparedGroup& group : prepared.groups)
+    if (group.recording) ::unlink(group.recording->path().c_str());  // nothing will be in it
+  prepared.groups.clear();
 }
 
 void Reloader::prepare_groups(const ConfigFiles& files, PreparedReload& out) const {

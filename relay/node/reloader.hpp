@@ -61,6 +61,8 @@ class Reloader {
   /// Only while not busy. `running` is copied.
   void start(const config::Config& running);
   std::optional<PreparedReload> take();
+  /// What was made ready is not used after all.
+  static void discard(PreparedReload& prepared);
 
  private:
   PreparedReload prepare(const config::Config& running) const;

@@ -61,9 +61,7 @@ int UplinkSockets::start() {
 }
 
 void UplinkSockets::begin(Link& link) {
-  const bool v6 = link.name.host.find(':') != std::string::npos;
-  if (const auto address =
-          parse_endpoint((v6 ? "[" + link.name.host + "]" : link.name.host) + ":" + std::to_string(link.name.port))) {
+  if (const auto address = parse_endpoint(to_string(link.name))) {
     link.candidates = {*address};
     connect(link);
   } else {

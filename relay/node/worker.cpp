@@ -133,10 +133,10 @@ void Worker::send_below(WorkerGroup& group, const Copies& copies, Time told, Tim
     sum.sent += result.sent;
     sum.failed += result.failed;
   }
-  if (sum.sent + sum.failed == 0) return;
   counters_.datagrams.add(sum.sent);
   counters_.send_failed.add(sum.failed);
-  resender_.node_budget().on_fan_out(sum.sent, now);
+  // Who takes it by multicast may ask as much as those who do not.
+  resender_.node_budget().on_fan_out(sum.sent + (copies.multicast ? group.by_multicast : 0), now);
 }
 
 void Worker::send_to_relay(const RelayChild& child, Bytes signed_form) {

@@ -87,10 +87,11 @@ class Worker {
     std::uint32_t slot = kNone;
     GroupIndex group;
     bool relay : 1 = false;
-    bool counted : 1 = false;     // in the tally
-    std::uint8_t socket = 0;      // whose listeners have it
-    std::uint32_t index = kNone;  // in those listeners or in relays; kNone: nothing is sent it by unicast
-    std::uint32_t next = kNone;   // of the same lease
+    bool counted : 1 = false;       // in the tally
+    bool by_multicast : 1 = false;  // a listener's, in WorkerGroup::by_multicast
+    std::uint8_t socket = 0;        // whose listeners have it
+    std::uint32_t index = kNone;    // in those listeners or in relays; kNone: nothing is sent it by unicast
+    std::uint32_t next = kNone;     // of the same lease
   };
 
   // worker_membership.cpp

@@ -33,6 +33,7 @@ struct WorkerGroup {
   KnownEpochs epochs;
   std::optional<wire::GroupInfo> info;
   std::uint32_t members = 0;
+  std::uint32_t by_multicast = 0;  // listeners of these
   std::optional<Time> last_frame;
   LateFrames late;
   Time next_info = kNever;

@@ -69,7 +69,7 @@ void Worker::drop_membership(std::uint32_t at, Time now) {
 // Puts a membership into its group's table, as the lease's delivery and role ask.
 void Worker::place(control::Lease& lease, std::uint32_t at) {
   Membership& member = memberships_[at];
-  if (member.index != kNone || lease.delivery == wire::Delivery::none) return;
+  if (member.index != kNone || member.by_multicast || lease.delivery == wire::Delivery::none) return;
   WorkerGroup& group = *groups_[member.group.value];
   const bool by_multicast = lease.delivery == wire::Delivery::multicast;
   if (member.relay) {
@@ -81,7 +81,10 @@ void Worker::place(control::Lease& lease, std::uint32_t at) {
     member.index = static_cast<std::uint32_t>(group.relays.size());
     group.relays.push_back(std::move(child));
     resender_.node_budget().set_relays(relays_placed_ += 1);
-  } else if (!by_multicast) {
+  } else if (by_multicast) {
+    member.by_multicast = true;
+    ++group.by_multicast;
+  } else {
     member.socket = lease.local.socket;
     member.index = group.listeners[member.socket].add(at, lease.peer, lease.local);
   }
@@ -89,8 +92,10 @@ void Worker::place(control::Lease& lease, std::uint32_t at) {
 
 void Worker::displace(std::uint32_t at) {
   Membership& member = memberships_[at];
-  if (member.index == kNone) return;
   WorkerGroup& group = *groups_[member.group.value];
+  if (member.by_multicast) --group.by_multicast;
+  member.by_multicast = false;
+  if (member.index == kNone) return;
   if (member.relay) {
     if (member.index + 1 < group.relays.size()) {
       group.relays[member.index] = std::move(group.relays.back());

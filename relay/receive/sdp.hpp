@@ -1,4 +1,4 @@
-// The session description (RFC 8866) with which ffmpeg, VLC and GStreamer open what rtp_writer makes.
+// The session description (RFC 8866) with which ffmpeg and GStreamer open what rtp_writer makes.
 #pragma once
 
 #include <chrono>

@@ -1,6 +1,8 @@
 // Every limit and timer of the protocol, named with its unit and its reason. crypto/PROTOCOL.md has the same table.
 #pragma once
 
+#include <algorithm>
+
 #include "relay/base/types.hpp"
 
 namespace tiercast::wire {
@@ -65,6 +67,7 @@ inline constexpr Duration kHistory = 10s;
 inline constexpr Duration kHoleHold = 60ms;      // an origin waits so long for a missing RTP packet
 inline constexpr Duration kSilenceFloor = 60ms;  // silence = max(3 intervals, this)
 inline constexpr int kSilenceIntervals = 3;
+constexpr Duration silence(Duration frame) { return std::max<Duration>(kSilenceIntervals * frame, kSilenceFloor); }
 inline constexpr int kIdleIntervals = 2;             // a node without input sends IDLE every two intervals
 inline constexpr Duration kIdleDelaysFailover = 1s;  // at most
 inline constexpr Duration kAttestEvery = 500ms;

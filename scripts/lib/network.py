@@ -65,7 +65,7 @@ class Host:
     """One namespace with lo and eth0: 10.77.0.N and fd77::N."""
 
     def __init__(self, namespace, name, number):
-        self.namespace, self.name = namespace, name
+        self.namespace, self.name, self.number = namespace, name, number
         self.v4, self.v6 = f"10.77.0.{number}", f"fd77::{number:x}"
         self._rules = {}  # what for -> nft rules on input
 
@@ -147,6 +147,7 @@ class Net:
     def __init__(self):
         self.hosts = {}
         self._made = []
+        self._blocked = set()
         self.bridge = self._namespace("bridge")
         run("ip", "-n", self.bridge, "link", "add", "br0", "type", "bridge")
         run("ip", "-n", self.bridge, "link", "set", "br0", "up")
@@ -172,6 +173,31 @@ class Net:
         run("ip", "-n", host.namespace, "link", "set", "eth0", "up")
         self.hosts[name] = host
         return host
+
+    def second_link(self, host, interface="eth1"):
+        """One more interface, 10.78.0.N and fd78::N, on a bridge of its own; again after it was deleted."""
+        bridge, port = f"br-{interface}", f"{interface}-{host.number}"
+        if f"{bridge}:" not in run("ip", "-n", self.bridge, "link"):
+            run("ip", "-n", self.bridge, "link", "add", bridge, "type", "bridge")
+            run("ip", "-n", self.bridge, "link", "set", bridge, "up")
+        run("ip", "-n", self.bridge, "link", "add", port, "type", "veth", "peer", "name", interface, "netns",
+            host.namespace)
+        run("ip", "-n", self.bridge, "link", "set", port, "master", bridge, "up")
+        host.run("ip", "addr", "add", f"10.78.0.{host.number}/24", "dev", interface)
+        host.run("ip", "addr", "add", f"fd78::{host.number:x}/64", "dev", interface, "nodad")
+        host.run("ip", "link", "set", interface, "up")
+
+    def set_bridge(self, option, value):
+        """Of the bridge between all eth0, as `ip link` names it."""
+        run("ip", "-n", self.bridge, "link", "set", "br0", "type", "bridge", option, value)
+
+    def block(self, address, block=True):
+        """The bridges pass nothing on that goes to this address, as of a multicast group; nobody is told."""
+        (self._blocked.add if block else self._blocked.discard)(address)
+        lines = ["add table bridge test", "delete table bridge test", "add table bridge test",
+                 "add chain bridge test forward { type filter hook forward priority 0; }"]
+        lines += [f"add rule bridge test forward {'ip6' if ':' in a else 'ip'} daddr {a} drop" for a in self._blocked]
+        run("ip", "netns", "exec", self.bridge, "nft", "-f", "-", input="\n".join(lines) + "\n")
 
     def partition(self, a, b, cut=True):
         """Neither hears the other, until cut=False."""

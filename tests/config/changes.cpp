@@ -37,7 +37,7 @@ SourceInput rtp(const char* at) {
 Config relay() {
   Config out;
   out.node = {"edge", {"/k", false}, "/state", 2};
-  out.listen = Listen{{*parse_endpoint("0.0.0.0:4800")}, 1, Backend::automatic, 100};
+  out.listen = Listen{{*parse_endpoint("0.0.0.0:4800")}, 1, Backend::automatic, 100, std::nullopt};
   out.upstreams = {{{"one", 4800}, key(1)}, {{"two", 4800}, key(2)}};
   out.downstreams = {{"below", key(3)}};
   out.groups = {group(1, "main")};

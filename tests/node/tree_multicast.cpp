@@ -121,6 +121,21 @@ TEST_CASE("multicast: what it loses is asked for by unicast") {
   CHECK(tree.lost_by(below) == 0);
 }
 
+TEST_CASE("multicast: a hall of listeners gets what it loses, with nobody there who takes unicast") {
+  VirtualTree tree{312};
+  const auto origin = tree.add({.sends_multicast = true, .origin = true, .workers = 2});
+  std::vector<std::size_t> hall;
+  for (int i = 0; i < 20; ++i) hall.push_back(tree.listen({.parents = {origin}, .multicast = {origin}}));
+  std::uint64_t count = 0;
+  tree.drops = [&](const Endpoint& from, const Endpoint&, Bytes) {
+    return from == VirtualTree::multicast_of(origin) && ++count % 23 == 0;  // another one at each listener
+  };
+  tree.run(30s);
+  CHECK(tree.destinations(origin, 0) + tree.destinations(origin, 1) == 0);
+  CHECK(tree.counter(origin, "resend_frame") > 64 * 2);  // more than what any node has to give at once
+  for (const auto l : hall) CHECK(tree.lost_by(l) == 0);
+}
+
 TEST_CASE("multicast: one that loses too much is given up for unicast") {
   VirtualTree tree{304};
   const auto origin = tree.add({.sends_multicast = true, .origin = true});
@@ -297,4 +312,171 @@ TEST_CASE("multicast: the hot path allocates nothing") {
   const std::uint64_t before = tree.allocations;
   tree.run(2s);
   CHECK(tree.allocations == before);
+}
+
+TEST_CASE("multicast: who takes it is answered as many NACKs as who does not") {
+  VirtualTree tree{312};
+  const auto origin = tree.add({.sends_multicast = true, .origin = true});
+  std::vector<std::size_t> listeners;
+  for (int i = 0; i < 60; ++i) listeners.push_back(tree.listen({.parents = {origin}, .multicast = {origin}}));
+  std::uint64_t count = 0;
+  bool lossy = false;
+  tree.drops = [&](const Endpoint& from, const Endpoint&, Bytes) {
+    return lossy && from == VirtualTree::multicast_of(origin) && ++count % 17 == 0;
+  };
+  tree.run(5s);
+  for (const auto l : listeners) REQUIRE(by_multicast(tree.listener(l).multicast(0)));
+  lossy = true;
+  tree.run(60s);
+  lossy = false;
+  tree.run(1s);
+  for (const auto l : listeners) CHECK(tree.lost_by(l) == 0);
+  CHECK(tree.counter(origin, "resend_drop_node_budget") == 0);
+}
+
+TEST_CASE("multicast: a frame of a dead parent, played again and again, keeps nobody from joining anew") {
+  VirtualTree tree{313};
+  tree.delay = 60ms;
+  const auto origin = tree.add({.origin = true});
+  const auto relay = tree.add({.parents = {origin}, .sends_multicast = true, .pinned = true});
+  const auto edge = tree.add({.parents = {relay}, .multicast = {relay}, .pinned = true});
+  const auto near = tree.listen({.parents = {relay}, .multicast = {relay}});
+  test::Datagram last;
+  bool dead = false;
+  tree.drops = [&](const Endpoint& from, const Endpoint&, Bytes datagram) {
+    if (from != VirtualTree::multicast_of(relay)) return false;
+    if (!dead && is_frame(datagram)) last.assign(datagram.begin(), datagram.end());
+    return dead;
+  };
+  tree.run(5s);
+  REQUIRE(by_multicast(tree.feed(edge).multicast(0)));
+  dead = true;
+  tree.restart(relay);
+  for (int i = 0; i < 30; ++i) {
+    tree.run(100ms);
+    tree.feed(edge).on_multicast(0, last, tree.now());
+    tree.listener(near).on_multicast(0, last, tree.now());
+  }
+  CHECK(tree.counter(edge, "parent_rejoin") == 1);
+  CHECK(tree.listener_counter(near, "parent_rejoin") == 1);
+}
+
+TEST_CASE("multicast: forged IDLEs keep a dead parent alive for seconds at most") {
+  VirtualTree tree{314};
+  const auto origin = tree.add({.origin = true});
+  const auto relay = tree.add({.parents = {origin}, .sends_multicast = true, .pinned = true});
+  const auto near = tree.listen({.parents = {relay}, .multicast = {relay}});
+  tree.run(4s);
+  tree.kill(origin);
+  tree.run(8s);
+  REQUIRE(tree.listener(near).parents()[0].lease()->seeking());
+  tree.kill(relay);
+  test::Datagram idle(16);
+  wire::write_header(std::span{idle}.first<16>(),
+                     {wire::Type::idle, 0, SourceId{1}, GroupId{7}, Epoch{0}, Sequence{1}});
+  std::size_t live = 0;
+  for (int i = 0; i < 300; ++i) {
+    tree.run(40ms);
+    tree.listener(near).on_multicast(0, idle, tree.now());
+    live += tree.listener(near).parents()[0].live(tree.now().mono) ? 1 : 0;
+  }
+  CHECK(live < 100);  // 4 s of 12
+}
+
+TEST_CASE("multicast: a recording is not taken for the stream by who knows nothing yet") {
+  VirtualTree tree{315};
+  const auto origin = tree.add({.origin = true});
+  const auto relay = tree.add({.parents = {origin}, .sends_multicast = true, .pinned = true});
+  const auto edge = tree.add({.parents = {relay}, .multicast = {relay}, .pinned = true});
+  const auto below = tree.listen({.parents = {edge}});
+  std::vector<test::Datagram> recorded;
+  tree.drops = [&](const Endpoint& from, const Endpoint&, Bytes datagram) {
+    if (from == VirtualTree::multicast_of(relay)) recorded.emplace_back(datagram.begin(), datagram.end());
+    return false;
+  };
+  tree.run(5s);
+  tree.drops = nullptr;
+  tree.kill(origin);
+  tree.restart(relay);
+  tree.restart(edge);
+  tree.run(10s);
+  const auto heard = tree.heard(below).size();
+  for (const auto& old : recorded) tree.feed(edge).on_multicast(0, old, tree.now());
+  tree.run(2s);
+  CHECK(tree.group(edge).group.history.newest() == Sequence{0});
+  CHECK(tree.good(below, heard) == 0);
+  CHECK(tree.counter(edge, "feed_drop_unplaced") >= 200);
+}
+
+TEST_CASE("multicast: forgers cost a listener no more than a bound, and no unicast") {
+  VirtualTree tree{316};
+  const auto origin = tree.add({.sends_multicast = true, .origin = true});
+  const auto relay = tree.add({.parents = {origin}, .multicast = {origin}, .pinned = true});
+  const auto near = tree.listen({.parents = {origin}, .multicast = {origin}});
+  test::Datagram frame, attest;
+  tree.drops = [&](const Endpoint& from, const Endpoint&, Bytes datagram) {
+    if (from != VirtualTree::multicast_of(origin)) return false;
+    (is_frame(datagram) ? frame : attest).assign(datagram.begin(), datagram.end());
+    return true;  // jammed: all is by unicast
+  };
+  tree.run(3s);
+  REQUIRE(attest[0] == 0x22);
+  for (int i = 0; i < 1000; ++i) {
+    auto forged = attest;
+    forged[20 + i % 8] ^= 1;
+    forged[15] = static_cast<std::uint8_t>(forged[15] + 1);
+    tree.listener(near).on_multicast(0, forged, tree.now());
+    tree.feed(relay).on_multicast(0, forged, tree.now());
+    forged = frame;
+    forged[15] = static_cast<std::uint8_t>(forged[15] + 5);
+    tree.listener(near).on_multicast(0, forged, tree.now());
+    tree.feed(relay).on_multicast(0, forged, tree.now());
+  }
+  CHECK(tree.listener_counter(near, "playout_attest_drop_forged") +
+            tree.listener_counter(near, "listener_drop_signature") <=
+        50);
+  CHECK(tree.listener_counter(near, "listener_drop_distrusted") >= 1900);
+  CHECK(tree.counter(relay, "intake_drop_signature") <= 50);
+  const auto heard = tree.heard(near).size();
+  tree.run(2s);
+  CHECK(tree.good(near, heard) >= 95);
+  CHECK(tree.lost_by(near) == 0);
+  CHECK(tree.counter(relay, "intake_drop_distrusted") >= 1900);
+  CHECK(tree.group(relay).group.history.newest().value + 2 >= tree.group(origin).group.history.newest().value);
+}
+
+TEST_CASE("multicast: of a parent's groups only the wanted ones count, and nothing is said of the others") {
+  VirtualTree tree{317, {{GroupId{7}, 20}, {GroupId{8}, 20}}};
+  const auto origin = tree.add({.sends_multicast = true, .origin = true});
+  const auto relay = tree.add({.parents = {origin}, .multicast = {origin}, .pinned = true, .groups = {0}});
+  tree.listen({.parents = {origin}, .group = 1});
+  std::size_t unsubscribed = 0;
+  tree.run(3s);
+  const auto sent = tree.datagrams;
+  tree.drops = [&](const Endpoint& from, const Endpoint& to, Bytes) {
+    unsubscribed += from == VirtualTree::uplink_of(relay, 0) && to == VirtualTree::address_of(origin) ? 1 : 0;
+    return false;
+  };
+  tree.run(4s);
+  CHECK(tree.datagrams > sent);
+  CHECK(by_multicast(tree.feed(relay).multicast(0)));
+  CHECK(unsubscribed <= 8);  // keepalives and tallies
+  CHECK(tree.counter(relay, "feed_drop_not_wanted") > 150);
+}
+
+TEST_CASE("multicast: a relay gets what is not signed by unicast") {
+  VirtualTree tree{318};
+  const auto origin = tree.add({.sends_multicast = true, .origin = true});
+  const auto relay = tree.add({.parents = {origin}, .multicast = {origin}, .pinned = true});
+  tree.run(3s);
+  REQUIRE(by_multicast(tree.feed(relay).multicast(0)));
+  test::Datagram parity(40);
+  wire::write_header(std::span{parity}.first<16>(), {wire::Type::parity, 0, SourceId{1}, GroupId{7}, Epoch{1},
+                                                     tree.group(origin).group.history.newest()});
+  const auto number = tree.group(origin).group.history.add_opaque(parity);
+  REQUIRE(number);
+  const auto before = tree.counter(relay, "intake_opaque");
+  tree.tell_opaque(origin, *number);
+  tree.run(100ms);
+  CHECK(tree.counter(relay, "intake_opaque") == before + 1);
 }

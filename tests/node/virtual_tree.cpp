@@ -120,8 +120,15 @@ std::unique_ptr<node::FeedGroup> VirtualTree::make_group(Node& node, std::size_t
   return group;
 }
 
-void VirtualTree::carry(std::size_t n, std::size_t g) {
-  REQUIRE(feed(n).add_group(make_group(*nodes_[n], g), now()));
+bool VirtualTree::carry(std::size_t n, std::size_t g) {
+  const bool added = feed(n).add_group(make_group(*nodes_[n], g), now());
+  settle(*nodes_[n]);
+  return added;
+}
+
+void VirtualTree::tell_opaque(std::size_t n, std::uint64_t number) {
+  for (auto& worker : nodes_[n]->agents->workers)
+    REQUIRE(worker->commands.push(node::OpaqueReady{node::GroupIndex{0}, number, now_}));
   settle(*nodes_[n]);
 }
 

@@ -56,12 +56,16 @@ class VirtualTree {
   void kill(std::size_t node);
   void restart(std::size_t node);
   // --- what a reload does, while it runs ---
-  void carry(std::size_t node, std::size_t group);
+  /// False: not while one of that id leaves.
+  bool carry(std::size_t node, std::size_t group);
   void carry_no_more(std::size_t node, std::size_t group);
   void add_parent(std::size_t node, std::size_t parent);
   void retire_parent(std::size_t node, std::size_t parent);
   /// Of a node's [[downstream]], all nodes at first.
   void allow(std::size_t node, const std::vector<std::size_t>& relays);
+
+  /// Its workers are told of what history has under that number, as of a PARITY from a parent.
+  void tell_opaque(std::size_t node, std::uint64_t number);
 
   /// Its workers get no time on a processor, and hear nothing.
   void stall(std::size_t node, bool on);

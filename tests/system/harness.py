@@ -25,6 +25,8 @@ sys.path.insert(1, os.path.join(ROOT, "scripts/lib"))
 import media  # noqa: E402
 import network  # noqa: E402
 
+NOBODY = 65534  # the user, and the group, without any privilege
+
 
 class Failed(Exception):
     """A test's expectation that did not hold."""
@@ -127,10 +129,10 @@ Source = namedtuple("Source", "id path public")
 class Node(Process):
     """`tiercast run`. Its configuration is written at each start(), from what the fields say then; `sections` overrides
     or adds keys ({"node": {"parents": 1}}; None leaves a section out), `group` those of its one group; `extra` is more
-    TOML, behind it all."""
+    TOML, behind it all. `multicast`: where its parents' frames come that way, too."""
 
     def __init__(self, t, host, name, source=None, sources=None, upstreams=(), port=4800, v6=False, group=None,
-                 sections=None, extra="", binary=None):
+                 sections=None, extra="", binary=None, multicast=None):
         super().__init__(t, host, name)
         self.dir = os.path.join(t.dir, name)
         os.makedirs(self.dir)
@@ -141,7 +143,7 @@ class Node(Process):
             upstream.downstreams.append(self)
         self.port, self.v6 = port, v6
         self.group, self.sections = dict(group or {}), dict(sections or {})
-        self.extra = extra
+        self.extra, self.multicast = extra, multicast
         self.binary = binary or t.binary
         self.config_path = os.path.join(self.dir, "node.toml")
         self.socket = os.path.join(self.dir, "admin.sock")
@@ -169,7 +171,8 @@ class Node(Process):
                 continue
             keys = {**sections.get(name, {}), **changes}
             text += f"[{name}]\n" + "".join(f"{k} = {toml(v)}\n" for k, v in keys.items()) + "\n"
-        tables = [("upstream", {"address": u.address, "public_key": u.key.public}) for u in self.upstreams]
+        way = {"multicast": self.multicast} if self.multicast else {}
+        tables = [("upstream", {"address": u.address, "public_key": u.key.public, **way}) for u in self.upstreams]
         tables += [("downstream", {"name": d.name, "public_key": d.key.public}) for d in self.downstreams]
         for name, keys in tables + [("group", group)]:
             text += f"[[{name}]]\n" + "".join(f"{k} = {toml(v)}\n" for k, v in keys.items()) + "\n"
@@ -293,6 +296,14 @@ class Test:
 
     def node(self, name, host=None, **options):
         return Node(self, host or self.host(name), name, **options)
+
+    def home(self, name="home"):
+        """A folder of nobody's, for what is not run as root."""
+        path = os.path.join(self.dir, name)
+        os.mkdir(path)
+        os.chown(path, NOBODY, NOBODY)
+        os.chmod(self.dir, 0o755)
+        return path
 
     def disk(self, name, size):
         """A file system of that size: "16k"."""

@@ -156,7 +156,7 @@ def sources(*folders):
 
 
 # Names with an underscore that are others': sysctls, options of ffmpeg, SDL's.
-OTHERS = {"frame_duration", "io_uring", "io_uring_disabled", "rmem_max", "wmem_max"}
+OTHERS = {"frame_duration", "io_uring", "io_uring_disabled", "rmem_max", "rp_filter", "wmem_max"}
 
 
 def test_every_counter_and_key_that_the_readme_names_is_there(t):

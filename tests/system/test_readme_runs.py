@@ -10,9 +10,8 @@ import media
 import network
 import readme
 import trees
-from harness import ROOT, check, equal, eventually
+from harness import NOBODY, ROOT, check, equal, eventually
 
-NOBODY = 65534
 FIRST = "The first broadcast, in five minutes"
 # Ends the shell when its parent goes, and has a /usr/local of its own: what is installed there goes with it.
 OWN_USR_LOCAL = ["unshare", "--mount", "sh", "-ec", 'mount -t tmpfs -o mode=755 tmpfs /usr/local; exec "$@"', "sh"]
@@ -57,9 +56,7 @@ def shown_by(ffplay):
 @readme.runs(FIRST)
 def test_the_readmes_first_broadcast_needs_no_more_than_it_says(t):
     """As a user without any privilege, in an empty folder with a recording, in one shell and another for the player."""
-    folder = os.path.join(t.dir, "first")
-    os.mkdir(folder)
-    os.chown(folder, NOBODY, NOBODY)
+    folder = t.home("first")
     shutil.copy(t.speech(3), os.path.join(folder, "talk.wav"))
     host = t.host("stage")
     shells = [readme.Shell(t, host, folder, NOBODY, environment={"HOME": folder, "SDL_AUDIODRIVER": "dummy",
@@ -89,17 +86,23 @@ def test_the_readmes_first_broadcast_needs_no_more_than_it_says(t):
 @readme.runs("Ways out")
 def test_the_readmes_ways_out_lead_into_players(t):
     """All at once, on the configuration of the first broadcast; but of two players at one port one after the other. Sound
-    cards: ALSA's that writes a file, SDL's dummy, and what GStreamer takes where there is none."""
+    cards: ALSA's that writes a file, SDL's dummy, and what GStreamer takes where there is none: OpenAL's null, if it has
+    that (of gstreamer1.0-plugins-bad), which would else fill ALSA's file. VLC writes a file, and not as root."""
     wav, host = t.speech(10), t.host("stage")
     os.symlink(wav, os.path.join(t.dir, "talk.wav"))
     shell = readme.Shell(t, host, t.dir, environment={"SDL_AUDIODRIVER": "dummy", "SDL_VIDEODRIVER": "dummy",
-                                                      "GST_DEBUG": "opusdec:6", **media.sound_card(t.dir, wav)})
+                                                      "ALSOFT_DRIVERS": "null", "GST_DEBUG": "opusdec:6",
+                                                      **media.sound_card(t.dir, wav)})
     shell.run(readme.commands(FIRST, "NODE=", "SOURCE=", "cat "))
     shell.start(readme.commands(FIRST, "tiercast run"))
     socket = os.path.join(t.dir, "admin.sock")
     eventually(lambda: os.path.exists(socket), 10, "the node")
     shell.run(readme.commands("Ways out", "TALK="))
-    ways = [shell.start([way]) for way in readme.commands("Ways out", "tiercast listen")]
+    home = t.home()
+    nobodys = readme.Shell(t, host, home, NOBODY, environment={**shell.environment, "HOME": home})
+    to_file = ["-I", "dummy", "--play-and-exit", "--aout", "afile", "--audiofile-file", os.path.join(home, "vlc.wav")]
+    ways = [nobodys.start([way], to_file) if "vlc" in way.text else shell.start([way])
+            for way in readme.commands("Ways out", "tiercast listen")]
 
     def listeners():
         return json.loads(host.run(t.binary, "status", "--json", "--socket", socket))["groups"][0]["tally"]["listeners"]
@@ -122,6 +125,6 @@ def test_the_readmes_ways_out_lead_into_players(t):
     speech = [0.0] * 60 + media.envelope(wav) + [0.0] * 60
     played = os.path.join(t.dir, "played.wav")
     network.run(*f"ffmpeg -nostdin -v error -f s16le -ar 48000 -ac 2 -i {t.dir}/played.raw {played}".split())
-    for path in (os.path.join(t.dir, "heard.opus"), os.path.join(t.dir, "heard.wav"), played):
+    for path in (os.path.join(t.dir, "heard.opus"), os.path.join(t.dir, "heard.wav"), played, to_file[-1]):
         like, at = media.likeness(speech, media.loud(media.envelope(path)))
         check(like > 0.9, f"{os.path.basename(path)} resembles what was spoken by {like:.2f}, best at frame {at}")
