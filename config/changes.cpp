@@ -108,6 +108,7 @@ class Comparison {
     if (old.multicast != now.multicast) differs("listen.multicast", to_text(old.multicast), to_text(now.multicast));
     if (old.workers != now.workers) differs("listen.workers", std::to_string(old.workers), std::to_string(now.workers));
     if (old.backend != now.backend) differs("listen.backend", to_text(old.backend), to_text(now.backend));
+    if (old.spread != now.spread) differs("listen.spread", std::to_string(old.spread), std::to_string(now.spread));
     if (old.max_leases != now.max_leases)
       differs("listen.max_leases", std::to_string(old.max_leases), std::to_string(now.max_leases));
   }

@@ -64,6 +64,7 @@ struct Listen {
   unsigned workers = 1;             // 1..number of CPUs
   Backend backend = Backend::automatic;
   std::uint32_t max_leases = 50000;
+  unsigned spread = 0;  // percent of a frame's length over which it is sent to listeners; 0..90
   std::optional<MulticastOut> multicast;
 };
 

@@ -13,6 +13,7 @@ namespace tiercast::config {
 namespace {
 
 constexpr std::int64_t kMaxWorkers = 255;            // a lane is one byte
+constexpr std::int64_t kMaxSpread = 90;              // percent: the rest is for what takes longer than it should
 constexpr std::int64_t kMaxLeases = (1 << 24) - 1;   // a lease's slot is 24 bits
 constexpr std::int64_t kMaxGroupId = (1 << 24) - 1;  // 24 bits, 0 means none
 constexpr std::int64_t kMaxParents = 8;              // live at once
@@ -359,9 +360,11 @@ Listen read_listen(Table& table, const Machine& machine) {
   if (const auto workers = table.integer("workers", 1, cpus, why)) out.workers = static_cast<unsigned>(*workers);
   static constexpr Choice<Backend> kBackends[] = {{to_text(Backend::automatic), Backend::automatic},
                                                   {to_text(Backend::sendmmsg), Backend::sendmmsg},
-                                                  {to_text(Backend::xdp), Backend::xdp, false}};
+                                                  {to_text(Backend::xdp), Backend::xdp}};
   if (const auto backend = table.choice("backend", kBackends)) out.backend = *backend;
   if (const auto most = table.integer("max_leases", 1, kMaxLeases)) out.max_leases = static_cast<std::uint32_t>(*most);
+  if (const auto spread = table.integer("spread", 0, kMaxSpread, "percent of a frame's length; "))
+    out.spread = static_cast<unsigned>(*spread);
   out.multicast = read_multicast_out(table);
   table.report_unknown();
   return out;

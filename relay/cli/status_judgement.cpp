@@ -198,7 +198,10 @@ void look_at_leases(const Snapshot& s, Complaints& out) {
   const std::uint64_t workers = std::max<std::size_t>(1, listen.worker_quiet_ms.size());
   const std::uint64_t room = std::max<std::uint64_t>(1, listen.max_leases / workers) * workers;  // each has its part
   const std::string text = fmt::format("{} of {} leases are taken", listen.leases, listen.max_leases);
-  if (listen.leases >= room) {
+  if (listen.load >= listen.full_at) {
+    out.push_back({Wrong::full, fmt::format("full: sending takes {:.0f} % of a worker's time", listen.load * 100),
+                   "joins are denied: send listeners to another edge, or raise listen.workers"});
+  } else if (listen.leases >= room) {
     out.push_back(
         {Wrong::full, "full: " + text, "joins are denied: send listeners to another edge, or raise listen.max_leases"});
   } else if (static_cast<double>(listen.leases) >= kNearlyFull * static_cast<double>(listen.max_leases)) {

@@ -1,5 +1,7 @@
 #include "relay/cli/status_snapshot.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
@@ -33,6 +35,18 @@ Snapshot::Listen listen(const Json& j) {
   if (const auto multicast = j.find("multicast"); multicast != j.end()) {
     out.multicast = multicast_name(*multicast);
     out.by_multicast = number(*multicast, "leases");
+  }
+  if (const auto backend = j.find("backend"); backend != j.end() && backend->is_object()) {
+    out.backend = text(*backend, "name");
+    out.backend_why = backend->value("why", std::string{});
+    out.direct = backend->value("direct", std::uint64_t{0});
+    for (const auto& [why, listeners] : backend->value("detours", Json::object()).items())
+      out.detours.push_back(fmt::format("{} {}", listeners.get<std::uint64_t>(), why));
+  }
+  if (const auto load = j.find("load"); load != j.end()) {
+    out.load = load->value("share", 0.0);
+    out.full_at = load->value("full_at", 1.0);
+    if (load->contains("room")) out.room = number(*load, "room");
   }
   out.listeners = number(j, "listeners");
   out.worker_quiet_ms = j.value("worker_quiet_ms", std::vector<double>{});

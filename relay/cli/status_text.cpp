@@ -193,6 +193,16 @@ void write_listeners(Lines& out, const Interval& status) {
         right(quantile(*listen, 0.5), 14) + right(quantile(*listen, 0.9), 9) + right(quantile(*listen, 0.99), 9) +
         right(fmt::format("{} of {}", whole(listen->leases, 10), whole(listen->max_leases, 10)), 26)}});
   if (!listen->addresses.empty()) out.push_back({{"  at " + shortened(listen->addresses, 94)}});
+  if (!listen->backend.empty()) {
+    std::string line = "  " + listen->backend;
+    if (!listen->backend_why.empty()) line += " (" + listen->backend_why + ")";
+    if (listen->direct > 0 || !listen->detours.empty()) line += fmt::format(": {} below the stack", listen->direct);
+    for (const std::string& detour : listen->detours) line += ", " + detour;
+    out.push_back({{shortened(line, kStatusColumns)}});
+    line = fmt::format("  sending takes {:.1f} % of a worker's time", listen->load * 100);
+    if (listen->room) line += fmt::format("; room for {} listeners more", *listen->room);
+    out.push_back({{line}});
+  }
   if (!listen->multicast.empty())
     out.push_back({{shortened(
         fmt::format("  multicast {}: {} of the leases take it", listen->multicast, whole(listen->by_multicast, 10)),

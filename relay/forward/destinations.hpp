@@ -2,6 +2,7 @@
 // O(1): the last entry takes the place of the removed one. Knows no lease, only its owner's number.
 #pragma once
 
+#include <algorithm>
 #include <cassert>
 #include <memory>
 #include <optional>
@@ -34,7 +35,11 @@ class Destinations {
   }
   /// The owner's address changed.
   void readdress(std::uint32_t index, const Endpoint& to, const LocalAddress& from) { fan_out_->set(index, to, from); }
-  FanOutResult send(Bytes datagram) { return fan_out_->send(datagram); }
+  // See FanOut.
+  void start(Bytes datagram) { fan_out_->start(datagram); }
+  bool advance(std::size_t most, FanOutResult& result) {
+    return fan_out_->advance(std::min(most, fan_out_->piece()), result);
+  }
   std::size_t size() const { return owners_.size(); }
 
  private:

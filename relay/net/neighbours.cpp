@@ -70,7 +70,7 @@ auto Neighbours::ask(const std::vector<std::uint8_t>& question, std::uint16_t an
     if (size < 0) break;
     Bytes rest = Bytes{buffer<For::answers>()}.first(static_cast<std::size_t>(size));
     while (const auto message = next_message(rest)) {
-      if (message->sequence != sequence_) continue;  // of a use() that went wrong, say
+      if (message->sequence != sequence_) continue;  // of an earlier question
       if (message->type == NLMSG_ERROR) return std::nullopt;
       if (message->type != answer) continue;
       auto out = parse(message->body);
@@ -105,11 +105,6 @@ const Neighbour& Neighbours::neighbour(std::uint32_t interface, const IpAddress&
 const Link& Neighbours::link(std::uint32_t interface) {
   const auto found = links_.find(interface);
   return found != links_.end() ? found->second : links_.emplace(interface, ask_link(interface)).first->second;
-}
-
-void Neighbours::use(std::uint32_t interface, const IpAddress& ip) {
-  const auto message = neighbour_used(interface, ip, 0);
-  if (::send(questions_.get(), message.data(), message.size(), MSG_DONTWAIT) < 0) counters_.unanswered.add();
 }
 
 Neighbours::Changes Neighbours::poll() {

@@ -39,9 +39,6 @@ class Neighbours {
   /// What is known of a next hop; asked for when first needed. forget() ends that.
   const Neighbour& neighbour(std::uint32_t interface, const IpAddress& ip);
   void forget(std::uint32_t interface, const IpAddress& ip) { neighbours_.erase({interface, ip}); }
-  /// The kernel sees none of the datagrams that leave below it: told now and then, it keeps the MAC address verified.
-  void use(std::uint32_t interface, const IpAddress& ip);
-
   /// Not running where there is none.
   const Link& link(std::uint32_t interface);
 

@@ -132,16 +132,6 @@ std::vector<std::uint8_t> link_question(std::uint32_t interface, std::uint32_t s
   return Message{RTM_GETLINK, NLM_F_REQUEST, sequence, body}.take();
 }
 
-std::vector<std::uint8_t> neighbour_used(std::uint32_t interface, const IpAddress& ip, std::uint32_t sequence) {
-  ndmsg body{};
-  body.ndm_family = family_of(ip);
-  body.ndm_ifindex = static_cast<int>(interface);
-  body.ndm_flags = NTF_USE;
-  Message out{RTM_NEWNEIGH, NLM_F_REQUEST | NLM_F_CREATE, sequence, body};
-  out.attribute(NDA_DST, address_bytes(ip));
-  return out.take();
-}
-
 std::optional<NetlinkMessage> next_message(Bytes& rest) {
   const auto header = read<nlmsghdr>(rest);
   if (!header || header->nlmsg_len < sizeof(nlmsghdr) || header->nlmsg_len > rest.size()) return std::nullopt;

@@ -57,9 +57,6 @@ struct RouteQuestion {
 std::vector<std::uint8_t> route_question(const RouteQuestion& question, std::uint32_t sequence);
 std::vector<std::uint8_t> neighbour_question(std::uint32_t interface, const IpAddress& ip, std::uint32_t sequence);
 std::vector<std::uint8_t> link_question(std::uint32_t interface, std::uint32_t sequence);
-/// Not a question: a datagram to `ip` would have been sent now. The kernel finds, or verifies, its MAC address.
-std::vector<std::uint8_t> neighbour_used(std::uint32_t interface, const IpAddress& ip, std::uint32_t sequence);
-
 struct NetlinkMessage {
   std::uint16_t type = 0;
   std::uint32_t sequence = 0;

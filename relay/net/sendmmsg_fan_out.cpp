@@ -4,6 +4,7 @@
 #include <cassert>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 namespace tiercast::net {
 /// A batch's headers and, behind them, its addresses. Growing moves nothing that the headers point at.
@@ -67,6 +68,14 @@ void SendmmsgFanOut::release_source(const msghdr& header) {
 void SendmmsgFanOut::remove(std::size_t index) {
   assert(index < size_);
   --size_;
+  // The last one is about to stand among those who have got what is under way.
+  if (under_way_ && index < done_) {
+    if (size_ >= done_) {
+      send_some(&chunk_of(size_).headers[size_ % kBatch], 1, between_);
+    } else {
+      --done_;
+    }
+  }
   Chunk& chunk = chunk_of(index);
   Chunk& last_chunk = chunk_of(size_);
   msghdr& gone = chunk.headers[index % kBatch].msg_hdr;
@@ -84,22 +93,35 @@ void SendmmsgFanOut::remove(std::size_t index) {
   if (chunks_.size() > needed + 1) chunks_.pop_back();
 }
 
-forward::FanOutResult SendmmsgFanOut::send(Bytes datagram) {
+void SendmmsgFanOut::start(Bytes datagram) {
   shared_.iov_base = const_cast<std::uint8_t*>(datagram.data());
   shared_.iov_len = datagram.size();
-  forward::FanOutResult result;
-  for (std::size_t first = 0; first < size_; first += kBatch)
-    send_chunk(chunk_of(first), std::min(kBatch, size_ - first), result);
-  counters_.sent.add(result.sent);
-  return result;
+  done_ = 0;
+  under_way_ = true;
 }
 
-void SendmmsgFanOut::send_chunk(Chunk& chunk, std::size_t count, forward::FanOutResult& result) {
+bool SendmmsgFanOut::advance(std::size_t most, forward::FanOutResult& result) {
+  forward::FanOutResult now = std::exchange(between_, {});
+  most = std::max<std::size_t>(most, 1);
+  while (most > 0 && done_ < size_) {
+    const std::size_t count = std::min({most, size_ - done_, kBatch - done_ % kBatch});
+    send_some(&chunk_of(done_).headers[done_ % kBatch], count, now);
+    done_ += count;
+    most -= count;
+  }
+  counters_.sent.add(now.sent);
+  result.sent += now.sent;
+  result.failed += now.failed;
+  under_way_ = done_ < size_;
+  return under_way_;
+}
+
+void SendmmsgFanOut::send_some(mmsghdr* headers, std::size_t count, forward::FanOutResult& result) {
   bool retried = false;
   for (std::size_t next = 0; next < count;) {
     counters_.calls.add();
-    const int sent = ::sendmmsg(socket_.fd(), chunk.headers.data() + next, static_cast<unsigned>(count - next),
-                                MSG_DONTWAIT | MSG_NOSIGNAL);
+    const int sent =
+        ::sendmmsg(socket_.fd(), headers + next, static_cast<unsigned>(count - next), MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent > 0) {
       // Fewer than asked for: the one behind them failed, and the next call says why.
       next += static_cast<std::size_t>(sent);

@@ -53,7 +53,9 @@ class SendmmsgFanOut final : public forward::FanOut {
   /// `to` is of a family that the socket can send to; else every send to it fails (counted).
   void set(std::size_t index, const Endpoint& to, const LocalAddress& from) override;
   void remove(std::size_t index) override;
-  forward::FanOutResult send(Bytes datagram) override;
+  void start(Bytes datagram) override;
+  bool advance(std::size_t most, forward::FanOutResult& result) override;
+  std::size_t piece() const override { return kPiece; }
 
   const FanOutCounters& counters() const { return counters_; }
 
@@ -68,15 +70,19 @@ class SendmmsgFanOut final : public forward::FanOut {
   using Sources = std::map<std::array<std::uint8_t, 16>, Source>;  // its nodes stay where they are
   struct Chunk;
   static constexpr std::size_t kBatch = 1024;  // UIO_MAXIOV: the most that one sendmmsg takes
+  static constexpr std::size_t kPiece = 512;
 
   Chunk& chunk_of(std::size_t index) { return *chunks_[index / kBatch]; }
   void release_source(const msghdr& header);
-  void send_chunk(Chunk& chunk, std::size_t count, forward::FanOutResult& result);
+  void send_some(mmsghdr* headers, std::size_t count, forward::FanOutResult& result);
   void count_failure(int error);
 
   const UdpSocket& socket_;
   iovec shared_{};  // every header's; base and length change per frame
   std::size_t size_ = 0;
+  std::size_t done_ = 0;           // those before it have got what is under way
+  bool under_way_ = false;         // some may not have got it
+  forward::FanOutResult between_;  // what was sent outside advance()
   std::vector<std::unique_ptr<Chunk>> chunks_;
   Sources sources_;
   FanOutCounters own_counters_;

@@ -10,9 +10,7 @@
 namespace tiercast::net {
 namespace {
 
-constexpr std::uint32_t kPiece = 8192;          // destinations of one call: about a millisecond
 constexpr std::size_t kResolvedPerFrame = 500;  // after the routes changed: some 3 ms
-static_assert(kPiece / XDP_CHUNK < XDP_CALL_CHUNKS);
 
 std::uint32_t option(const UdpSocket& socket, int level, int name, std::uint32_t otherwise) {
   int value = 0;
@@ -91,7 +89,7 @@ bool XdpFanOut::put_in_table(std::uint32_t index, const Endpoint& to, std::uint3
   table.owners.push_back(index);
   at(table, position) = make_xdp_destination(to, way);
   places_[index] = {number & 3U, position & 0x3fffffffU};
-  ++detours_[static_cast<std::size_t>(Detour::none)];
+  count(Detour::none, 1);
   return true;
 }
 
@@ -100,7 +98,7 @@ void XdpFanOut::put_in_detour(std::uint32_t index, const Detoured& entry) {
   detoured_.push_back(entry);
   detour_.set(position, entry.to, entry.from);
   places_[index] = {kDetoured, static_cast<std::uint32_t>(position) & 0x3fffffffU};
-  ++detours_[static_cast<std::size_t>(entry.why)];
+  count(entry.why, 1);
 }
 
 void XdpFanOut::move(Table& table, std::uint32_t from, std::uint32_t to) {
@@ -115,7 +113,7 @@ void XdpFanOut::take_out(std::uint32_t index, bool keep_way) {
   if (place.where == kDetoured) {
     const Detoured& gone = detoured_[place.position];
     if (gone.way != XdpSender::kNoWay && !keep_way) sender_.release(gone.way);
-    --detours_[static_cast<std::size_t>(gone.why)];
+    count(gone.why, -1);
     detour_.remove(place.position);
     detoured_[place.position] = detoured_.back();
     detoured_.pop_back();
@@ -124,7 +122,7 @@ void XdpFanOut::take_out(std::uint32_t index, bool keep_way) {
   }
   Table& table = tables_[place.where];
   if (!keep_way) sender_.release(at(table, place.position).way);
-  --detours_[static_cast<std::size_t>(Detour::none)];
+  count(Detour::none, -1);
   // Between pieces of a frame, what has got it stays before what has not.
   std::uint32_t hole = place.position;
   if (hole < table.done) {
@@ -158,9 +156,16 @@ void XdpFanOut::remove(std::size_t index) {
   resolved_ = std::min(resolved_, index < resolved_ && last >= resolved_ ? index : places_.size());
 }
 
+void XdpFanOut::count(Detour why, int by) {
+  const auto index = static_cast<std::size_t>(why);
+  detours_[index] += static_cast<std::uint32_t>(by);
+  Counter& all = counters_.reached[index];
+  all.set(all.get() + static_cast<std::uint64_t>(by));
+}
+
 void XdpFanOut::set_why(Detoured& entry, Detour why) {
-  --detours_[static_cast<std::size_t>(entry.why)];
-  ++detours_[static_cast<std::size_t>(why)];
+  count(entry.why, -1);
+  count(why, 1);
   entry.why = why;
 }
 
@@ -222,7 +227,6 @@ void XdpFanOut::start(Bytes datagram) {
     table.done = 0;
     table.ready = false;
   }
-  detour_done_ = false;
   datagram_ = datagram;
   sender_.refresh(read_clocks().mono);
   if (route_version_ != sender_.route_version()) {
@@ -234,6 +238,8 @@ void XdpFanOut::start(Bytes datagram) {
     version_ = sender_.version();
     review();
   }
+  detour_.start(datagram);
+  detour_under_way_ = !detoured_.empty();
 }
 
 void XdpFanOut::make_ready(Table& table) {
@@ -245,26 +251,23 @@ void XdpFanOut::make_ready(Table& table) {
   table.ready = true;
 }
 
-bool XdpFanOut::advance(forward::FanOutResult& result) {
-  const auto has_rest = [](const Table& table) { return table.done < table.owners.size(); };
-  const auto rest = std::find_if(tables_.begin(), tables_.end(), has_rest);
-  if (rest == tables_.end()) {
-    if (!detour_done_ && !detoured_.empty()) {
-      const forward::FanOutResult detoured = detour_.send(datagram_);
-      result.sent += detoured.sent;
-      result.failed += detoured.failed;
-    }
-    detour_done_ = true;
-    return false;
+bool XdpFanOut::advance(std::size_t most, forward::FanOutResult& result) {
+  for (Table& table : tables_) {
+    if (table.done == table.owners.size()) continue;
+    const std::size_t left = table.owners.size() - table.done;
+    send_some(table, static_cast<std::uint32_t>(std::clamp<std::size_t>(std::min(most, left), 1, kPiece)), result);
+    return table.done < table.owners.size() || &table == &tables_[0] || detour_under_way_;
   }
-  Table& table = *rest;
-  const auto left = static_cast<std::uint32_t>(table.owners.size()) - table.done;
-  const std::uint32_t count = std::min(left, kPiece);
+  if (detour_under_way_) detour_under_way_ = detour_.advance(std::min(most, detour_.piece()), result);
+  return detour_under_way_;
+}
+
+void XdpFanOut::send_some(Table& table, std::uint32_t count, forward::FanOutResult& result) {
   if (datagram_.size() > wire::kMaxDatagram) {
-    counters_.too_large.add(left);
-    result.failed += left;
-    table.done += left;
-    return true;
+    counters_.too_large.add(count);
+    result.failed += count;
+    table.done += count;
+    return;
   }
   if (!table.ready) make_ready(table);
   const std::uint32_t first = table.done % XDP_CHUNK;
@@ -281,15 +284,6 @@ bool XdpFanOut::advance(forward::FanOutResult& result) {
   result.sent += outcome.sent;
   result.failed += count - outcome.sent;
   table.done += count;
-  return true;
-}
-
-forward::FanOutResult XdpFanOut::send(Bytes datagram) {
-  forward::FanOutResult result;
-  start(datagram);
-  while (advance(result)) {
-  }
-  return result;
 }
 
 }  // namespace tiercast::net

@@ -22,6 +22,8 @@ struct XdpFanOutCounters {
   Counter dropped;  // the device's queue was full, or it refused
   Counter refused;  // the kernel refused the call
   Counter too_large;
+  /// Destinations now, by why they take the detour; [Detour::none]: those that do not.
+  std::array<Counter, static_cast<std::size_t>(Detour::count_)> reached;
   template <class F>
   void each(F&& f) const {
     f("xdp_sent", sent);
@@ -49,14 +51,9 @@ class XdpFanOut final : public forward::FanOut {
   void set(std::size_t index, const Endpoint& to, const LocalAddress& from) override;
   void remove(std::size_t index) override;
   /// At most 1,232 bytes.
-  forward::FanOutResult send(Bytes datagram) override;
-
-  // The same in pieces of about a millisecond, between which the table may change. Who is removed gets nothing more;
-  // who is added or moves to another address in between gets this frame or does not; all others get it once.
-
-  void start(Bytes datagram);
-  /// Sends a piece; false: that was all of it. `datagram` must still be there.
-  bool advance(forward::FanOutResult& result);
+  void start(Bytes datagram) override;
+  bool advance(std::size_t most, forward::FanOutResult& result) override;
+  std::size_t piece() const override { return kPiece; }
 
   /// How many take the detour now, by why; [Detour::none]: how many do not.
   const std::array<std::uint32_t, static_cast<std::size_t>(Detour::count_)>& detours() const { return detours_; }
@@ -87,6 +84,8 @@ class XdpFanOut final : public forward::FanOut {
     std::uint32_t position : 30 = 0;
   };
   static constexpr std::uint32_t kDetoured = 2;
+  static constexpr std::uint32_t kPiece = 8192;  // of one call
+  static_assert(kPiece / XDP_CHUNK < XDP_CALL_CHUNKS);
 
   xdp_destination& at(const Table& table, std::uint32_t position);
   /// false: on the detour.
@@ -97,10 +96,12 @@ class XdpFanOut final : public forward::FanOut {
   void take_out(std::uint32_t index, bool keep_way = false);
   void move(Table& table, std::uint32_t from, std::uint32_t to);
   void make_ready(Table& table);
+  void send_some(Table& table, std::uint32_t count, forward::FanOutResult& result);
   void review();
   void resolve_some();
   XdpSender::Resolved resolve(const Endpoint& to, const LocalAddress& from);
   void set_why(Detoured& entry, Detour why);
+  void count(Detour why, int by);
 
   XdpSender& sender_;
   const UdpSocket& socket_;
@@ -117,7 +118,7 @@ class XdpFanOut final : public forward::FanOut {
   std::array<std::uint32_t, static_cast<std::size_t>(Detour::count_)> detours_{};
 
   Bytes datagram_;
-  bool detour_done_ = true;
+  bool detour_under_way_ = false;
   std::uint64_t version_ = 0;
   std::uint64_t route_version_ = 0;
   std::size_t resolved_ = 0;  // of places_, after the routes changed

@@ -10,9 +10,7 @@
 namespace tiercast::net {
 namespace {
 
-constexpr Duration kTryEvery = 10s;        // a device that refused
-constexpr Duration kVerifyEvery = 5s;      // the kernel believes a MAC address for 15 s at least
-constexpr std::uint32_t kVerifyOnce = 64;  // ways in one refresh
+constexpr Duration kTryEvery = 10s;  // a device that refused
 
 /// From a device to itself, of the type that IEEE 802 keeps for experiments: no switch carries it further.
 std::array<std::uint8_t, 60> probe_frame(const MacAddress& mac) {
@@ -129,20 +127,6 @@ void XdpSender::refresh(Time now) {
   doubt_ = false;
   for (std::uint32_t way = 0; look && way < ways_.size(); ++way)
     if (ways_[way].users != 0) look_at(way);
-  keep_verified(now);
-}
-
-void XdpSender::keep_verified(Time now) {
-  if (verified_ >= ways_.size()) {
-    if (now < next_verification_) return;
-    next_verification_ = now + kVerifyEvery;
-    verified_ = 0;
-  }
-  for (std::uint32_t i = 0; i < kVerifyOnce && verified_ < ways_.size(); ++i, ++verified_) {
-    const Way& way = ways_[verified_];
-    if (way.users == 0 || neighbours_.neighbour(way.key.interface, way.key.next_hop).permanent) continue;
-    neighbours_.use(way.key.interface, way.key.next_hop);
-  }
 }
 
 }  // namespace tiercast::net

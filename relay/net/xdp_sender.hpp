@@ -1,5 +1,6 @@
 // What the xdp backend's tables of one worker share: the program, and the ways to destinations, each kept current with
-// what the kernel knows of its next hop and its device.
+// what the kernel knows of its next hop and its device. Nobody tells the kernel that a MAC address is in use: what
+// every lease is answered through the stack does, every five seconds, and so do those on the detour.
 #pragma once
 
 #include <map>
@@ -52,6 +53,7 @@ class XdpSender {
 
   XdpProgram& program() { return *program_; }
   const XdpSenderCounters& counters() const { return counters_; }
+  const XdpProgramCounters& program_counters() const { return program_->counters(); }
   const NeighbourCounters& neighbour_counters() const { return neighbours_.counters(); }
 
  private:
@@ -78,7 +80,6 @@ class XdpSender {
       : program_(std::move(program)), neighbours_(std::move(neighbours)) {}
   void look_at(std::uint32_t way);
   bool try_device(std::uint32_t interface, Device& device);
-  void keep_verified(Time now);
 
   std::unique_ptr<XdpProgram> program_;
   Neighbours neighbours_;
@@ -88,8 +89,6 @@ class XdpSender {
   std::map<std::uint32_t, Device> devices_;  // by interface
   bool doubt_ = false;
   Time next_try_{};
-  Time next_verification_{};
-  std::uint32_t verified_ = 0;  // ways of this round
   std::uint64_t version_ = 0;
   std::uint64_t route_version_ = 0;
   XdpSenderCounters counters_;

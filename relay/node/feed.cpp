@@ -72,6 +72,8 @@ void Feed::on_reports(Moment now) {
         if (FeedGroup* group = group_at(tally->group)) group->below[w] = {tally->listeners, tally->relays};
       } else if (const auto* child = std::get_if<ChildSeen>(&*report)) {
         child_seen(*child);
+      } else if (const auto* load = std::get_if<WorkerLoad>(&*report)) {
+        link.load.told(*load);
       } else if (const auto* gone = std::get_if<GroupLetGo>(&*report)) {
         on_let_go(w, gone->group);
       } else if (std::holds_alternative<Stopped>(*report)) {
@@ -119,6 +121,11 @@ std::optional<wire::DenyReason> Feed::refuse(const control::Joiner& joiner) cons
   return std::nullopt;
 }
 
+bool Feed::has_room(const WorkerLink& worker, const control::Joiner& joiner) const {
+  const FeedGroup* group = group_by_id(joiner.request.group);
+  return joiner.request.role == wire::Role::relay || group == nullptr || worker.load.has_room(group->group.frame);
+}
+
 std::optional<LeaseId> Feed::admit(const control::Joiner& joiner, Writer& records, Time now) {
   auto refusal = refuse(joiner);
   auto best = setup_.workers.end();
@@ -128,7 +135,7 @@ std::optional<LeaseId> Feed::admit(const control::Joiner& joiner, Writer& record
   }
   std::optional<control::LeaseSlot> slot;
   if (!refusal) {
-    if (best != setup_.workers.end()) slot = best->free.take();
+    if (best != setup_.workers.end() && has_room(*best, joiner)) slot = best->free.take();
     if (!slot) refusal = wire::DenyReason::full;
   }
   if (refusal) {
@@ -156,6 +163,7 @@ void Feed::seat(LeaseId lease, const control::Joiner& joiner, const crypto::Tran
     link.secrets->store(control::slot_of(lease), keys);
     const bool told = command(w, Install{lease, joiner.from, joiner.local, joiner.request.role, joiner.request.delivery,
                                          group ? group->group.index : kNoGroup});
+    link.load.installed();
     if (!told) return withdraw(lease);  // not while admit() takes no worker whose ring is nearly full
     child_joined(lease, joiner, now);
     if (group) {

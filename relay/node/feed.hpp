@@ -139,6 +139,7 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   void seat(LeaseId lease, const control::Joiner& joiner, const crypto::TransportKeys& keys, Time now) override;
   void withdraw(LeaseId lease) override;
   std::optional<wire::DenyReason> refuse(const control::Joiner& joiner) const;
+  bool has_room(const WorkerLink& worker, const control::Joiner& joiner) const;
   // FrameSink
   void on_frame_stored(FeedGroup& group, Sequence sequence) override;
   void on_attestation_stored(FeedGroup& group, std::uint64_t number) override;

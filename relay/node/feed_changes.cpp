@@ -25,9 +25,8 @@ bool Feed::adopt(std::unique_ptr<FeedGroup> group) {
   of.subscriptions.resize(parents_.size());
   of.wanted_by.resize(setup_.workers.size());
   of.below.resize(setup_.workers.size());
-  for (WorkerLink& link : setup_.workers)
-    of.workers.push_back(
-        {FeedGroup::AtWorker::State::untold, std::make_unique<WorkerGroup>(of.group, link.make_fan_outs())});
+  for (std::size_t w = 0; w < setup_.workers.size(); ++w)
+    of.workers.push_back({FeedGroup::AtWorker::State::untold, std::make_unique<WorkerGroup>(of.group)});
   by_index_[index] = &of;
   groups_.push_back(std::move(group));
   for (std::size_t w = 0; w < setup_.workers.size(); ++w) tell_worker(of, w);

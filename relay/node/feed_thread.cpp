@@ -90,7 +90,6 @@ FeedThread::FeedThread(Setup setup)
     WorkerThread* thread = worker.get();
     WorkerLink& link = setup_.feed.workers[static_cast<std::size_t>(&worker - setup_.workers.data())];
     link.wake = [thread] { thread->wake(); };
-    link.make_fan_outs = [thread] { return thread->make_fan_outs(); };
   }
   reloader_ = std::make_unique<Reloader>(Reloader::Setup{setup_.read_config, crypto::node_public_key(*setup_.feed.key),
                                                          setup_.state ? &*setup_.state : nullptr, random_, &loop_,
@@ -402,8 +401,8 @@ std::optional<std::string> FeedThread::answer(std::string_view request, std::uin
   const std::string_view verb = request.substr(0, space);
   const std::string_view argument = space == std::string_view::npos ? std::string_view{} : request.substr(space + 1);
   if (verb == "status")
-    return status_json({config_, *feed_, setup_.workers, setup_.media, uplinks_, outlet_, loop_, setup_.join_sockets,
-                        setup_.start, turns_at_},
+    return status_json({config_, setup_.backend, *feed_, setup_.workers, setup_.media, uplinks_, outlet_, loop_,
+                        setup_.join_sockets, setup_.start, turns_at_},
                        now);
   if (verb == "reload") {
     if (stopping_since_) return error_json("this node is stopping");

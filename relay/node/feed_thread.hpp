@@ -32,6 +32,7 @@ class FeedThread {
     std::vector<std::unique_ptr<MediaThread>> media;  // of sources that are not RTP
     std::optional<store::OriginState> state;
     Feed::Setup feed;
+    Backend backend;
     Moment start;
   };
   explicit FeedThread(Setup setup);

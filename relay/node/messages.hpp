@@ -4,6 +4,7 @@
 #include <variant>
 
 #include "relay/control/lease_table.hpp"
+#include "relay/node/load.hpp"
 #include "relay/wire/records.hpp"
 
 namespace tiercast::node {
@@ -116,6 +117,7 @@ struct GroupLetGo {
 };
 struct Stopped {};
 
-using Report = std::variant<std::monostate, SlotFreed, GroupWanted, TallyChanged, ChildSeen, GroupLetGo, Stopped>;
+using Report =
+    std::variant<std::monostate, SlotFreed, GroupWanted, TallyChanged, ChildSeen, GroupLetGo, WorkerLoad, Stopped>;
 
 }  // namespace tiercast::node

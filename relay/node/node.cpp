@@ -8,6 +8,7 @@
 #include "relay/net/passed_sockets.hpp"
 #include "relay/node/feed_thread.hpp"
 #include "relay/node/make_group.hpp"
+#include "relay/ops/capabilities.hpp"
 #include "relay/ops/log.hpp"
 #include "relay/ops/passed_descriptors.hpp"
 #include "relay/store/recording.hpp"
@@ -110,6 +111,35 @@ class Builder {
     return net::MulticastSender::open(options);
   }
 
+  /// One a worker, or of null pointers: sendmmsg sends.
+  std::vector<std::unique_ptr<net::XdpSender>> open_backend(const config::Listen& listen) {
+    std::vector<std::unique_ptr<net::XdpSender>> out(listen.workers);
+    if (listen.backend == config::Backend::sendmmsg) {
+      backend_ = {false, "as configured"};
+    } else {
+      backend_ = {true, {}};
+      // Every group's part of each family is a multiple of a chunk.
+      net::XdpOptions options;
+      options.destinations =
+          listen.max_leases / listen.workers + 2 * XDP_CHUNK * static_cast<std::uint32_t>(wire::kMaxGroups);
+      for (auto& sender : out) {
+        auto opened = net::XdpSender::open(options);
+        if (opened) {
+          sender = std::move(*opened);
+          continue;
+        }
+        backend_ = {false, opened.error().text};
+        out.clear();
+        out.resize(listen.workers);
+        break;
+      }
+    }
+    // Asked for and not to be had is worth a look; that a node has no such privileges is as it mostly is.
+    const bool missed = listen.backend == config::Backend::xdp && !backend_.xdp;
+    (missed ? ops::log::warning : ops::log::info)("backend", {{"backend", to_text(backend_)}, {"why", backend_.why}});
+    return out;
+  }
+
   Unit make_workers() {
     if (!config_.listen) return {};
     const config::Listen& listen = *config_.listen;
@@ -119,6 +149,7 @@ class Builder {
       if (!opened) return tl::unexpected{opened.error()};
       multicast.emplace(std::move(*opened));
     }
+    auto xdp = open_backend(listen);
     for (unsigned w = 0; w < listen.workers; ++w) {
       WorkerThread::Setup setup;
       setup.lane = Lane{static_cast<std::uint8_t>(w)};
@@ -126,10 +157,12 @@ class Builder {
       setup.max_leases = std::max<std::uint32_t>(1, listen.max_leases / listen.workers);
       setup.token_key = &token_key_;
       setup.feed_bell = bell_.get();
+      setup.spread = listen.spread / 100.0;
       setup.sends_multicast = listen.multicast.has_value();
       std::vector<net::UdpSocket> sockets;
       for (net::PublicSockets& port : public_) sockets.push_back(std::move(port.workers[w]));
-      auto worker = WorkerThread::create(setup, std::move(sockets), std::exchange(multicast, std::nullopt));
+      auto worker =
+          WorkerThread::create(setup, std::move(sockets), std::exchange(multicast, std::nullopt), std::move(xdp[w]));
       if (!worker) return tl::unexpected{worker.error()};
       links_.push_back({setup.lane,
                         setup.boot_tag,
@@ -144,6 +177,8 @@ class Builder {
       workers_.push_back(std::move(*worker));
     }
     for (net::PublicSockets& port : public_) join_sockets_.push_back(std::move(port.join));
+    if (const std::string why = ops::drop_bpf_capabilities(); !why.empty())
+      ops::log::warning("capabilities_kept", {{"reason", why}});
     return {};
   }
 
@@ -198,7 +233,7 @@ class Builder {
     return {config_,           std::move(read_),         std::move(loop_),
             std::move(bell_),  std::move(join_sockets_), std::move(workers_),
             std::move(media_), std::move(state_),        std::move(feed),
-            net::read_clocks()};
+            backend_,          net::read_clocks()};
   }
 
   const config::Config& config_;
@@ -214,6 +249,7 @@ class Builder {
   std::vector<net::UdpSocket> join_sockets_;
   std::vector<std::unique_ptr<WorkerThread>> workers_;
   std::vector<WorkerLink> links_;
+  Backend backend_;
   std::vector<std::unique_ptr<MediaThread>> media_;  // before the bell goes
   std::optional<store::OriginState> state_;
   std::vector<std::unique_ptr<FeedGroup>> feed_groups_;

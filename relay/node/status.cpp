@@ -26,10 +26,12 @@ double ms(Duration d) { return static_cast<double>(d.count()) / 1e6; }
 double share(std::uint16_t of_65535) { return of_65535 / 65535.0; }
 
 // Counters of several of one kind (workers) are summed under one name.
+void add_one(Json& out, const char* name, const Counter& counter) {
+  out[name] = out.value(name, std::uint64_t{0}) + counter.get();
+}
 template <class T>
 void add(Json& out, const T& counters) {
-  counters.each(
-      [&](const char* name, const Counter& counter) { out[name] = out.value(name, std::uint64_t{0}) + counter.get(); });
+  counters.each([&](const char* name, const Counter& counter) { add_one(out, name, counter); });
 }
 
 Json path_json(const InlineVector<NodeId, wire::kMaxPath>& path) {
@@ -157,6 +159,40 @@ const char* role(const config::Config& config) {
   return config.is_origin() ? "origin" : config.listen ? "relay" : "recorder";
 }
 
+Json backend_json(const StatusSources& s) {
+  Json out{{"name", to_text(s.backend)}};
+  if (!s.backend.why.empty()) out["why"] = s.backend.why;
+  std::array<std::uint64_t, static_cast<std::size_t>(net::Detour::count_)> sums{};
+  bool any = false;
+  for (const auto& worker : s.workers) {
+    const auto* reached = worker->reached();
+    for (std::size_t why = 0; reached && why < sums.size(); ++why) sums[why] += (*reached)[why].get();
+    any = any || reached;
+  }
+  if (!any) return out;
+  out["direct"] = sums[0];
+  out["detours"] = Json::object();
+  for (std::size_t why = 1; why < sums.size(); ++why)
+    if (sums[why] != 0) out["detours"][net::to_string(static_cast<net::Detour>(why))] = sums[why];
+  return out;
+}
+
+// Of the fullest worker; the room is all workers', for listeners of the group with the shortest frames.
+Json load_json(const StatusSources& s) {
+  Duration frame = std::chrono::milliseconds{60};
+  for (const auto& group : s.feed.groups()) frame = std::min<Duration>(frame, group->group.frame);
+  double share = 0;
+  std::optional<std::uint64_t> room = 0;
+  for (const WorkerLink& link : s.feed.workers()) {
+    share = std::max(share, link.load.share(frame));
+    const auto here = link.load.room(frame);
+    room = room && here ? std::optional{*room + std::min(*here, link.free.left())} : std::nullopt;
+  }
+  Json out{{"share", share}, {"full_at", kFullShare}};
+  if (room) out["room"] = *room;
+  return out;
+}
+
 Json listen_json(const StatusSources& s, Time now) {
   const config::Listen& listen = *s.config.listen;
   std::uint64_t leases = 0;
@@ -171,8 +207,9 @@ Json listen_json(const StatusSources& s, Time now) {
   Json addresses = Json::array();
   for (const auto& socket : s.join_sockets) addresses.push_back(to_string(socket.local()));
   Json out{{"addresses", addresses},   {"workers", s.workers.size()},
-           {"worker_quiet_ms", quiet}, {"backend", "sendmmsg"},
-           {"leases", leases},         {"max_leases", listen.max_leases}};
+           {"worker_quiet_ms", quiet}, {"backend", backend_json(s)},
+           {"leases", leases},         {"max_leases", listen.max_leases},
+           {"load", load_json(s)}};
   if (listen.multicast) {
     std::uint64_t takers = 0;
     for (const auto& worker : s.workers) takers += worker->worker().counters().multicast_leases.get();
@@ -272,6 +309,7 @@ std::string status_json(const StatusSources& s, Moment now) {
     add(counters, worker->outlet_counters());
     add(counters, worker->loop_counters());
     add(counters, worker->fan_out_counters());
+    worker->each_xdp_counter([&](const char* name, const Counter& counter) { add_one(counters, name, counter); });
     if (const auto* multicast = worker->multicast_counters()) add(counters, *multicast);
     kernel_drops += drops_of(worker->sockets());
   }

@@ -16,6 +16,7 @@ namespace tiercast::node {
 
 struct StatusSources {
   const config::Config& config;
+  const Backend& backend;
   const Feed& feed;
   const std::vector<std::unique_ptr<WorkerThread>>& workers;
   const std::vector<std::unique_ptr<MediaThread>>& media;

@@ -11,6 +11,9 @@ namespace {
 constexpr std::size_t kListenerGroups = 8;
 constexpr std::size_t kSubscribedBytes = 3 + 4;
 constexpr std::size_t kInfoBytes = 3 + 34;
+// What one more listener costs, only pieces tell in which a call's own cost counts for little.
+constexpr std::uint32_t kLargePiece = 256;
+constexpr Duration kLoadEvery = 100ms;
 }  // namespace
 
 Worker::Worker(Setup setup, Time now)
@@ -32,79 +35,81 @@ void Worker::note_reserved() {  // a counter, for the feed reads it while this r
 }
 
 void Worker::on_command(const Command& command, Time now) {
-  std::visit(Overloaded{
-                 [](std::monostate) {},
-                 [&](const FrameReady& ready) {
-                   if (WorkerGroup* group = groups_[ready.group.value]) send_frame(*group, ready, now);
-                 },
-                 [&](const AttestReady& ready) {
-                   WorkerGroup* group = groups_[ready.group.value];
-                   if (group == nullptr) return;
-                   if (const auto pin = group->group.history.attestation(ready.number)) {
-                     counters_.attestations.add();
-                     send_below(*group, {pin.datagram(), pin.datagram(), true}, ready.at, now);
-                   } else {
-                     counters_.frames_gone.add();
-                   }
-                 },
-                 [&](const OpaqueReady& ready) {
-                   WorkerGroup* group = groups_[ready.group.value];
-                   if (group == nullptr) return;
-                   if (const auto pin = group->group.history.opaque(ready.number)) {
-                     send_below(*group, {pin.datagram(), pin.datagram(), false}, ready.at, now);
-                   } else {
-                     counters_.frames_gone.add();
-                   }
-                 },
-                 [&](const SendIdle& idle) {
-                   WorkerGroup* group = groups_[idle.group.value];
-                   if (group == nullptr) return;
-                   std::array<std::uint8_t, wire::kHeader> datagram;
-                   wire::write_header(datagram, idle.header);
-                   counters_.idles.add();
-                   send_below(*group, {datagram, datagram, true}, idle.at, now);
-                 },
-                 [&](const Install& install) {
-                   leases_.install(install.id, install.peer, install.local, install.role, offered(install.delivery),
-                                   now);
-                   counters_.leases.set(leases_.active());
-                   lease_installed(*leases_.find(install.id), now);
-                   if (install.group != kNoGroup) subscribe(*leases_.find(install.id), install.group, now);
-                   note_reserved();
-                 },
-                 [&](const EpochKnown& known) {
-                   WorkerGroup* group = groups_[known.group.value];
-                   if (group == nullptr || !group->epochs.learn(known.epoch)) return;
-                   std::array<std::uint8_t, wire::kEpochRecord> buffer;
-                   Writer records{buffer};
-                   wire::write_record(records, known.epoch);
-                   for (const RelayChild& child : group->relays)
-                     send_records(slot_of_member(memberships_[child.membership]), records.written());
-                 },
-                 [&](const EpochInUse& used) {
-                   if (WorkerGroup* group = groups_[used.group.value]) group->epochs.in_use(used.source, used.epoch);
-                 },
-                 [&](const GroupInfoKnown& known) {
-                   WorkerGroup* group = groups_[known.group.value];
-                   if (group == nullptr) return;
-                   group->info = known.info;
-                   if (group->next_info == kNever && group->members > 0) group->next_info = now;
-                 },
-                 [&](const Standing& standing) { standing_ = standing; },
-                 [&](const AddGroup& added) { add_group(added); },
-                 [&](const RemoveGroup& removed) { remove_group(removed.group, now); },
-                 [&](const EndLease& ended) { end_lease_of(ended.id, now); },
-                 [&](const Stop&) {
-                   std::array<std::uint8_t, 16> buffer;
-                   Writer records{buffer};
-                   wire::write_record(records, wire::GoAway{wire::LeaveReason::stop, 0, {}});
-                   for (auto slot = leases_.next_active(control::LeaseSlot{0}); slot != control::kNoSlot;
-                        slot = leases_.next_active(control::LeaseSlot{slot.value + 1}))
-                     send_records(slot, records.written());
-                   report(Stopped{});
-                 },
-             },
-             command);
+  std::visit(
+      Overloaded{
+          [](std::monostate) {},
+          [&](const FrameReady& ready) {
+            if (WorkerGroup* group = groups_[ready.group.value]) send_frame(*group, ready, now);
+          },
+          [&](const AttestReady& ready) {
+            WorkerGroup* group = groups_[ready.group.value];
+            if (group == nullptr) return;
+            if (const auto pin = group->group.history.attestation(ready.number)) {
+              counters_.attestations.add();
+              send_below(*group, {pin.datagram(), true}, {Outgoing::Kind::attestation, ready.number, {}, ready.at},
+                         now);
+            } else {
+              counters_.frames_gone.add();
+            }
+          },
+          [&](const OpaqueReady& ready) {
+            WorkerGroup* group = groups_[ready.group.value];
+            if (group == nullptr) return;
+            if (const auto pin = group->group.history.opaque(ready.number)) {
+              send_below(*group, {pin.datagram(), false}, {Outgoing::Kind::opaque, ready.number, {}, ready.at}, now);
+            } else {
+              counters_.frames_gone.add();
+            }
+          },
+          [&](const SendIdle& idle) {
+            WorkerGroup* group = groups_[idle.group.value];
+            if (group == nullptr) return;
+            std::array<std::uint8_t, wire::kHeader> datagram;
+            wire::write_header(datagram, idle.header);
+            counters_.idles.add();
+            send_below(*group, {datagram, true}, {Outgoing::Kind::idle, 0, idle.header, idle.at}, now);
+          },
+          [&](const Install& install) {
+            ++installed_;
+            leases_.install(install.id, install.peer, install.local, install.role, offered(install.delivery), now);
+            counters_.leases.set(leases_.active());
+            lease_installed(*leases_.find(install.id), now);
+            if (install.group != kNoGroup) subscribe(*leases_.find(install.id), install.group, now);
+            note_reserved();
+          },
+          [&](const EpochKnown& known) {
+            WorkerGroup* group = groups_[known.group.value];
+            if (group == nullptr || !group->epochs.learn(known.epoch)) return;
+            std::array<std::uint8_t, wire::kEpochRecord> buffer;
+            Writer records{buffer};
+            wire::write_record(records, known.epoch);
+            for (const RelayChild& child : group->relays)
+              send_records(slot_of_member(memberships_[child.membership]), records.written());
+          },
+          [&](const EpochInUse& used) {
+            if (WorkerGroup* group = groups_[used.group.value]) group->epochs.in_use(used.source, used.epoch);
+          },
+          [&](const GroupInfoKnown& known) {
+            WorkerGroup* group = groups_[known.group.value];
+            if (group == nullptr) return;
+            group->info = known.info;
+            if (group->next_info == kNever && group->members > 0) group->next_info = now;
+          },
+          [&](const Standing& standing) { standing_ = standing; },
+          [&](const AddGroup& added) { add_group(added); },
+          [&](const RemoveGroup& removed) { remove_group(removed.group, now); },
+          [&](const EndLease& ended) { end_lease_of(ended.id, now); },
+          [&](const Stop&) {
+            std::array<std::uint8_t, 16> buffer;
+            Writer records{buffer};
+            wire::write_record(records, wire::GoAway{wire::LeaveReason::stop, 0, {}});
+            for (auto slot = leases_.next_active(control::LeaseSlot{0}); slot != control::kNoSlot;
+                 slot = leases_.next_active(control::LeaseSlot{slot.value + 1}))
+              send_records(slot, records.written());
+            report(Stopped{});
+          },
+      },
+      command);
 }
 
 void Worker::send_frame(WorkerGroup& group, const FrameReady& ready, Time now) {
@@ -116,27 +121,75 @@ void Worker::send_frame(WorkerGroup& group, const FrameReady& ready, Time now) {
   counters_.frames.add();
   group.last_frame = now;
   group.late.sent(ready.sequence, now);
-  send_below(group, {pin.datagram(), pin.with_signature(), true}, ready.at, now);
+  send_below(group, {pin.with_signature(), true}, {Outgoing::Kind::frame, ready.sequence.value, {}, ready.at}, now);
 }
 
-void Worker::send_below(WorkerGroup& group, const Copies& copies, Time told, Time now) {
+void Worker::send_below(WorkerGroup& group, const Copies& copies, const Outgoing::Item& item, Time now) {
   // Relays first: what is late for them is late for everybody below them.
   if (copies.multicast && setup_.multicast != nullptr) setup_.multicast->send_multicast(copies.for_relays, now);
-  for (const RelayChild& child : group.relays)
-    if (!child.by_multicast || !copies.multicast) send_to_relay(child, copies.for_relays);
-  forward::FanOutResult sum;
-  for (forward::Destinations& listeners : group.listeners) {
-    if (listeners.size() == 0) continue;
-    // What waited longer than any listener does is of no use to them, and would make the next one late too.
-    if (now - told > wire::kStrictPlayout) return counters_.too_late.add();
-    const forward::FanOutResult result = listeners.send(copies.for_listeners);
-    sum.sent += result.sent;
-    sum.failed += result.failed;
+  measured_ = {now, 0, 0};
+  for (const RelayChild& child : group.relays) {
+    if (child.by_multicast && copies.multicast) continue;
+    send_to_relay(child, copies.for_relays);
+    ++measured_.relays;
   }
-  counters_.datagrams.add(sum.sent);
-  counters_.send_failed.add(sum.failed);
+  if (!group.outgoing.add(item)) counters_.too_late.add();
+  due_ = std::min(due_, group.outgoing.due());
   // Who takes it by multicast may ask as much as those who do not.
-  resender_.node_budget().on_fan_out(sum.sent + (copies.multicast ? group.by_multicast : 0), now);
+  if (copies.multicast) resender_.node_budget().on_fan_out(group.by_multicast, now);
+}
+
+bool Worker::send_some(Time now) {
+  measured_ = {now, 0, 0};
+  if (now < due_) return false;
+  bool sent = false;
+  due_ = kNever;
+  for (std::size_t i = 0; i < carried_.size(); ++i) {
+    next_sent_ = (next_sent_ + 1) % carried_.size();
+    Outgoing& outgoing = carried_[next_sent_]->outgoing;
+    if (!sent && now >= outgoing.due()) {
+      forward::FanOutResult result;
+      switch (outgoing.step(result, now)) {
+        case Outgoing::Step::sent:
+        case Outgoing::Step::finished: break;
+        case Outgoing::Step::late: counters_.too_late.add(); break;
+        case Outgoing::Step::gone: counters_.frames_gone.add(); break;
+      }
+      counters_.datagrams.add(result.sent);
+      counters_.send_failed.add(result.failed);
+      resender_.node_budget().on_fan_out(result.sent, now);
+      measured_.listeners = result.sent + result.failed;
+      sent = true;
+    }
+    due_ = std::min(due_, outgoing.due());
+  }
+  return sent;
+}
+
+void Worker::sent_until(Time now) {
+  const Duration took = now - measured_.from;
+  listener_cost_.add(measured_.listeners, took);
+  if (measured_.listeners >= kLargePiece) large_piece_cost_.add(measured_.listeners, took);
+  relay_cost_.add(measured_.relays, took);
+  if (measured_.listeners + measured_.relays > 0) next_load_ = last_load_ + kLoadEvery;
+  measured_ = {now, 0, 0};
+}
+
+double Worker::share() const {
+  double ns_per_second = 0;
+  for (const WorkerGroup* group : carried_)
+    ns_per_second += (static_cast<double>(group->outgoing.size()) * listener_cost_.ns() +
+                      static_cast<double>(group->relays.size()) * relay_cost_.ns()) *
+                     datagrams_per_second(group->group.frame);
+  return ns_per_second * 1e-9;
+}
+
+// Said again only after something was sent.
+void Worker::report_load(Time now) {
+  if (now < next_load_) return;
+  report(WorkerLoad{share(), large_piece_cost_.ns(), installed_});
+  last_load_ = now;
+  next_load_ = kNever;
 }
 
 void Worker::send_to_relay(const RelayChild& child, Bytes signed_form) {
@@ -204,8 +257,8 @@ void Worker::on_subscribe(control::Lease& lease, const wire::Subscribe& request,
     answer.denied = static_cast<std::uint8_t>(wire::DenyReason::unknown_group);
     return wire::write_record(answers, answer);
   }
-  if (lease.role == wire::Role::listener && memberships_of(lease) >= kListenerGroups &&
-      find_membership(lease, group->group.index) == nullptr) {
+  if (lease.role == wire::Role::listener && find_membership(lease, group->group.index) == nullptr &&
+      (memberships_of(lease) >= kListenerGroups || share() >= kFullShare)) {
     counters_.subscribe_denied.add();
     answer.denied = static_cast<std::uint8_t>(wire::DenyReason::full);
     return wire::write_record(answers, answer);
@@ -310,11 +363,13 @@ void Worker::on_timer(Time now) {
   say_goodbyes(now);
   report_tallies(now);
   report_children(now);
+  report_load(now);
   while (!to_return_.empty() && report(SlotFreed{to_return_.back()})) to_return_.pop_back();
 }
 
 Time Worker::next_deadline() const {
-  Time next = std::min({leases_.next_deadline(), resender_.next_deadline(), next_children_, next_goodbye_});
+  Time next =
+      std::min({leases_.next_deadline(), resender_.next_deadline(), next_children_, next_goodbye_, due_, next_load_});
   if (relays_placed_ > 0) next = std::min(next, next_tally_expiry_);
   for (const WorkerGroup* group : carried_) next = std::min({next, group->next_info, group->next_tally});
   return next;

@@ -8,6 +8,7 @@
 #include "crypto/signature.hpp"
 #include "relay/base/spsc_ring.hpp"
 #include "relay/control/tally.hpp"
+#include "relay/forward/send_cost.hpp"
 #include "relay/node/outlet.hpp"
 #include "relay/node/worker_group.hpp"
 
@@ -59,6 +60,8 @@ class Worker {
     control::LeaseSecrets* secrets = nullptr;
     const crypto::MacKey* token_key = nullptr;
     Outlet* outlet = nullptr;
+    forward::FanOutMaker* fan_outs = nullptr;
+    double spread = 0;                     // of a frame's length: how long sending it takes at least
     bool sends_multicast = false;          // the node does
     MulticastOutlet* multicast = nullptr;  // then, at the one worker that does it for all
     SpscRing<Report>* reports = nullptr;
@@ -70,7 +73,13 @@ class Worker {
   void on_command(const Command& command, Time now);
   void on_datagram(Bytes datagram, const Endpoint& from, const LocalAddress& local, Time now);
   void on_timer(Time now);
+  /// Sends listeners a piece of what is due, of about a millisecond. False: nothing is due.
+  bool send_some(Time now);
+  /// What the last on_command() or send_some() sent has taken until now.
+  void sent_until(Time now);
   Time next_deadline() const;
+  /// Gives up all tables, on the thread that used them.
+  void close();
   /// Something was reported to the feed since the last call: ring its bell.
   bool take_reported() { return std::exchange(reported_, false); }
 
@@ -126,13 +135,14 @@ class Worker {
 
   // worker.cpp
   void send_frame(WorkerGroup& group, const FrameReady& ready, Time now);
-  /// One datagram in the forms that the ways below need.
+  /// One datagram in the forms that the ways below need; listeners get it from where `item` says it stands.
   struct Copies {
-    Bytes for_listeners;
     Bytes for_relays;  // signed; the link's MAC is not in it
     bool multicast;    // whoever takes it so can tell that it is genuine
   };
-  void send_below(WorkerGroup& group, const Copies& copies, Time told, Time now);
+  void send_below(WorkerGroup& group, const Copies& copies, const Outgoing::Item& item, Time now);
+  double share() const;
+  void report_load(Time now);
   void send_to_relay(const RelayChild& child, Bytes signed_form);
   void resend_due(Time now);
   void send_info(WorkerGroup& group, Time now);
@@ -162,6 +172,15 @@ class Worker {
   Standing standing_;
   bool reported_ = false;
   Time next_tally_expiry_{};
+  std::size_t next_sent_ = 0;  // of carried_: whose turn it is
+  Time due_ = kNever;          // of what carried_ groups have to send, the first
+  struct Measured {
+    Time from;
+    std::uint32_t listeners = 0, relays = 0;  // that were sent a datagram each since
+  } measured_;
+  forward::SendCost listener_cost_, large_piece_cost_, relay_cost_;
+  Time last_load_, next_load_ = kNever;
+  std::uint32_t installed_ = 0;
   std::uint32_t relays_placed_ = 0;
   WorkerCounters counters_;
 };

@@ -5,8 +5,8 @@
 #include <optional>
 #include <vector>
 
-#include "relay/forward/destinations.hpp"
 #include "relay/node/group.hpp"
+#include "relay/node/outgoing.hpp"
 #include "relay/node/resender.hpp"
 
 namespace tiercast::node {
@@ -14,10 +14,7 @@ namespace tiercast::node {
 struct WorkerGroup {
   static constexpr std::uint32_t kNone = 0xffffffff;
 
-  /// `fan_outs`: one a listen address.
-  WorkerGroup(Group& of, std::vector<std::unique_ptr<forward::FanOut>> fan_outs) : group(of) {
-    for (auto& fan_out : fan_outs) listeners.emplace_back(std::move(fan_out));
-  }
+  explicit WorkerGroup(Group& of) : group(of), outgoing(of.history) {}
   wire::GroupInfo info_now(Time now) const { return info_of(group, info, last_frame, now); }
 
   struct RelayChild {
@@ -28,7 +25,7 @@ struct WorkerGroup {
   };
 
   Group& group;
-  std::vector<forward::Destinations> listeners;  // by LocalAddress::socket
+  Outgoing outgoing;  // to listeners; its tables are numbered as LocalAddress::socket
   std::vector<RelayChild> relays;
   KnownEpochs epochs;
   std::optional<wire::GroupInfo> info;

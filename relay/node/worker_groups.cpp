@@ -14,8 +14,16 @@ constexpr std::uint16_t kRemovedRetry = 5;  // s
 }  // namespace
 
 void Worker::add_group(const AddGroup& added) {
-  groups_[added.group.value] = added.at;
-  carried_.push_back(added.at);
+  WorkerGroup& group = *added.at;
+  const double spread = setup_.spread * static_cast<double>(group.group.frame.count());
+  group.outgoing.open(setup_.fan_outs->make_fan_outs(), std::chrono::nanoseconds{static_cast<std::int64_t>(spread)});
+  groups_[added.group.value] = &group;
+  carried_.push_back(&group);
+}
+
+void Worker::close() {
+  for (WorkerGroup* group : groups_)
+    if (group != nullptr) group->outgoing.close();
 }
 
 void Worker::remove_group(GroupIndex index, Time now) {
@@ -42,6 +50,7 @@ void Worker::say_goodbyes(Time now) {
     ++told;
     remove_member(member, now);
   }
+  group.outgoing.close();
   if (!report(GroupLetGo{index})) {
     next_goodbye_ = now + kTellFeedAgain;
     return;

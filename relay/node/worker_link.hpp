@@ -2,12 +2,10 @@
 #pragma once
 
 #include <functional>
-#include <memory>
 #include <vector>
 
 #include "relay/base/spsc_ring.hpp"
 #include "relay/control/lease_table.hpp"
-#include "relay/forward/fan_out.hpp"
 #include "relay/node/messages.hpp"
 
 namespace tiercast::node {
@@ -32,6 +30,7 @@ class FreeSlots {
     --taken_;
   }
   std::uint32_t taken() const { return taken_; }
+  std::uint32_t left() const { return slots_ - taken_; }
 
  private:
   std::uint32_t slots_;
@@ -47,9 +46,9 @@ struct WorkerLink {
   SpscRing<Report>* reports = nullptr;
   control::LeaseSecrets* secrets = nullptr;
   FreeSlots free;
-  std::function<std::vector<std::unique_ptr<forward::FanOut>>()> make_fan_outs;  // for a group to come, by socket
-  std::function<void()> wake;                                                    // after commands were pushed
-  bool rung = false;  // commands were pushed since the last wake
+  LoadJudge load;
+  std::function<void()> wake;  // after commands were pushed
+  bool rung = false;           // commands were pushed since the last wake
   bool stopped = false;
 };
 

@@ -86,7 +86,7 @@ void Worker::place(control::Lease& lease, std::uint32_t at) {
     ++group.by_multicast;
   } else {
     member.socket = lease.local.socket;
-    member.index = group.listeners[member.socket].add(at, lease.peer, lease.local);
+    member.index = group.outgoing.listeners(member.socket).add(at, lease.peer, lease.local);
   }
 }
 
@@ -103,7 +103,7 @@ void Worker::displace(std::uint32_t at) {
     }
     group.relays.pop_back();
     resender_.node_budget().set_relays(relays_placed_ -= 1);
-  } else if (const auto moved = group.listeners[member.socket].remove(member.index)) {
+  } else if (const auto moved = group.outgoing.listeners(member.socket).remove(member.index)) {
     memberships_[*moved].index = member.index;
   }
   member.index = kNone;
@@ -144,7 +144,7 @@ void Worker::readdress(control::Lease& lease, Time now) {
     const Membership& member = memberships_[m];
     if (member.index == kNone || member.relay) continue;
     if (member.socket == lease.local.socket) {
-      groups_[member.group.value]->listeners[member.socket].readdress(member.index, lease.peer, lease.local);
+      groups_[member.group.value]->outgoing.listeners(member.socket).readdress(member.index, lease.peer, lease.local);
     } else {
       displace(m);
       place(lease, m);

@@ -26,18 +26,19 @@ constexpr Duration kHeartbeat = 1s;
 }  // namespace
 
 tl::expected<std::unique_ptr<WorkerThread>, net::Error> WorkerThread::create(
-    const Setup& setup, std::vector<net::UdpSocket> sockets, std::optional<net::MulticastSender> multicast) {
+    const Setup& setup, std::vector<net::UdpSocket> sockets, std::optional<net::MulticastSender> multicast,
+    std::unique_ptr<net::XdpSender> xdp) {
   auto loop = net::Loop::create();
   if (!loop) return tl::unexpected{loop.error()};
   auto bell = net::Wake::create();
   if (!bell) return tl::unexpected{bell.error()};
-  return std::unique_ptr<WorkerThread>{
-      new WorkerThread{setup, std::move(sockets), std::move(multicast), std::move(*loop), std::move(*bell)}};
+  return std::unique_ptr<WorkerThread>{new WorkerThread{setup, std::move(sockets), std::move(multicast), std::move(xdp),
+                                                        std::move(*loop), std::move(*bell)}};
 }
 
 WorkerThread::WorkerThread(const Setup& setup, std::vector<net::UdpSocket> sockets,
-                           std::optional<net::MulticastSender> multicast, net::Loop loop,
-                           std::unique_ptr<net::Wake> bell)
+                           std::optional<net::MulticastSender> multicast, std::unique_ptr<net::XdpSender> xdp,
+                           net::Loop loop, std::unique_ptr<net::Wake> bell)
     : sockets_(std::move(sockets)),
       loop_(std::move(loop)),
       bell_(std::move(bell)),
@@ -46,6 +47,7 @@ WorkerThread::WorkerThread(const Setup& setup, std::vector<net::UdpSocket> socke
       reports_(kReports),
       secrets_(setup.max_leases),
       outlet_(sockets_),
+      xdp_(std::move(xdp)),
       multicast_(std::move(multicast)),
       now_(net::read_clocks().mono) {
   Worker::Setup worker;
@@ -55,6 +57,8 @@ WorkerThread::WorkerThread(const Setup& setup, std::vector<net::UdpSocket> socke
   worker.secrets = &secrets_;
   worker.token_key = setup.token_key;
   worker.outlet = &outlet_;
+  worker.fan_outs = this;
+  worker.spread = setup.spread;
   worker.sends_multicast = setup.sends_multicast;
   if (multicast_) worker.multicast = this;
   worker.reports = &reports_;
@@ -65,8 +69,13 @@ WorkerThread::~WorkerThread() { stop(); }
 
 std::vector<std::unique_ptr<forward::FanOut>> WorkerThread::make_fan_outs() {
   std::vector<std::unique_ptr<forward::FanOut>> out;
-  for (const net::UdpSocket& socket : sockets_)
-    out.push_back(std::make_unique<net::SendmmsgFanOut>(socket, &fan_out_counters_));
+  for (const net::UdpSocket& socket : sockets_) {
+    if (xdp_) {
+      out.push_back(std::make_unique<net::XdpFanOut>(*xdp_, socket, &xdp_counters_, &fan_out_counters_));
+    } else {
+      out.push_back(std::make_unique<net::SendmmsgFanOut>(socket, &fan_out_counters_));
+    }
+  }
   return out;
 }
 
@@ -97,12 +106,20 @@ void WorkerThread::run() {
     now_ = net::read_clocks().mono;
     obey_until_ = now_ + kObeyFor;
     const bool all = obey();
+    send_some();
     worker_->on_timer(now_);
     if (worker_->take_reported()) feed_bell_->signal();  // of this turn and the last one's datagrams
     loop_.turn(all ? std::min(worker_->next_deadline(), now_ + kHeartbeat) : now_, kControlPerTurn);
   }
   for (const net::UdpSocket& socket : sockets_) loop_.cancel(socket.fd());
   loop_.cancel(bell_->fd());
+  worker_->close();
+}
+
+void WorkerThread::send_some() {
+  if (!worker_->send_some(now_)) return;
+  now_ = net::read_clocks().mono;
+  worker_->sent_until(now_);
 }
 
 // Before the datagrams of the turn: a lease that was just admitted may be speaking in them. False: more may wait.
@@ -112,6 +129,8 @@ bool WorkerThread::obey() {
     if (!command) return true;
     worker_->on_command(*command, now_);
     now_ = net::read_clocks().mono;
+    worker_->sent_until(now_);
+    send_some();
   }
   return false;
 }

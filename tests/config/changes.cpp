@@ -37,7 +37,7 @@ SourceInput rtp(const char* at) {
 Config relay() {
   Config out;
   out.node = {"edge", {"/k", false}, "/state", 2};
-  out.listen = Listen{{*parse_endpoint("0.0.0.0:4800")}, 1, Backend::automatic, 100, std::nullopt};
+  out.listen = Listen{{*parse_endpoint("0.0.0.0:4800")}, 1, Backend::automatic, 100, 0, std::nullopt};
   out.upstreams = {{{"one", 4800}, key(1)}, {{"two", 4800}, key(2)}};
   out.downstreams = {{"below", key(3)}};
   out.groups = {group(1, "main")};
@@ -228,6 +228,7 @@ TEST_CASE("what a node stands on needs a restart, and is said with both values")
        "listen.address: 0.0.0.0:4800 runs, the file says 0.0.0.0:4801"},
       {[](Config& c) { c.listen->workers = 2; }, "listen.workers: 1 runs, the file says 2"},
       {[](Config& c) { c.listen->backend = Backend::sendmmsg; }, "listen.backend: auto runs, the file says sendmmsg"},
+      {[](Config& c) { c.listen->spread = 50; }, "listen.spread: 0 runs, the file says 50"},
       {[](Config& c) { c.listen->max_leases = 7; }, "listen.max_leases: 100 runs, the file says 7"},
       {[](Config& c) { c.listen.reset(); }, "[listen]: 0.0.0.0:4800 runs, the file says none"},
       {[](Config& c) { c.admin.socket = "/b.sock"; }, "admin.socket: /a.sock runs, the file says /b.sock"},

@@ -5,31 +5,13 @@
 #include <map>
 #include <vector>
 
+#include "tests/support/fan_out_table.hpp"
 #include "tests/support/seeded_random.hpp"
 
 using namespace tiercast;
 using namespace tiercast::forward;
 
 namespace {
-
-struct Table final : FanOut {
-  explicit Table(std::vector<Endpoint>& e) : entries(e) {}
-  std::size_t size() const override { return entries.size(); }
-  void set(std::size_t index, const Endpoint& to, const LocalAddress&) override {
-    REQUIRE(index <= entries.size());
-    if (index == entries.size()) entries.emplace_back();
-    entries[index] = to;
-  }
-  void remove(std::size_t index) override {
-    REQUIRE(index < entries.size());
-    entries[index] = entries.back();
-    entries.pop_back();
-  }
-  FanOutResult send(Bytes datagram) override {
-    return {static_cast<std::uint32_t>(entries.size()), static_cast<std::uint32_t>(datagram.size())};
-  }
-  std::vector<Endpoint>& entries;
-};
 
 Endpoint to(std::uint16_t port) {
   Endpoint e;
@@ -40,8 +22,9 @@ Endpoint to(std::uint16_t port) {
 }  // namespace
 
 TEST_CASE("whatever is added, removed and readdressed, every owner has its entry where it believes it is") {
-  std::vector<Endpoint> entries;
-  Destinations destinations{std::make_unique<Table>(entries)};
+  auto made = std::make_unique<test::FanOutTable>([](const auto&, Bytes) {});
+  const auto& entries = made->entries;
+  Destinations destinations{std::move(made)};
   test::SeededRandom random{3};
   struct Owned {
     std::uint32_t index;
@@ -72,14 +55,17 @@ TEST_CASE("whatever is added, removed and readdressed, every owner has its entry
     REQUIRE(destinations.size() == model.size());
     REQUIRE(entries.size() == model.size());
   }
-  for (const auto& [owner, owned] : model) CHECK(entries[owned.index].port == owned.port);
+  for (const auto& [owner, owned] : model) CHECK(entries[owned.index].to.port == owned.port);
   const std::array<std::uint8_t, 3> datagram{1, 2, 3};
-  CHECK(destinations.send(datagram).sent == model.size());
+  FanOutResult result;
+  destinations.start(datagram);
+  while (destinations.advance(destinations.size(), result)) {
+  }
+  CHECK(result.sent == model.size());
 }
 
 TEST_CASE("removing the last entry moves nobody") {
-  std::vector<Endpoint> entries;
-  Destinations destinations{std::make_unique<Table>(entries)};
+  Destinations destinations{std::make_unique<test::FanOutTable>([](const auto&, Bytes) {})};
   destinations.add(7, to(1), {});
   destinations.add(8, to(2), {});
   CHECK(!destinations.remove(1));

@@ -288,7 +288,7 @@ TEST_CASE("changes between a frame's pieces: who stays gets it once, who was rem
     fan_out.start(bytes(payload));
     int pieces = 0;
     for (bool more = true; more; ++pieces) {
-      more = fan_out.advance(result);
+      more = fan_out.advance(fan_out.piece(), result);
       for (int i = 0; more && i < 1500; ++i) {
         const std::size_t at = random.below(model.size());
         removed.insert(model[at]);

@@ -173,7 +173,7 @@ void VirtualTree::start(Node& node) {
     if (carried) feed.groups.push_back(make_group(node, g));
   }
   for (unsigned w = 0; w < spec.workers; ++w) {
-    auto agent = std::make_unique<WorkerAgent>(spec.max_leases);
+    auto agent = std::make_unique<WorkerAgent>(*this, address_of(node.index), spec.max_leases);
     node::Worker::Setup worker;
     worker.lane = Lane{static_cast<std::uint8_t>(w)};
     worker.boot_tag = static_cast<std::uint16_t>(++boots_);
@@ -184,16 +184,17 @@ void VirtualTree::start(Node& node) {
     worker.sends_multicast = spec.sends_multicast;
     if (spec.sends_multicast && w == 0) worker.multicast = agents->multicast.get();
     worker.reports = &agent->reports;
-    feed.workers.push_back({worker.lane, worker.boot_tag, &agent->commands, &agent->reports, &agent->secrets,
+    worker.fan_outs = agent.get();
+    feed.workers.push_back({worker.lane,
+                            worker.boot_tag,
+                            &agent->commands,
+                            &agent->reports,
+                            &agent->secrets,
                             node::FreeSlots{spec.max_leases},
-                            [this, at = agent.get(), index = node.index] {
-                              std::vector<std::unique_ptr<forward::FanOut>> made;
-                              auto fan_out = std::make_unique<FanOut>(*this, address_of(index));
-                              at->fan_outs.push_back(fan_out.get());
-                              made.push_back(std::move(fan_out));
-                              return made;
-                            },
-                            [] {}, false, false});
+                            {},
+                            [] {},
+                            false,
+                            false});
     agent->worker = std::make_unique<node::Worker>(std::move(worker), now_);
     agents->workers.push_back(std::move(agent));
   }
@@ -341,7 +342,7 @@ void VirtualTree::deliver_to_node(Node& node, const Packet& packet) {
   if (node.stalled) return;
   WorkerAgent& worker = *agents.workers[packet.bytes[1]];
   counted([&] {
-    while (auto command = worker.commands.pop()) worker.worker->on_command(*command, now_);
+    while (auto command = worker.commands.pop()) worker.obey(*command, now_);
     worker.worker->on_datagram(packet.bytes, packet.from, local, now_);
   });
 }
@@ -377,7 +378,7 @@ void VirtualTree::settle(Node& node) {
     counted([&] {
       for (auto& worker : agents.workers) {
         if (node.stalled) continue;
-        while (auto command = worker->commands.pop()) worker->worker->on_command(*command, now_);
+        while (auto command = worker->commands.pop()) worker->obey(*command, now_);
         reported = worker->worker->take_reported() || reported;
       }
       if (reported) agents.feed->on_reports(now());

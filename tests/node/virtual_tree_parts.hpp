@@ -5,6 +5,7 @@
 
 #include "tests/node/virtual_tree.hpp"
 #include "tests/support/counting_allocator.hpp"
+#include "tests/support/fan_out_table.hpp"
 
 namespace tiercast::test {
 
@@ -32,28 +33,15 @@ struct VirtualTree::MulticastOutlet final : node::MulticastOutlet {
   std::size_t node;
 };
 
-struct VirtualTree::FanOut final : forward::FanOut {
-  FanOut(VirtualTree& t, const Endpoint& e) : tree(t), own(e) { table.reserve(1024); }
-  std::size_t size() const override { return table.size(); }
-  void set(std::size_t index, const Endpoint& to, const LocalAddress&) override {
-    REQUIRE(index <= table.size());
-    if (index == table.size()) table.emplace_back();
-    table[index] = to;
+struct VirtualTree::FanOut final : FanOutTable {
+  FanOut(VirtualTree& t, const Endpoint& own)
+      : FanOutTable{[&t, own](const Entry& entry, Bytes what) {
+          const AllocationCount allocated;
+          t.send(own, entry.to, what);
+          t.outside_ += allocated.count();
+        }} {
+    entries.reserve(1024);
   }
-  void remove(std::size_t index) override {
-    REQUIRE(index < table.size());
-    table[index] = table.back();
-    table.pop_back();
-  }
-  forward::FanOutResult send(Bytes datagram) override {
-    const AllocationCount allocated;
-    for (const Endpoint& to : table) tree.send(own, to, datagram);
-    tree.outside_ += allocated.count();
-    return {static_cast<std::uint32_t>(table.size()), 0};
-  }
-  VirtualTree& tree;
-  Endpoint own;
-  std::vector<Endpoint> table;
 };
 
 struct VirtualTree::Uplinks final : node::UplinkOutlet {
@@ -86,8 +74,23 @@ struct VirtualTree::Uplinks final : node::UplinkOutlet {
   std::size_t next = 0;
 };
 
-struct VirtualTree::WorkerAgent {
-  explicit WorkerAgent(std::uint32_t max_leases) : secrets(max_leases) {}
+struct VirtualTree::WorkerAgent final : forward::FanOutMaker {
+  WorkerAgent(VirtualTree& t, const Endpoint& e, std::uint32_t max_leases) : tree(t), own(e), secrets(max_leases) {}
+  std::vector<std::unique_ptr<forward::FanOut>> make_fan_outs() override {
+    std::vector<std::unique_ptr<forward::FanOut>> out;
+    auto made = std::make_unique<FanOut>(tree, own);
+    fan_outs.push_back(made.get());
+    out.push_back(std::move(made));
+    return out;
+  }
+  /// A command and all that it makes the worker send.
+  void obey(const node::Command& command, Time now) {
+    worker->on_command(command, now);
+    while (worker->send_some(now)) {
+    }
+  }
+  VirtualTree& tree;
+  Endpoint own;
   SpscRing<node::Command> commands{4096};
   SpscRing<node::Report> reports{4096};
   control::LeaseSecrets secrets;

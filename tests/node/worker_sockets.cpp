@@ -5,6 +5,7 @@
 
 #include "relay/node/worker.hpp"
 #include "tests/control/lease_fixture.hpp"
+#include "tests/support/fan_out_table.hpp"
 
 using namespace tiercast;
 using namespace tiercast::test;
@@ -21,36 +22,12 @@ Endpoint peer(std::uint8_t last) {
   return e;
 }
 
-/// A table as a backend has it, and to whom it sent what.
-struct Table final : forward::FanOut {
-  explicit Table(std::vector<std::pair<Endpoint, LocalAddress>>& s) : sent(s) {}
-  std::size_t size() const override { return entries.size(); }
-  void set(std::size_t index, const Endpoint& to, const LocalAddress& from) override {
-    REQUIRE(index <= entries.size());
-    if (index == entries.size()) entries.emplace_back();
-    entries[index] = {to, from};
-  }
-  void remove(std::size_t index) override {
-    REQUIRE(index < entries.size());
-    entries[index] = entries.back();
-    entries.pop_back();
-  }
-  forward::FanOutResult send(Bytes) override {
-    ++sends;
-    sent.insert(sent.end(), entries.begin(), entries.end());
-    return {static_cast<std::uint32_t>(entries.size()), 0};
-  }
-  std::vector<std::pair<Endpoint, LocalAddress>> entries;
-  std::vector<std::pair<Endpoint, LocalAddress>>& sent;
-  unsigned sends = 0;
-};
-
 struct Outlet final : node::Outlet {
   void send(Bytes, Bytes, const Endpoint& to, const LocalAddress& from) override { last[to] = from; }
   std::map<Endpoint, LocalAddress> last;
 };
 
-struct Fixture {
+struct Fixture final : private forward::FanOutMaker {
   Fixture() {
     group.index = kGroup;
     node::Worker::Setup setup;
@@ -59,16 +36,21 @@ struct Fixture {
     setup.secrets = &secrets;
     setup.token_key = &LeaseFixture::token_key();
     setup.outlet = &outlet;
+    setup.fan_outs = this;
     setup.reports = &reports;
     worker.emplace(std::move(setup), kStart);
-    std::vector<std::unique_ptr<forward::FanOut>> fan_outs;
-    for (auto& table : tables) {
-      auto made = std::make_unique<Table>(sent);
-      table = made.get();
-      fan_outs.push_back(std::move(made));
-    }
-    carried.emplace(group, std::move(fan_outs));
+    carried.emplace(group);
     worker->on_command(node::AddGroup{kGroup, &*carried}, kStart);
+  }
+
+  std::vector<std::unique_ptr<forward::FanOut>> make_fan_outs() override {
+    std::vector<std::unique_ptr<forward::FanOut>> out;
+    for (auto& table : tables) {
+      auto made = std::make_unique<FanOutTable>([this](const FanOutTable::Entry& e, Bytes) { sent.push_back(e); });
+      table = made.get();
+      out.push_back(std::move(made));
+    }
+    return out;
   }
 
   static LocalAddress at(std::uint8_t socket) { return {{static_cast<std::uint8_t>(0x20 + socket)}, 1, socket}; }
@@ -94,13 +76,15 @@ struct Fixture {
     sent.clear();
     worker->on_command(
         node::SendIdle{kGroup, {wire::Type::idle, 0, SourceId{1}, GroupId{7}, Epoch{0}, Sequence{0}}, kStart}, kStart);
+    while (worker->send_some(kStart)) {
+    }
     std::map<std::uint32_t, int> out;
-    for (const auto& [to, local] : sent) {
+    for (const auto& [to, local, got] : sent) {
       CHECK(local == at(local.socket));
       CHECK(out.emplace(to.ip[15] - 1, local.socket).second);  // once
     }
     for (std::size_t s = 0; s < tables.size(); ++s)
-      for (const auto& [to, local] : tables[s]->entries) CHECK(local.socket == s);
+      for (const auto& [to, local, got] : tables[s]->entries) CHECK(local.socket == s);
     return out;
   }
   using By = std::map<std::uint32_t, int>;
@@ -111,8 +95,8 @@ struct Fixture {
   control::LeaseSecrets secrets{16};
   SpscRing<node::Report> reports{256};
   Outlet outlet;
-  std::vector<std::pair<Endpoint, LocalAddress>> sent;
-  std::array<Table*, 2> tables{};
+  std::vector<FanOutTable::Entry> sent;
+  std::array<FanOutTable*, 2> tables{};
   std::map<std::uint32_t, control::JoinGrant> grants;
   std::map<std::uint32_t, Holder> holders;
   std::optional<node::Worker> worker;
@@ -124,8 +108,8 @@ TEST_CASE("each listener is sent to by the socket that it joined at, in one batc
   Fixture f;
   for (std::uint32_t slot = 0; slot < 6; ++slot) f.join(slot, slot % 2 == 0 ? 0 : 1);
   CHECK(f.delivered() == Fixture::By{{0, 0}, {1, 1}, {2, 0}, {3, 1}, {4, 0}, {5, 1}});
-  CHECK(f.tables[0]->sends == 1);
-  CHECK(f.tables[1]->sends == 1);
+  CHECK(f.tables[0]->starts == 1);
+  CHECK(f.tables[1]->starts == 1);
   CHECK(f.worker->counters().datagrams.get() == 6);
   for (std::uint32_t slot = 0; slot < 6; ++slot) f.speak(slot, slot % 2 == 0 ? 0 : 1);
   for (std::uint32_t slot = 0; slot < 6; ++slot) CHECK(f.outlet.last.at(Fixture::from(slot)).socket == slot % 2);
@@ -135,7 +119,7 @@ TEST_CASE("a socket that nobody joined at is not sent by") {
   Fixture f;
   f.join(0, 1);
   CHECK(f.delivered() == Fixture::By{{0, 1}});
-  CHECK(f.tables[0]->sends == 0);
+  CHECK(f.tables[0]->starts == 0);
 }
 
 TEST_CASE("a lease that comes to another address is served from there, and leaves the others where they are") {
