@@ -40,7 +40,8 @@ Snapshot::Listen listen(const Json& j) {
     out.backend = text(*backend, "name");
     out.backend_why = backend->value("why", std::string{});
     out.direct = backend->value("direct", std::uint64_t{0});
-    for (const auto& [why, listeners] : backend->value("detours", Json::object()).items())
+    const Json detours = backend->value("detours", Json::object());
+    for (const auto& [why, listeners] : detours.items())
       out.detours.push_back(fmt::format("{} {}", listeners.get<std::uint64_t>(), why));
   }
   if (const auto load = j.find("load"); load != j.end()) {

@@ -135,8 +135,13 @@ class Builder {
       }
     }
     // Asked for and not to be had is worth a look; that a node has no such privileges is as it mostly is.
-    const bool missed = listen.backend == config::Backend::xdp && !backend_.xdp;
-    (missed ? ops::log::warning : ops::log::info)("backend", {{"backend", to_text(backend_)}, {"why", backend_.why}});
+    if (backend_.xdp) {
+      ops::log::info("backend", {{"backend", "xdp"}});
+    } else if (listen.backend == config::Backend::xdp) {
+      ops::log::warning("backend", {{"backend", "sendmmsg"}, {"why", backend_.why}});
+    } else if (listen.backend == config::Backend::automatic) {
+      ops::log::info("backend", {{"backend", "sendmmsg"}, {"why", backend_.why}});
+    }
     return out;
   }
 

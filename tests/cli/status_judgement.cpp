@@ -190,6 +190,16 @@ TEST_CASE("judge: leases are nearly all taken from nine tenths on, and full wher
   CHECK(only(s).wrong == Wrong::nearly_full);
 }
 
+TEST_CASE("judge: a node whose sending takes too much of a worker's time is full, whatever leases are left") {
+  Snapshot s = relay();
+  s.listen->full_at = 0.8;
+  s.listen->load = 0.79;
+  CHECK(of(s).empty());
+  s.listen->load = 0.8;
+  CHECK(only(s).wrong == Wrong::full);
+  CHECK(only(s).text == "full: sending takes 80 % of a worker's time");
+}
+
 TEST_CASE("judge: clocks that disagree, and a latency that no path has") {
   Snapshot s = relay();
   s.groups[0].latency_ms = -5;

@@ -29,6 +29,24 @@ TEST_CASE("a snapshot of a node that says less is read, the rest is as if nothin
   CHECK(read->children.empty());
 }
 
+TEST_CASE("a listener's snapshot has the backend, whom it reaches how, and the load") {
+  const auto read = read_snapshot(Json::parse(R"({"node": {}, "upstreams": [], "groups": [], "listen": {
+    "backend": {"name": "xdp", "direct": 7, "detours": {"no_route": 1, "unresolved": 2}},
+    "load": {"share": 0.25, "full_at": 0.8, "room": 9}}})"));
+  REQUIRE(read);
+  CHECK(read->listen->backend == "xdp");
+  CHECK(read->listen->direct == 7);
+  CHECK(read->listen->detours == std::vector<std::string>{"1 no_route", "2 unresolved"});
+  CHECK(read->listen->load == 0.25);
+  CHECK(read->listen->full_at == 0.8);
+  CHECK(read->listen->room == 9);
+  const auto plain = read_snapshot(Json::parse(R"({"node": {}, "upstreams": [], "groups": [], "listen": {
+    "backend": {"name": "sendmmsg", "why": "as configured"}, "load": {"share": 0, "full_at": 0.8}}})"));
+  REQUIRE(plain);
+  CHECK(plain->listen->backend_why == "as configured");
+  CHECK_FALSE(plain->listen->room);
+}
+
 TEST_CASE("what is no status is refused, not half read") {
   for (const char* text :
        {"{}", "[]", "7", R"({"node": 1, "upstreams": [], "groups": []})",

@@ -196,6 +196,21 @@ TEST_CASE("status text: IPv6 addresses keep both of their ends") {
   CHECK(line_with(lines, "edge ").find("6666]:48000 ") != std::string::npos);
 }
 
+TEST_CASE("status text: the backend, whom it does not reach below the stack, and the room that is left") {
+  Snapshot s = relay();
+  s.listen->backend = "xdp";
+  s.listen->direct = 70;
+  s.listen->detours = {"3 unresolved"};
+  s.listen->load = 0.234;
+  s.listen->room = 12345;
+  check_form(plain(s, nullptr));
+  CHECK(any_with(plain(s, nullptr), "  xdp: 70 below the stack, 3 unresolved"));
+  CHECK(any_with(plain(s, nullptr), "  sending takes 23.4 % of a worker's time; room for 12345 listeners more"));
+  s.listen->backend_why = std::string(300, 'x') + "\x1b[31m";
+  s.listen->detours = {std::string(300, 'y') + "\n"};
+  check_form(plain(s, nullptr));
+}
+
 TEST_CASE("status text: no listeners, and a million") {
   Snapshot s = relay();
   s.listen->listeners = s.listen->leases = 0;

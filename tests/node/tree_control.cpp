@@ -382,3 +382,33 @@ TEST_CASE("a datagram with many subscriptions is answered by one") {
   CHECK(tree.counter(origin, "lease_control_sent") - sent == 1);
   CHECK(tree.counter(origin, "worker_drop_subscribe") > 0);
 }
+
+TEST_CASE("who joins while sending takes four fifths of a worker's time is denied; a relay is not, nor who is there") {
+  VirtualTree tree{29};
+  // 52 datagrams a second: twelve listeners take 0.78 of the time, thirteen more than they may.
+  const auto origin = tree.add({.origin = true, .datagram_takes = 1250us});
+  for (int i = 0; i < 12; ++i) tree.listen({.parents = {origin}});
+  tree.run(2s);
+  CHECK(tree.destinations(origin) == 12);
+  CHECK(tree.counter(origin, "join_denied") == 0);
+  CHECK(tree.feed(origin).workers()[0].load.share(20ms) == doctest::Approx(0.78));
+  const auto last = tree.listen({.parents = {origin}});
+  tree.run(2s);
+  CHECK(tree.destinations(origin) == 13);
+  const auto denied = tree.listen({.parents = {origin}});
+  tree.run(2s);
+  CHECK(tree.destinations(origin) == 13);
+  CHECK(tree.counter(origin, "join_denied") >= 1);
+  CHECK_FALSE(tree.listener(denied).joined());
+  const auto relay = tree.add({.parents = {origin}, .pinned = true});
+  const auto below = tree.listen({.parents = {relay}});
+  tree.run(20s);
+  CHECK(tree.listener(below).joined());
+  CHECK(tree.lost_by(last) == 0);
+  // Two leave: there is room again, and the one that was denied asks again by itself.
+  tree.kill_listener(0);
+  tree.kill_listener(1);
+  tree.run(60s);
+  CHECK(tree.listener(denied).joined());
+  CHECK(tree.destinations(origin) == 12);
+}

@@ -173,7 +173,7 @@ void VirtualTree::start(Node& node) {
     if (carried) feed.groups.push_back(make_group(node, g));
   }
   for (unsigned w = 0; w < spec.workers; ++w) {
-    auto agent = std::make_unique<WorkerAgent>(*this, address_of(node.index), spec.max_leases);
+    auto agent = std::make_unique<WorkerAgent>(*this, address_of(node.index), spec);
     node::Worker::Setup worker;
     worker.lane = Lane{static_cast<std::uint8_t>(w)};
     worker.boot_tag = static_cast<std::uint16_t>(++boots_);

@@ -33,6 +33,7 @@ struct NodeSpec {
   std::vector<std::size_t> groups{};  // of the tree's; none: all
   unsigned workers = 1;
   std::uint32_t max_leases = 256;
+  Duration datagram_takes{};  // to a listener: what its workers measure
 };
 struct ListenerSpec {
   std::vector<std::size_t> parents{};    // nodes

@@ -75,7 +75,8 @@ struct VirtualTree::Uplinks final : node::UplinkOutlet {
 };
 
 struct VirtualTree::WorkerAgent final : forward::FanOutMaker {
-  WorkerAgent(VirtualTree& t, const Endpoint& e, std::uint32_t max_leases) : tree(t), own(e), secrets(max_leases) {}
+  WorkerAgent(VirtualTree& t, const Endpoint& e, const NodeSpec& spec)
+      : tree(t), own(e), datagram_takes(spec.datagram_takes), secrets(spec.max_leases) {}
   std::vector<std::unique_ptr<forward::FanOut>> make_fan_outs() override {
     std::vector<std::unique_ptr<forward::FanOut>> out;
     auto made = std::make_unique<FanOut>(tree, own);
@@ -86,11 +87,16 @@ struct VirtualTree::WorkerAgent final : forward::FanOutMaker {
   /// A command and all that it makes the worker send.
   void obey(const node::Command& command, Time now) {
     worker->on_command(command, now);
+    std::uint64_t before = worker->counters().datagrams.get();
     while (worker->send_some(now)) {
+      const std::uint64_t sent = worker->counters().datagrams.get();
+      worker->sent_until(now + static_cast<std::int64_t>(sent - before) * datagram_takes);
+      before = sent;
     }
   }
   VirtualTree& tree;
   Endpoint own;
+  Duration datagram_takes;
   SpscRing<node::Command> commands{4096};
   SpscRing<node::Report> reports{4096};
   control::LeaseSecrets secrets;
