@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string_view>
 
 namespace tiercast::net {
 namespace {
@@ -212,6 +213,26 @@ std::optional<Neighbour> parse_neighbour(Bytes body) {
   return out;
 }
 
+namespace {
+std::optional<VlanTag> parse_vlan(Bytes info) {
+  VlanTag out;
+  bool is_vlan = false;
+  const bool good = each_attribute(info, [&](std::uint16_t type, Bytes data) {
+    if (type == IFLA_INFO_KIND) {
+      constexpr std::string_view kKind = "vlan";
+      is_vlan = data.size() >= kKind.size() && std::equal(kKind.begin(), kKind.end(), data.begin()) &&
+                (data.size() == kKind.size() || data[kKind.size()] == 0);
+    } else if (type == IFLA_INFO_DATA && is_vlan) {
+      each_attribute(data, [&](std::uint16_t what, Bytes value) {
+        if (what == IFLA_VLAN_ID) out.id = read<std::uint16_t>(value).value_or(0);
+        if (what == IFLA_VLAN_PROTOCOL) out.protocol = ntohs(read<std::uint16_t>(value).value_or(0));
+      });
+    }
+  });
+  return good && is_vlan ? std::optional{out} : std::nullopt;
+}
+}  // namespace
+
 std::optional<Link> parse_link(Bytes body) {
   const auto header = read<ifinfomsg>(body);
   const auto attributes = behind<ifinfomsg>(body);
@@ -220,15 +241,24 @@ std::optional<Link> parse_link(Bytes body) {
   out.interface = static_cast<std::uint32_t>(header->ifi_index);
   out.running = (header->ifi_flags & IFF_UP) != 0 && (header->ifi_flags & IFF_RUNNING) != 0;
   bool has_mac = false;
+  std::uint32_t lower = 0;
+  bool elsewhere = false;
   const bool good = each_attribute(*attributes, [&](std::uint16_t type, Bytes data) {
-    if (type == IFLA_ADDRESS && data.size() == out.mac.size()) {
-      std::copy(data.begin(), data.end(), out.mac.begin());
-      has_mac = true;
-    } else if (type == IFLA_MTU) {
-      out.mtu = read<std::uint32_t>(data).value_or(0);
+    switch (type) {
+      case IFLA_ADDRESS:
+        if (data.size() != out.mac.size()) break;
+        std::copy(data.begin(), data.end(), out.mac.begin());
+        has_mac = true;
+        break;
+      case IFLA_MTU: out.mtu = read<std::uint32_t>(data).value_or(0); break;
+      case IFLA_LINK: lower = read<std::uint32_t>(data).value_or(0); break;
+      case IFLA_LINK_NETNSID: elsewhere = true; break;
+      case IFLA_LINKINFO: out.tag = parse_vlan(data).value_or(VlanTag{}); break;
+      default: break;
     }
   });
   if (!good) return std::nullopt;
+  if (out.tag.protocol != 0 && !elsewhere) out.lower = lower;
   out.ethernet = header->ifi_type == ARPHRD_ETHER && has_mac;
   return out;
 }

@@ -34,7 +34,8 @@ Detour judge_route(const Endpoint& to, const IpAddress& source, const std::optio
 }
 
 Detour judge_way(const Link& link, bool device_takes, const Neighbour& neighbour) {
-  if (!link.ethernet && link.running) return Detour::not_ethernet;
+  const bool lower_unknown = link.tag.protocol != 0 && link.lower == 0;
+  if ((!link.ethernet || lower_unknown) && link.running) return Detour::not_ethernet;
   if (!link.running) return Detour::device_down;
   if (link.mtu < kXdpLeastMtu) return Detour::small_mtu;
   if (!device_takes) return Detour::device_refuses;

@@ -80,7 +80,8 @@ Endpoint endpoint_of(const xdp_destination& destination) {
 }
 
 xdp_way make_xdp_way(std::uint32_t device, const std::array<std::uint8_t, 6>& from_mac,
-                     const std::array<std::uint8_t, 6>& to_mac, const std::array<std::uint8_t, 16>& source) {
+                     const std::array<std::uint8_t, 6>& to_mac, const std::array<std::uint8_t, 16>& source,
+                     VlanTag tag) {
   xdp_way out{};
   std::array<std::uint8_t, 12> macs{};
   std::memcpy(macs.data(), to_mac.data(), to_mac.size());
@@ -90,6 +91,8 @@ xdp_way make_xdp_way(std::uint32_t device, const std::array<std::uint8_t, 6>& fr
   out.ethertype = htons(v4 ? ETH_P_IP : ETH_P_IPV6);
   out.sum = checksum_part(source);
   out.device = device;
+  out.tag_protocol = htons(tag.protocol);
+  out.tag = htons(tag.id);
   std::memcpy(out.source, source.data(), sizeof out.source);
   return out;
 }

@@ -30,8 +30,16 @@ xdp_call make_xdp_call(bool v6, Bytes payload, const XdpHeaders& headers);
 xdp_destination make_xdp_destination(const Endpoint& to, std::uint32_t way);
 Endpoint endpoint_of(const xdp_destination& destination);
 
+/// Of a VLAN; `protocol` 0x8100 or 0x88a8, 0: none.
+struct VlanTag {
+  std::uint16_t protocol = 0;
+  std::uint16_t id = 0;
+  bool operator==(const VlanTag&) const = default;
+};
+
 /// `device`: its index in the program.
 xdp_way make_xdp_way(std::uint32_t device, const std::array<std::uint8_t, 6>& from_mac,
-                     const std::array<std::uint8_t, 6>& to_mac, const std::array<std::uint8_t, 16>& source);
+                     const std::array<std::uint8_t, 6>& to_mac, const std::array<std::uint8_t, 16>& source,
+                     VlanTag tag = {});
 
 }  // namespace tiercast::net

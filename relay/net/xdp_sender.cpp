@@ -50,9 +50,9 @@ XdpSender::Resolved XdpSender::resolve(const RouteQuestion& question) {
   } else {
     ways_.emplace_back();
   }
-  ways_[way] = {key, 1, Detour::unresolved, {}, {}};
+  ways_[way] = {.key = key, .device = device_of(key.interface), .users = 1};
   index_.emplace(key, way);
-  ++devices_[key.interface].users;
+  ++devices_[ways_[way].device].users;
   look_at(way);
   return {way, ways_[way].detour};
 }
@@ -66,7 +66,7 @@ void XdpSender::release(std::uint32_t way) {
   const auto other = index_.lower_bound({key.interface, key.next_hop, {}});  // with another source
   if (other == index_.end() || other->first.interface != key.interface || other->first.next_hop != key.next_hop)
     neighbours_.forget(key.interface, key.next_hop);
-  --devices_[key.interface].users;  // it stays: who comes next will be behind the same
+  --devices_[gone.device].users;  // it stays: who comes next will be behind the same
 }
 
 bool XdpSender::try_device(std::uint32_t interface, Device& device) {
@@ -82,18 +82,30 @@ bool XdpSender::try_device(std::uint32_t interface, Device& device) {
   return device.takes;
 }
 
+std::uint32_t XdpSender::device_of(std::uint32_t interface) {
+  const Link& link = neighbours_.link(interface);
+  return link.lower != 0 ? link.lower : interface;
+}
+
 void XdpSender::look_at(std::uint32_t index) {
   Way& way = ways_[index];
   const Link& link = neighbours_.link(way.key.interface);
-  Device& device = devices_[way.key.interface];
-  if (!device.tried && link.running) try_device(way.key.interface, device);
+  // Made anew with the same number, it may be another VLAN.
+  if (const std::uint32_t now = device_of(way.key.interface); now != way.device) {
+    --devices_[way.device].users;
+    way.device = now;
+    ++devices_[now].users;
+  }
+  Device& device = devices_[way.device];
+  if (!device.tried && link.running) try_device(way.device, device);
   const Neighbour& neighbour = neighbours_.neighbour(way.key.interface, way.key.next_hop);
   Detour detour = judge_way(link, device.takes, neighbour);
-  if (detour == Detour::none && (way.detour != detour || way.from != link.mac || way.to != neighbour.mac)) {
-    if (const auto number = program_->device(way.key.interface)) {
-      program_->way(index) = make_xdp_way(*number, link.mac, neighbour.mac, way.key.source);
+  if (detour == Detour::none && (way.detour != detour || way.from != link.mac || way.to != neighbour.mac || way.tag != link.tag)) {
+    if (const auto number = program_->device(way.device)) {
+      program_->way(index) = make_xdp_way(*number, link.mac, neighbour.mac, way.key.source, link.tag);
       way.from = link.mac;
       way.to = neighbour.mac;
+      way.tag = link.tag;
       counters_.way_changes.add();
     } else {
       detour = Detour::table_full;

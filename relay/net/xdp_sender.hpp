@@ -65,10 +65,12 @@ class XdpSender {
   };
   struct Way {
     Key key;
+    std::uint32_t device = 0;  // the key's interface, or where the VLAN that it is leaves by
     std::uint32_t users = 0;
     Detour detour = Detour::unresolved;
     MacAddress from{};
     MacAddress to{};
+    VlanTag tag{};
   };
   struct Device {
     std::uint32_t users = 0;  // ways
@@ -79,6 +81,7 @@ class XdpSender {
   XdpSender(std::unique_ptr<XdpProgram> program, Neighbours neighbours)
       : program_(std::move(program)), neighbours_(std::move(neighbours)) {}
   void look_at(std::uint32_t way);
+  std::uint32_t device_of(std::uint32_t interface);
   bool try_device(std::uint32_t interface, Device& device);
 
   std::unique_ptr<XdpProgram> program_;

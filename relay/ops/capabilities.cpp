@@ -17,6 +17,13 @@ std::string drop_bpf_capabilities() {
   };
   const std::unique_ptr<_cap_struct, Free> caps{cap_get_proc()};
   if (!caps) return failed();
+  // Who has none of them may not even be let call capset(2).
+  bool any = false;
+  for (const cap_value_t value : kDropped) {
+    cap_flag_value_t has = CAP_CLEAR;
+    any = any || (cap_get_flag(caps.get(), value, CAP_PERMITTED, &has) == 0 && has == CAP_SET);
+  }
+  if (!any) return {};
   // The ambient ones go by themselves with the inheritable ones.
   for (const cap_flag_t set : {CAP_EFFECTIVE, CAP_PERMITTED, CAP_INHERITABLE})
     if (cap_set_flag(caps.get(), set, kDropped.size(), kDropped.data(), CAP_CLEAR) != 0) return failed();

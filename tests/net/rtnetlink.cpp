@@ -116,8 +116,31 @@ TEST_CASE("a link: MAC address, MTU, running") {
   CHECK_FALSE(parse_link(down)->running);
 }
 
+TEST_CASE("a VLAN's link: its tag, and the device below it, if that is in this namespace") {
+  const auto vlan = [](const std::string& kind) {
+    const Buffer data = attribute(IFLA_VLAN_ID, {7, 0}) + attribute(IFLA_VLAN_PROTOCOL, {0x81, 0x00});
+    return attribute(IFLA_LINKINFO, attribute(IFLA_INFO_KIND, Buffer(kind.begin(), kind.end() + 1)) +
+                                        attribute(IFLA_INFO_DATA, data));
+  };
+  const auto link = parse_link(link_body() + attribute(IFLA_LINK, number(3)) + vlan("vlan"));
+  REQUIRE(link);
+  CHECK(link->tag == VlanTag{0x8100, 7});
+  CHECK(link->lower == 3);
+  const auto other = parse_link(link_body() + attribute(IFLA_LINK, number(3)) + vlan("veth"));
+  REQUIRE(other);
+  CHECK(other->tag == VlanTag{});
+  CHECK(other->lower == 0);
+  const auto elsewhere =
+      parse_link(link_body() + attribute(IFLA_LINK, number(3)) + attribute(IFLA_LINK_NETNSID, number(0)) + vlan("vlan"));
+  REQUIRE(elsewhere);
+  CHECK(elsewhere->lower == 0);
+}
+
 TEST_CASE("whatever is cut off or damaged is refused or read, never read past") {
-  const std::vector<Buffer> bodies{route_body(), neighbour_body(NUD_STALE), link_body()};
+  const std::vector<Buffer> bodies{
+      route_body(), neighbour_body(NUD_STALE), link_body(),
+      link_body() + attribute(IFLA_LINKINFO, attribute(IFLA_INFO_KIND, {'v', 'l', 'a', 'n'}) +
+                                                 attribute(IFLA_INFO_DATA, attribute(IFLA_VLAN_ID, {7, 0})))};
   for (const Buffer& body : bodies) {
     for (std::size_t size = 0; size <= body.size(); ++size) {
       const Buffer cut(body.begin(), body.begin() + static_cast<std::ptrdiff_t>(size));  // its end is the memory's

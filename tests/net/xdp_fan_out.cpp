@@ -52,6 +52,7 @@ struct Packet {
   Endpoint from, to;
   int ttl = 0, tos = 0;
   bool checksums = false;  // right
+  std::uint32_t tag = 0;   // protocol and VLAN; 0: none
   std::string payload;
 };
 
@@ -109,6 +110,8 @@ class Sniffer {
     address.sll_protocol = htons(0x0003);
     address.sll_ifindex = static_cast<int>(if_nametoindex("b0"));
     REQUIRE(::bind(fd_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+    const int on = 1;
+    REQUIRE(::setsockopt(fd_.get(), SOL_PACKET, PACKET_AUXDATA, &on, sizeof on) == 0);
     const int size = 256 << 20;
     REQUIRE(::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) == 0);
   }
@@ -121,16 +124,27 @@ class Sniffer {
       pollfd ready{fd_.get(), POLLIN, 0};
       if (::poll(&ready, 1, out.size() < count ? 10000 : 0) <= 0) return out;
       sockaddr_ll from{};
-      socklen_t from_size = sizeof from;
-      const ssize_t size = ::recvfrom(fd_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT,
-                                      reinterpret_cast<sockaddr*>(&from), &from_size);
+      iovec part{buffer.data(), buffer.size()};
+      alignas(cmsghdr) std::array<std::uint8_t, 256> control{};
+      msghdr header{&from, sizeof from, &part, 1, control.data(), control.size(), 0};
+      const ssize_t size = ::recvmsg(fd_.get(), &header, MSG_DONTWAIT);
       if (size <= 0 || from.sll_pkttype == PACKET_OUTGOING) continue;
       auto packet = read_packet(Bytes{buffer}.first(static_cast<std::size_t>(size)));
+      if (packet) packet->tag = tag_of(header);  // the kernel has taken it out of the bytes
       if (packet && packet->to.port >= 20000 && packet->to.port < 30000) out.push_back(std::move(*packet));
     }
   }
 
  private:
+  static std::uint32_t tag_of(msghdr& header) {
+    for (cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr; c = CMSG_NXTHDR(&header, c)) {
+      if (c->cmsg_level != SOL_PACKET || c->cmsg_type != PACKET_AUXDATA) continue;
+      tpacket_auxdata data{};
+      std::memcpy(&data, CMSG_DATA(c), sizeof data);
+      if ((data.tp_status & TP_STATUS_VLAN_VALID) != 0) return std::uint32_t{data.tp_vlan_tpid} << 16 | data.tp_vlan_tci;
+    }
+    return 0;
+  }
   Descriptor fd_;
 };
 
@@ -212,6 +226,58 @@ TEST_CASE("every destination gets the frame once, whole, with right headers and 
     CHECK(fan_out.counters().too_large.get() == 2 * kEach);
     CHECK(sniffer.take(0).empty());
     CHECK(fan_out.detour_counters().calls.get() == 0);
+  });
+}
+
+/// Half of 600 destinations behind b0 by a VLAN's device, or by what `tag_it` makes of that half's way.
+template <class TagIt>
+void send_tagged_and_plain(XdpSender& sender, const LocalAddress& from, TagIt tag_it) {
+  const UdpSocket socket = test::bound("[::]:0");
+  XdpFanOut fan_out{sender, socket};
+  Sniffer sniffer;
+  std::map<Endpoint, std::uint32_t> tags;
+  for (std::uint32_t i = 0; i < 600; ++i) {
+    Endpoint to = numbered(i);
+    if (i % 2 == 1) to.ip[13] |= 128;
+    fan_out.set(i, to, i % 2 == 1 ? from : from_a0());
+    tags[to] = i % 2 == 1 ? 0x81000007 : 0;
+  }
+  CHECK(count_of(fan_out, Detour::none) == 600);
+  tag_it();
+  for (const std::size_t size : {200U, 1200U, 1232U}) {
+    const std::string payload = payload_of(size);
+    CHECK(fan_out.send(bytes(payload)).sent == 600);
+    const auto packets = sniffer.take(600);
+    CHECK(packets.size() == 600);
+    for (const Packet& p : packets) CHECK((p.checksums && p.payload == payload && p.tag == tags.at(p.to)));
+  }
+}
+
+TEST_CASE("a VLAN's device: its packets leave by the device below it, tagged, beside those without a tag") {
+  with_sender([](XdpSender& sender) {
+    if (std::system("ip link add link a0 name a0.7 type vlan id 7 2>/dev/null") != 0) {
+      MESSAGE("left out: this kernel has no VLANs");
+      return;
+    }
+    run("ip link set a0.7 up && ip address add 10.7.0.1/24 dev a0.7 && "
+        "ip neighbour replace 10.7.0.2 lladdr 02:00:00:00:00:0b dev a0.7 nud permanent && "
+        "ip route add 11.128.0.0/9 via 10.7.0.2");
+    send_tagged_and_plain(sender, {test::endpoint("10.7.0.1:0").ip}, [] {});
+  });
+}
+
+TEST_CASE("a way with a tag: the program makes room for it, in one frame with ways that have none") {
+  with_sender([](XdpSender& sender) {
+    run("ip address add 10.7.0.1/24 dev a0 && "
+        "ip neighbour replace 10.7.0.2 lladdr 02:00:00:00:00:0b dev a0 nud permanent && "
+        "ip route add 11.128.0.0/9 via 10.7.0.2");
+    const IpAddress from = test::endpoint("10.7.0.1:0").ip;
+    send_tagged_and_plain(sender, {from}, [&] {
+      std::uint32_t way = 0;
+      while (way < 64 && sender.source(way) != from) ++way;
+      sender.program().way(way).tag_protocol = htons(0x8100);
+      sender.program().way(way).tag = htons(7);
+    });
   });
 }
 

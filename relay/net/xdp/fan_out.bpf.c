@@ -38,6 +38,7 @@ struct xdp_state state;
 
 #define LOOPBACK 1      // the interface that the kernel runs tests as if received by; its number in every namespace
 #define ETHERNET 14     // bytes
+#define TAG 4
 #define IPV4_HEADER 20  // bytes
 #define IPV6_HEADER 40
 
@@ -81,34 +82,52 @@ SEC("xdp") int fan_out(struct xdp_md* context) {
   struct xdp_way* way = bpf_map_lookup_elem(&ways, &index);
   if (!way) return XDP_DROP;
 
-  if (data + ETHERNET + IPV4_HEADER + 8 > end) return XDP_DROP;
+  __u16* type;
+  __u8* ip;
+  if (way->tag_protocol) {
+    // Room before the packet, which is there again when its page comes back.
+    if (bpf_xdp_adjust_head(context, -TAG)) return XDP_DROP;
+    data = (void*)(long)context->data;
+    end = (void*)(long)context->data_end;
+    if (data + ETHERNET + TAG > end) return XDP_DROP;
+    type = data + 12;
+    type[0] = way->tag_protocol;
+    type[1] = way->tag;
+    type += 2;
+    ip = data + ETHERNET + TAG;
+  } else {
+    if (data + ETHERNET > end) return XDP_DROP;
+    type = data + 12;
+    ip = data + ETHERNET;
+  }
+  *type = way->ethertype;
   __u32* ethernet = data;
   ethernet[0] = way->ethernet[0];
   ethernet[1] = way->ethernet[1];
   ethernet[2] = way->ethernet[2];
-  *(__u16*)(data + 12) = way->ethertype;
-  __u32* ip = data + ETHERNET;
+  __u32* words = (__u32*)ip;
   if (state.call.mode == XDP_MODE_IPV4) {
-    ip[0] = state.call.header[0];
-    ip[1] = state.call.header[1];
-    ip[2] = state.call.header[2];
-    *(__u16*)(data + ETHERNET + 10) = fold(state.call.header_sum + way->sum + to->sum);
-    ip[3] = way->source[3];
-    ip[4] = to->ip[3];
-    write_udp(data + ETHERNET + IPV4_HEADER, to, way);
+    if ((void*)ip + IPV4_HEADER + 8 > end) return XDP_DROP;
+    words[0] = state.call.header[0];
+    words[1] = state.call.header[1];
+    words[2] = state.call.header[2];
+    *(__u16*)(ip + 10) = fold(state.call.header_sum + way->sum + to->sum);
+    words[3] = way->source[3];
+    words[4] = to->ip[3];
+    write_udp(ip + IPV4_HEADER, to, way);
   } else {
-    if (data + ETHERNET + IPV6_HEADER + 8 > end) return XDP_DROP;
-    ip[0] = state.call.header[0];
-    ip[1] = state.call.header[1];
-    ip[2] = way->source[0];
-    ip[3] = way->source[1];
-    ip[4] = way->source[2];
-    ip[5] = way->source[3];
-    ip[6] = to->ip[0];
-    ip[7] = to->ip[1];
-    ip[8] = to->ip[2];
-    ip[9] = to->ip[3];
-    write_udp(data + ETHERNET + IPV6_HEADER, to, way);
+    if ((void*)ip + IPV6_HEADER + 8 > end) return XDP_DROP;
+    words[0] = state.call.header[0];
+    words[1] = state.call.header[1];
+    words[2] = way->source[0];
+    words[3] = way->source[1];
+    words[4] = way->source[2];
+    words[5] = way->source[3];
+    words[6] = to->ip[0];
+    words[7] = to->ip[1];
+    words[8] = to->ip[2];
+    words[9] = to->ip[3];
+    write_udp(ip + IPV6_HEADER, to, way);
   }
   return redirect(way->device);
 }

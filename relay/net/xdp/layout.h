@@ -25,7 +25,8 @@ struct xdp_way {
   __u16 sum;     // of the source address
   __u32 device;  // index into `devices`
   __u32 source[4];
-  __u32 unused;  // the kernel places entries at multiples of 8 bytes
+  __u16 tag_protocol;  // IEEE 802.1Q, say; 0: none
+  __u16 tag;
 };
 
 enum xdp_mode { XDP_MODE_IDLE, XDP_MODE_IPV4, XDP_MODE_IPV6, XDP_MODE_PROBE };
