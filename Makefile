@@ -121,7 +121,7 @@ install: $(PROGRAM)
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/doc/tiercast/examples
 	for unit in tiercast@.service tiercast@.socket; do \
 	  sed 's|@PREFIX@|$(PREFIX)|g' systemd/$$unit.in > $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit; done
-	install -m 0644 config/examples/*.toml $(DESTDIR)$(PREFIX)/share/doc/tiercast/examples/
+	install -m 0644 config/examples/*.toml systemd/xdp.conf $(DESTDIR)$(PREFIX)/share/doc/tiercast/examples/
 	install -m 0644 README.md crypto/PROTOCOL.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/tiercast/
 
 clean:

@@ -25,10 +25,10 @@ std::array<std::uint8_t, 60> probe_frame(const MacAddress& mac) {
 }  // namespace
 
 tl::expected<std::unique_ptr<XdpSender>, Error> XdpSender::open(const XdpOptions& options) {
-  auto neighbours = Neighbours::open();
-  if (!neighbours) return tl::unexpected(neighbours.error());
   auto program = XdpProgram::load(options);
   if (!program) return tl::unexpected(program.error());
+  auto neighbours = Neighbours::open();
+  if (!neighbours) return tl::unexpected(neighbours.error());
   return std::unique_ptr<XdpSender>{new XdpSender{std::move(*program), std::move(*neighbours)}};
 }
 
@@ -100,7 +100,8 @@ void XdpSender::look_at(std::uint32_t index) {
   if (!device.tried && link.running) try_device(way.device, device);
   const Neighbour& neighbour = neighbours_.neighbour(way.key.interface, way.key.next_hop);
   Detour detour = judge_way(link, device.takes, neighbour);
-  if (detour == Detour::none && (way.detour != detour || way.from != link.mac || way.to != neighbour.mac || way.tag != link.tag)) {
+  if (detour == Detour::none &&
+      (way.detour != detour || way.from != link.mac || way.to != neighbour.mac || way.tag != link.tag)) {
     if (const auto number = program_->device(way.device)) {
       program_->way(index) = make_xdp_way(*number, link.mac, neighbour.mac, way.key.source, link.tag);
       way.from = link.mac;

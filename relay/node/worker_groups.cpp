@@ -15,8 +15,8 @@ constexpr std::uint16_t kRemovedRetry = 5;  // s
 
 void Worker::add_group(const AddGroup& added) {
   WorkerGroup& group = *added.at;
-  const double spread = setup_.spread * static_cast<double>(group.group.frame.count());
-  group.outgoing.open(setup_.fan_outs->make_fan_outs(), std::chrono::nanoseconds{static_cast<std::int64_t>(spread)});
+  const std::chrono::duration<double> spread = setup_.spread * group.group.frame;
+  group.outgoing.open(setup_.fan_outs->make_fan_outs(), std::chrono::duration_cast<Duration>(spread));
   groups_[added.group.value] = &group;
   carried_.push_back(&group);
 }

@@ -174,6 +174,11 @@ class Net:
         self.hosts[name] = host
         return host
 
+    def collect(self, host):
+        """The far end of the host's cable collects packets as drivers do: only then a virtual device takes such that
+        come from below the network stack."""
+        run("ip", "netns", "exec", self.bridge, "ethtool", "-K", f"port{host.number}", "gro", "on")
+
     def second_link(self, host, interface="eth1"):
         """One more interface, 10.78.0.N and fd78::N, on a bridge of its own; again after it was deleted."""
         bridge, port = f"br-{interface}", f"{interface}-{host.number}"

@@ -39,6 +39,8 @@ mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mkdir /run/dev
 mount -t tmpfs -o mode=755 tmpfs /run/dev
 for node in null zero full random urandom tty; do touch /run/dev/$node; mount --bind /dev/$node /run/dev/$node; done
+mkdir /run/dev/net
+mknod -m 666 /run/dev/net/tun c 10 200   # as udev has it
 mkdir /run/dev/pts /run/dev/shm /run/dev/mqueue
 mount -t devpts -o newinstance,ptmxmode=0666 devpts /run/dev/pts
 ln -s pts/ptmx /run/dev/ptmx

@@ -129,7 +129,7 @@ def test_the_readmes_service_runs_as_it_says(t):
         raise LeftOut(reason)
     shell = readme.Shell(t, manager, path=service_manager.PATH)
     commands = readme.commands("As a service")
-    starts, edges = (next(i for i, c in enumerate(commands) if c.text.startswith(beginning))
+    starts, then = (next(i for i, c in enumerate(commands) if c.text.startswith(beginning))
                      for beginning in ("systemctl daemon-reload", "install -d /etc/systemd"))
 
     node, source = shell.run(commands[:starts]).said().split()
@@ -157,19 +157,29 @@ id      = 1
 sources = [{{ id = 1, key = "{source}" }}]
 pinned  = true
 END""")
-    said = shell.run(commands[starts:edges]).said()
+    said = shell.run(commands[starts:then]).said()
     check(re.search(r"tiercast\[\d+\]: ready node=origin\n", said), f"the journal has it: {said!r}")
     check(re.search(r"^origin origin .* up ", said, re.M), f"the status: {said!r}")
     reloads = [c for c in commands if " reload" in c.text]
-    shell.run([c for c in commands[edges:] if c not in reloads])
+    shell.run([c for c in commands[then:] if c not in reloads])
     equal(manager.properties("tiercast@edge.service", "ActiveState", "TriggeredBy"), ["active", "tiercast@edge.socket"],
           "the edge")
     equal(manager.host.run("ss", "-ulnH", "sport", "=", ":4801").count("UNCONN"), 4, "the sockets of its drop-in")
 
+    def edges_status():
+        return json.loads(by_hand(shell, "tiercast status --json --socket /run/tiercast/edge.sock"))
+
     def edges_parent():
-        status = json.loads(by_hand(shell, "tiercast status --json --socket /run/tiercast/edge.sock"))
-        return status["upstreams"][0]["state"] == "live"
+        return edges_status()["upstreams"][0]["state"] == "live"
     eventually(edges_parent, 10, "the edge hears the origin")
+    edges = edges_status()["listen"]["backend"]
+    equal(edges["name"], "xdp", f"the edge's backend, with its drop-in's privileges: {edges}")
+    (process,) = manager.properties("tiercast@edge.service", "MainPID")
+    held = set(re.findall(r"^Cap(?:Prm|Eff|Amb):\s*(\w+)$", by_hand(shell, f"cat /proc/{process}/task/*/status"), re.M))
+    equal(held, {"0" * 16}, "the capabilities that its threads have now")
+    origins = json.loads(by_hand(shell, "tiercast status --json"))["listen"]["backend"]
+    equal(origins["name"], "sendmmsg", "the origin's, without")
+    check("CAP_BPF" in origins["why"], f"it says what it lacks: {origins}")
 
     by_hand(shell, f'''printf '\\n[[downstream]]\\nname = "edge-fra-3"\\npublic_key = "{source}"\\n' >> /etc/tiercast/origin.toml''')
     equal(shell.run(reloads).said(), 'downstream "edge-fra-3" added\n', "what a reload answers")
