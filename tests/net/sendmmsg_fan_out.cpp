@@ -274,3 +274,57 @@ TEST_CASE("sending allocates nothing, whatever becomes of it") {
   CHECK(result.sent == 45);
   CHECK(result.failed == 5);
 }
+
+TEST_CASE("changes between a datagram's pieces: who stays gets it once, who was removed nothing more") {
+  test::SeededRandom random{8};
+  const UdpSocket socket = test::bound("127.0.0.1:0");
+  const auto clients = listeners(80);
+  for (int round = 0; round < 60; ++round) {
+    SendmmsgFanOut fan_out{socket};
+    std::vector<std::size_t> model;
+    std::set<std::size_t> outside, removed, added;  // clients
+    for (std::size_t c = 0; c < clients.size(); ++c) {
+      if (c < 50) {
+        fan_out.set(c, clients[c].local(), {});
+        model.push_back(c);
+      } else {
+        outside.insert(c);
+      }
+    }
+    forward::FanOutResult result;
+    fan_out.start(bytes("in pieces"));
+    while (fan_out.advance(1 + random.below(12), result)) {
+      for (std::uint64_t changes = random.below(8); changes-- > 0;) {
+        if (random.below(4) == 0 && !outside.empty()) {
+          const std::size_t c = *outside.begin();
+          outside.erase(outside.begin());
+          added.insert(c);
+          fan_out.set(model.size(), clients[c].local(), {});
+          model.push_back(c);
+        } else if (!model.empty()) {
+          const std::size_t at = random.below(model.size());
+          removed.insert(model[at]);
+          fan_out.remove(at);
+          model[at] = model.back();
+          model.pop_back();
+        }
+      }
+    }
+    CHECK(result.failed == 0);
+    std::size_t got = 0;
+    for (std::size_t c = 0; c < clients.size(); ++c) {
+      const std::size_t times = test::drain(clients[c].fd()).size();
+      got += times;
+      CAPTURE(c);
+      if (outside.count(c) != 0) {
+        CHECK(times == 0);
+      } else if (added.count(c) != 0 || removed.count(c) != 0) {
+        CHECK(times <= 1);
+      } else {
+        CHECK(times == 1);
+      }
+    }
+    CHECK(result.sent == got);
+    CHECK(fan_out.counters().sent.get() == got);
+  }
+}
