@@ -23,9 +23,14 @@ struct Snapshot {
       double up_to = 0;  // a share of the frames
       std::uint64_t listeners = 0;
     };
-    std::vector<Loss> by_loss;       // rising
-    std::string multicast;           // "239.10.0.1:4801 on eth1"; empty: none
-    std::uint64_t by_multicast = 0;  // leases
+    std::vector<Loss> by_loss;  // rising
+    struct Passage {
+      std::uint64_t frames = 0;
+      double median_ms = 0, p99_ms = 0, most_ms = 0;
+    };
+    Passage hand_off, first_send, last_send;  // of frames through this node, since its start
+    std::string multicast;                    // "239.10.0.1:4801 on eth1"; empty: none
+    std::uint64_t by_multicast = 0;           // leases
   };
   struct Parent {
     std::string address;

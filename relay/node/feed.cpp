@@ -34,8 +34,10 @@ Feed::~Feed() = default;
 
 bool Feed::command(std::size_t worker, Command&& command) {
   WorkerLink& link = setup_.workers[worker];
+  link.watch(moment_.mono);
   if (!link.commands->push(std::move(command))) {
     counters_.drop_worker_ring_full.add();
+    ++link.untold;
     return false;
   }
   link.rung = true;
@@ -123,7 +125,7 @@ std::optional<LeaseId> Feed::admit(const control::Joiner& joiner, Writer& record
   auto refusal = refuse(joiner);
   auto best = setup_.workers.end();
   for (auto link = setup_.workers.begin(); link != setup_.workers.end(); ++link) {
-    if (link->commands->nearly_full()) continue;
+    if (link->commands->nearly_full() || link->stands_still(now)) continue;
     if (best == setup_.workers.end() || link->free.taken() < best->free.taken()) best = link;
   }
   std::optional<control::LeaseSlot> slot;
@@ -219,7 +221,7 @@ void Feed::run_origins(Moment now) {
 }
 
 void Feed::on_frame_stored(FeedGroup& group, Sequence sequence) {
-  command_all(FrameReady{group.group.index, sequence, moment_.mono});
+  command_all(FrameReady{group.group.index, sequence, moment_.mono, received_.value_or(moment_.mono)});
   group.last_frame = moment_.mono;
   group.latency.on_frame(sequence, moment_.wall);
   // Also at an origin: where input stops, the first empty tick comes later than children wait.

@@ -127,6 +127,8 @@ class Builder {
       setup.token_key = &token_key_;
       setup.feed_bell = bell_.get();
       setup.sends_multicast = listen.multicast.has_value();
+      if (!listen.cpus.empty()) setup.cpu = listen.cpus[w];
+      setup.busy_poll = listen.busy_poll;
       std::vector<net::UdpSocket> sockets;
       for (net::PublicSockets& port : public_) sockets.push_back(std::move(port.workers[w]));
       auto worker = WorkerThread::create(setup, std::move(sockets), std::exchange(multicast, std::nullopt));

@@ -14,6 +14,7 @@ constexpr const char* kNoRoom = "the io_uring has no room for its socket";
 net::SocketOptions uplink_options() {
   net::SocketOptions options;
   options.packet_info = false;
+  options.stamps = true;
   options.receive_buffer = kReceiveBuffer;
   return options;
 }

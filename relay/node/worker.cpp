@@ -108,6 +108,7 @@ void Worker::on_command(const Command& command, Time now) {
 }
 
 void Worker::send_frame(WorkerGroup& group, const FrameReady& ready, Time now) {
+  passage_.taken_up(ready.at, now);
   const auto pin = group.group.history.frame(ready.sequence);
   if (!pin) {
     counters_.frames_gone.add();
@@ -116,7 +117,10 @@ void Worker::send_frame(WorkerGroup& group, const FrameReady& ready, Time now) {
   counters_.frames.add();
   group.last_frame = now;
   group.late.sent(ready.sequence, now);
+  const bool sends = group.members > 0 && now - ready.at <= wire::kStrictPlayout;
+  if (sends) passage_.first_sent(ready.received, now);
   send_below(group, {pin.datagram(), pin.with_signature(), true}, ready.at, now);
+  if (sends) passage_.last_sent(ready.received);
 }
 
 void Worker::send_below(WorkerGroup& group, const Copies& copies, Time told, Time now) {

@@ -9,6 +9,7 @@
 #include "relay/base/spsc_ring.hpp"
 #include "relay/control/tally.hpp"
 #include "relay/node/outlet.hpp"
+#include "relay/node/passage.hpp"
 #include "relay/node/worker_group.hpp"
 
 namespace tiercast::node {
@@ -74,7 +75,11 @@ class Worker {
   /// Something was reported to the feed since the last call: ring its bell.
   bool take_reported() { return std::exchange(reported_, false); }
 
+  /// What the last event had to send is sent.
+  void on_sent(Time now) { passage_.settle(now); }
+
   const WorkerCounters& counters() const { return counters_; }
+  const Passage& passage() const { return passage_; }
   const control::LeaseCounters& lease_counters() const;
   const ResendCounters& resend_counters() const;
   const control::TallyCounters& tally_counters() const { return tally_.counters(); }
@@ -164,6 +169,7 @@ class Worker {
   Time next_tally_expiry_{};
   std::uint32_t relays_placed_ = 0;
   WorkerCounters counters_;
+  Passage passage_;
 };
 
 }  // namespace tiercast::node

@@ -93,6 +93,7 @@ struct VirtualTree::WorkerAgent {
   control::LeaseSecrets secrets;
   std::vector<FanOut*> fan_outs;
   std::unique_ptr<node::Worker> worker;
+  bool stalled = false;
 };
 
 struct VirtualTree::Agents {
