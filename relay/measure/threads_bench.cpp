@@ -47,7 +47,7 @@ struct Part {
 };
 
 struct Sum {
-  double per_second = 0, cpu_per_datagram = 0;
+  double per_second = 0, cpu_per_datagram = 0, cpus = 0;
   std::uint64_t sent = 0, failed = 0;
 };
 Sum sum_of(const std::vector<Part::Round>& rounds) {
@@ -63,6 +63,7 @@ Sum sum_of(const std::vector<Part::Round>& rounds) {
   const auto tried = static_cast<double>(std::max<std::uint64_t>(out.sent + out.failed, 1));
   out.per_second = static_cast<double>(out.sent) / (ended - began);
   out.cpu_per_datagram = cpu / tried;
+  out.cpus = cpu / (ended - began);
   return out;
 }
 
@@ -140,7 +141,7 @@ tl::expected<ThreadsMeasurement, net::Error> measure_threads(const FanOutBench& 
   ThreadsMeasurement out;
   out.threads = threads;
   out.destinations = bench.destinations;
-  std::vector<double> ones, alls, speedups, cpus;
+  std::vector<double> ones, alls, speedups, costs, one_cpus, all_cpus;
   for (std::uint32_t round = 0; round < bench.rounds; ++round) {
     Sum single, several;
     const auto run_one = [&] { single = run(one, datagram, bench.frames); };
@@ -155,29 +156,33 @@ tl::expected<ThreadsMeasurement, net::Error> measure_threads(const FanOutBench& 
     ones.push_back(single.per_second);
     alls.push_back(several.per_second);
     speedups.push_back(several.per_second / single.per_second);
-    cpus.push_back(several.cpu_per_datagram / single.cpu_per_datagram);
+    costs.push_back(several.cpu_per_datagram / single.cpu_per_datagram);
+    one_cpus.push_back(single.cpus);
+    all_cpus.push_back(several.cpus);
   }
   out.one_per_second = spread(ones);
   out.all_per_second = spread(alls);
   out.speedup = spread(speedups).median;
-  out.cpu_ratio = spread(cpus).median;
+  out.cpu_ratio = spread(costs).median;
+  out.one_cpus = spread(one_cpus).median;
+  out.all_cpus = spread(all_cpus).median;
   return out;
 }
 
 std::string to_json(const ThreadsMeasurement& m) {
   return fmt::format(
       R"({{"backend":"sendmmsg","threads":{},"destinations":{},"datagrams":{},"errors":{},"one_per_second":{:.0f},)"
-      R"("all_per_second":{:.0f},"speedup":{:.3f},"cpu_ratio":{:.3f}}})",
+      R"("all_per_second":{:.0f},"speedup":{:.3f},"cpu_ratio":{:.3f},"one_cpus":{:.2f},"all_cpus":{:.2f}}})",
       m.threads, m.destinations, m.datagrams, m.errors, m.one_per_second.median, m.all_per_second.median, m.speedup,
-      m.cpu_ratio);
+      m.cpu_ratio, m.one_cpus, m.all_cpus);
 }
 
 std::string to_text(const ThreadsMeasurement& m) {
-  const auto line = [](std::uint32_t threads, const Spread& s) {
-    return fmt::format("{:>3} thread{:<2} {:>12.0f} datagrams/s {:>26}\n", threads, threads == 1 ? "" : "s", s.median,
-                       fmt::format("({:.0f} .. {:.0f})", s.min, s.max));
+  const auto line = [](std::uint32_t threads, const Spread& s, double cpus) {
+    return fmt::format("{:>3} thread{:<2}{:>10.0f} datagrams/s {:>24} {:>6.2f} CPUs\n", threads,
+                       threads == 1 ? "" : "s", s.median, fmt::format("({:.0f} .. {:.0f})", s.min, s.max), cpus);
   };
-  return line(1, m.one_per_second) + line(m.threads, m.all_per_second) +
+  return line(1, m.one_per_second, m.one_cpus) + line(m.threads, m.all_per_second, m.all_cpus) +
          fmt::format("{:.2f} times as many, at {:.2f} of the CPU a datagram; {} errors\n", m.speedup, m.cpu_ratio,
                      m.errors);
 }

@@ -18,6 +18,9 @@ struct ThreadsMeasurement {
   Spread all_per_second;  // of all
   double speedup = 0;     // the median of the rounds' ratios
   double cpu_ratio = 0;   // the same of CPU per datagram: above 1 the threads are in each other's way
+  /// CPUs that one thread and all had, the median of the rounds: fewer than threads where the machine had other things
+  /// to do, and then the speedup says nothing.
+  double one_cpus = 0, all_cpus = 0;
 };
 
 /// Of the relay's sendmmsg backend. `bench.frames` a round and table; its backends are not looked at. Exit status 64

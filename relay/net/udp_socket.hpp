@@ -16,7 +16,9 @@ struct SocketOptions {
   bool reuse_port = false;
   bool reuse_address = false;  // of a multicast group: every socket that is bound to it gets a copy
   bool packet_info = true;     // received datagrams tell the address they came to
-  bool stamps = false;         // they tell when the kernel received them (Loop::stamp())
+  /// They tell when the kernel received them (Loop::stamp()). While any socket does, every datagram that the machine
+  /// receives takes some 40 ns more.
+  bool stamps = false;
   /// Bytes of payload and its overhead in the kernel; beyond net.core.{r,w}mem_max only with CAP_NET_ADMIN, else as
   /// much as is allowed. 0: the system's.
   int receive_buffer = 0;

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <map>
+#include <thread>
 
 #include "tests/support/seeded_random.hpp"
 
@@ -35,6 +36,26 @@ TEST_CASE(
   CHECK(sum.lowest() <= sum.highest());
   CHECK(sum.quantile(0.5) >= sum.lowest());
   CHECK(sum.quantile(0.5) <= sum.highest());
+}
+
+TEST_CASE("a shared histogram is read while it is written, and nothing that was in it is missing later") {
+  SharedHistogram<> times;
+  std::thread writer{[&] {
+    for (std::uint64_t i = 0; i < 20'000; ++i) times.record(i);
+  }};
+  std::uint64_t before = 0;
+  for (int look = 0; look < 200; ++look) {
+    SharedHistogram<>::Sum sum;
+    times.add_to(sum);
+    CHECK(sum.count() >= before);
+    CHECK(sum.quantile(1) >= sum.lowest());
+    before = sum.count();
+  }
+  writer.join();
+  SharedHistogram<>::Sum sum;
+  times.add_to(sum);
+  CHECK(sum.count() == 20'000);
+  CHECK(sum.highest() == 19'999);
 }
 
 TEST_CASE("by powers of two every value is counted once, where it belongs") {

@@ -20,6 +20,8 @@ TEST_CASE("one thread and several send to every destination, the same number of 
   CHECK(measured->all_per_second.min > 0);
   CHECK(measured->speedup > 0);
   CHECK(measured->cpu_ratio > 0);
+  CHECK(measured->one_cpus > 0);
+  CHECK(measured->all_cpus > 0);
 }
 
 TEST_CASE("threads that cannot be measured are refused with what would be right") {
@@ -40,8 +42,10 @@ TEST_CASE("threads that cannot be measured are refused with what would be right"
 }
 
 TEST_CASE("what several threads did is one line of JSON, and a text for people") {
-  const ThreadsMeasurement m{2, 10, 100, 1, {500'000, 1, 2}, {950'000, 3, 4}, 1.9, 1.05};
-  CHECK(to_json(m) == R"({"backend":"sendmmsg","threads":2,"destinations":10,"datagrams":100,"errors":1,)"
-                      R"("one_per_second":500000,"all_per_second":950000,"speedup":1.900,"cpu_ratio":1.050})");
+  const ThreadsMeasurement m{2, 10, 100, 1, {500'000, 1, 2}, {950'000, 3, 4}, 1.9, 1.05, 0.99, 1.97};
+  CHECK(
+      to_json(m) ==
+      R"({"backend":"sendmmsg","threads":2,"destinations":10,"datagrams":100,"errors":1,)"
+      R"("one_per_second":500000,"all_per_second":950000,"speedup":1.900,"cpu_ratio":1.050,"one_cpus":0.99,"all_cpus":1.97})");
   CHECK(to_text(m).find("1.90 times as many, at 1.05 of the CPU") != std::string::npos);
 }
