@@ -318,6 +318,7 @@ void Feed::on_timer(Moment now) {
   if (now.mono >= resync_at_) {
     resync_at_ = kNever;
     tell_changes_again();
+    if (stopping_) tell_to_stop();
     command_all(standing_);
     for (auto& group : groups_) {
       for (const auto& epoch : group->epochs.all()) command_all(EpochKnown{group->group.index, epoch});
@@ -361,8 +362,17 @@ void Feed::stop(Moment now) {
     if (parents_[p].leased()) send_up(p, leave.written());
   for (auto& group : groups_)
     if (group->recorder) group->recorder->finish();
-  command_all(Stop{});
+  tell_to_stop();
   wake_workers();
+}
+
+// A worker whose ring has no room is told when it has, if that is soon.
+void Feed::tell_to_stop() {
+  for (std::size_t w = 0; w < setup_.workers.size(); ++w) {
+    WorkerLink& link = setup_.workers[w];
+    if (!link.told_to_stop) link.told_to_stop = command(w, Stop{});
+    if (!link.told_to_stop) resync_at_ = std::min(resync_at_, moment_.mono + kResyncAfter);
+  }
 }
 
 bool Feed::stopped() const {

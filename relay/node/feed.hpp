@@ -176,6 +176,7 @@ class Feed final : private control::Doorkeeper, private FrameSink {
 
   bool command(std::size_t worker, Command&& command);
   void command_all(const Command& command);
+  void tell_to_stop();
   void wake_workers();
   void update_wanted(FeedGroup& group, Time now);
   void child_joined(LeaseId lease, const control::Joiner& joiner, Time now);

@@ -50,7 +50,7 @@ struct WorkerLink {
   std::function<std::vector<std::unique_ptr<forward::FanOut>>()> make_fan_outs;  // for a group to come, by socket
   std::function<void()> wake;                                                    // after commands were pushed
   bool rung = false;  // commands were pushed since the last wake
-  bool stopped = false;
+  bool told_to_stop = false, stopped = false;
   std::uint64_t untold = 0;  // commands that its full ring did not take
 
   /// It has let commands wait for so long that it must have stopped: nobody should be given to it.

@@ -95,6 +95,19 @@ TEST_CASE(
   CHECK(s.tree.lost_by(f) + s.tree.lost_by(g) == 0);
 }
 
+TEST_CASE("a worker whose ring is full when the node stops says goodbye as soon as it goes on") {
+  Stalled s;
+  s.tree.run(90s);
+  REQUIRE(s.tree.feed(s.edge).workers()[1].untold > 0);
+  s.tree.feed(s.edge).stop(s.tree.now());
+  s.tree.run(1s);
+  CHECK(s.tree.feed(s.edge).workers()[0].stopped);
+  CHECK_FALSE(s.tree.feed(s.edge).stopped());
+  s.tree.stall_worker(s.edge, 1, false);
+  s.tree.run(1s);
+  CHECK(s.tree.feed(s.edge).stopped());
+}
+
 TEST_CASE("each worker records the way of each frame that it sends") {
   VirtualTree tree{42};
   const auto origin = tree.add({.origin = true});
