@@ -40,7 +40,7 @@ help:
 	@echo 'unit           run the unit tests; ONLY="crypto relay/base" for some folders, ARGS= for doctest'
 	@echo 'test           unit tests, then the tests with real processes in network namespaces (root)'
 	@echo 'asan ubsan tsan  unit tests under a sanitizer'
-	@echo 'bench          fan-out next to the bare sendmmsg loop; a whole node and its leases'
+	@echo 'bench          fan-out next to the bare sendmmsg loop; two workers; a whole node and its leases'
 	@echo 'lint format    clang-tidy; clang-format in place'
 	@echo 'install        DESTDIR=$(DESTDIR) PREFIX=$(PREFIX)'
 
@@ -108,6 +108,7 @@ tsan:
 
 bench: $(PROGRAM) $(SWARM)
 	scripts/bench/fanout $(PROGRAM)
+	scripts/bench/workers $(PROGRAM)
 	scripts/bench/node $(BUILD)
 
 lint:

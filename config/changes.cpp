@@ -25,6 +25,12 @@ std::string to_text(const std::vector<Endpoint>& addresses) {
   for (const Endpoint& address : addresses) out += (out.empty() ? "" : ", ") + to_string(address);
   return out;
 }
+std::string to_text(const std::vector<unsigned>& cpus) {
+  std::string out;
+  for (const unsigned cpu : cpus) out += (out.empty() ? "" : ", ") + std::to_string(cpu);
+  return out;
+}
+std::string to_text(const std::optional<unsigned>& cpu) { return cpu ? std::to_string(*cpu) : ""; }
 const char* to_text(bool b) { return b ? "true" : "false"; }
 
 std::string to_text(Duration rotate) {
@@ -96,6 +102,8 @@ class Comparison {
     if (running_.node.name != wanted_.node.name) differs("node.name", running_.node.name, wanted_.node.name);
     if (running_.node.key != wanted_.node.key) differs("node.key", running_.node.key.path, wanted_.node.key.path);
     if (running_.node.state != wanted_.node.state) differs("node.state", running_.node.state, wanted_.node.state);
+    if (running_.node.cpu != wanted_.node.cpu)
+      differs("node.cpu", to_text(running_.node.cpu), to_text(wanted_.node.cpu));
   }
 
   void compare_listen() {
@@ -109,6 +117,9 @@ class Comparison {
     if (old.workers != now.workers) differs("listen.workers", std::to_string(old.workers), std::to_string(now.workers));
     if (old.backend != now.backend) differs("listen.backend", to_text(old.backend), to_text(now.backend));
     if (old.spread != now.spread) differs("listen.spread", std::to_string(old.spread), std::to_string(now.spread));
+    if (old.cpus != now.cpus) differs("listen.cpus", to_text(old.cpus), to_text(now.cpus));
+    if (old.busy_poll != now.busy_poll)
+      differs("listen.busy_poll", std::to_string(old.busy_poll), std::to_string(now.busy_poll));
     if (old.max_leases != now.max_leases)
       differs("listen.max_leases", std::to_string(old.max_leases), std::to_string(now.max_leases));
   }

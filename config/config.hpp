@@ -26,8 +26,9 @@ struct KeyRef {
 struct Node {
   std::string name;
   KeyRef key;
-  std::string state;  // directory; empty unless set. Demanded of origins
-  int parents = 2;    // live at once, 1..8
+  std::string state;              // directory; empty unless set. Demanded of origins
+  int parents = 2;                // live at once, 1..8
+  std::optional<unsigned> cpu{};  // of the thread that takes frames in; absent: the scheduler's choice
 };
 
 inline constexpr std::size_t kMaxAddresses = 8;
@@ -66,6 +67,8 @@ struct Listen {
   std::uint32_t max_leases = 50000;
   unsigned spread = 0;  // percent of a frame's length over which it is sent to listeners; 0..90
   std::optional<MulticastOut> multicast;
+  std::vector<unsigned> cpus{};  // one a worker; empty: the scheduler's choice
+  unsigned busy_poll = 0;        // µs that a worker asks its network devices before it sleeps; 0: off
 };
 
 struct Upstream {
@@ -170,6 +173,7 @@ struct Machine {
   unsigned cpus = 1;
   std::string credentials_directory;  // empty: none
   bool outside_its_unit = false;      // only looked at: credentials stay "credential:NAME"
+  std::vector<unsigned> usable{};     // the numbers of those CPUs, rising; empty: 0 to cpus - 1
 };
 
 /// Parses and checks `text`; `file` is only for messages. Touches no file: neither keys nor directories are opened.

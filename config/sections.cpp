@@ -17,6 +17,8 @@ constexpr std::int64_t kMaxSpread = 90;              // percent: the rest is for
 constexpr std::int64_t kMaxLeases = (1 << 24) - 1;   // a lease's slot is 24 bits
 constexpr std::int64_t kMaxGroupId = (1 << 24) - 1;  // 24 bits, 0 means none
 constexpr std::int64_t kMaxParents = 8;              // live at once
+constexpr std::int64_t kMostCpu = 1023;              // a cpu_set_t's
+constexpr std::int64_t kMostBusyPoll = 1000;         // µs; more would be a processor that never sleeps
 constexpr std::size_t kMaxName = 64;
 constexpr std::size_t kMaxSocketPath = 107;           // sockaddr_un's sun_path and its zero
 constexpr Duration kLeastRotation = wire::kEpochAge;  // an epoch is known below for so long before its use
@@ -339,6 +341,50 @@ void read_record(Table& table, Group& group) {
   record->report_unknown();
 }
 
+bool is_usable(std::int64_t cpu, const Machine& machine) {
+  if (machine.usable.empty()) return cpu >= 0 && cpu < machine.cpus;
+  return std::any_of(machine.usable.begin(), machine.usable.end(), [cpu](unsigned one) { return cpu == one; });
+}
+
+/// "0 to 3", "0 to 3, 8".
+std::string usable_cpus(const Machine& machine) {
+  std::vector<unsigned> all = machine.usable;
+  for (unsigned cpu = 0; machine.usable.empty() && cpu < machine.cpus; ++cpu) all.push_back(cpu);
+  std::string out;
+  for (std::size_t first = 0, last = 0; first < all.size(); first = ++last) {
+    while (last + 1 < all.size() && all[last + 1] == all[last] + 1) ++last;
+    out += (out.empty() ? "" : ", ") + std::to_string(all[first]);
+    if (last > first) out += " to " + std::to_string(all[last]);
+  }
+  return out;
+}
+
+std::string no_such_cpu(std::int64_t cpu, const Machine& machine) {
+  return "there is no CPU " + std::to_string(cpu) + " for this process; use " + usable_cpus(machine);
+}
+
+/// One a worker.
+std::vector<unsigned> read_cpus(Table& table, const Machine& machine, unsigned workers) {
+  const auto numbers = table.integers("cpus", "[2, 3]");
+  if (numbers.empty()) return {};
+  std::vector<unsigned> out;
+  for (const Table::Number& item : numbers) {
+    const auto cpu = static_cast<unsigned>(item.number);
+    if (!is_usable(item.number, machine)) {
+      table.refuse("cpus", *item.value, no_such_cpu(item.number, machine));
+    } else if (std::find(out.begin(), out.end(), cpu) != out.end()) {
+      table.refuse("cpus", *item.value, "given twice; each worker needs a CPU of its own");
+    } else {
+      out.push_back(cpu);
+    }
+  }
+  if (out.size() == numbers.size() && out.size() != workers) {
+    table.refuse("cpus", std::to_string(out.size()) + (out.size() == 1 ? " CPU" : " CPUs") +
+                             " for workers = " + std::to_string(workers) + "; name one for each, or leave it out");
+  }
+  return out;
+}
+
 }  // namespace
 
 Node read_node(Table& table, const Machine& machine) {
@@ -347,6 +393,13 @@ Node read_node(Table& table, const Machine& machine) {
   out.key = read_key_ref(table, "key", "/etc/tiercast/node.key", machine);
   if (const auto state = table.text("state", "/var/lib/tiercast")) out.state = *state;
   if (const auto parents = table.integer("parents", 1, kMaxParents)) out.parents = static_cast<int>(*parents);
+  if (const auto cpu = table.integer("cpu", 0, kMostCpu)) {
+    if (is_usable(*cpu, machine)) {
+      out.cpu = static_cast<unsigned>(*cpu);
+    } else {
+      table.refuse("cpu", no_such_cpu(*cpu, machine));
+    }
+  }
   table.report_unknown();
   return out;
 }
@@ -358,6 +411,9 @@ Listen read_listen(Table& table, const Machine& machine) {
   const std::string why =
       "this machine has " + std::to_string(machine.cpus) + (machine.cpus == 1 ? " CPU; " : " CPUs; ");
   if (const auto workers = table.integer("workers", 1, cpus, why)) out.workers = static_cast<unsigned>(*workers);
+  out.cpus = read_cpus(table, machine, out.workers);
+  if (const auto busy = table.integer("busy_poll", 0, kMostBusyPoll, "in microseconds; "))
+    out.busy_poll = static_cast<unsigned>(*busy);
   static constexpr Choice<Backend> kBackends[] = {{to_text(Backend::automatic), Backend::automatic},
                                                   {to_text(Backend::sendmmsg), Backend::sendmmsg},
                                                   {to_text(Backend::xdp), Backend::xdp}};

@@ -169,6 +169,26 @@ std::optional<std::int64_t> Table::integer(std::string_view key, std::int64_t le
   return value->integer;
 }
 
+std::vector<Table::Number> Table::integers(std::string_view key, std::string_view example) {
+  const Value* value = this->value(key);
+  if (!value) return {};
+  const std::string wanted = "a list of integers, as in " + std::string{key} + " = " + std::string{example};
+  if (value->kind != Value::Kind::array) {
+    refuse_kind(key, *value, wanted);
+    return {};
+  }
+  if (value->items.empty()) refuse(key, "an empty list; use " + wanted);
+  std::vector<Number> out;
+  for (const Value& item : value->items) {
+    if (item.kind != Value::Kind::integer) {
+      refuse_kind(key, item, wanted);
+      return {};
+    }
+    out.push_back({item.integer, &item});
+  }
+  return out;
+}
+
 std::optional<bool> Table::boolean(std::string_view key) {
   const Value* value = this->value(key);
   if (!value) return std::nullopt;

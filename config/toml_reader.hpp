@@ -57,6 +57,12 @@ class Table {
   /// `why` explains the bounds ("this machine has 2 CPUs; "), or is empty.
   std::optional<std::int64_t> integer(std::string_view key, std::int64_t least, std::int64_t most,
                                       std::string_view why = {});
+  /// A list of integers. `example` is what messages suggest: "[2, 3]".
+  struct Number {
+    std::int64_t number;
+    const Value* value;
+  };
+  std::vector<Number> integers(std::string_view key, std::string_view example);
   std::optional<std::int64_t> one_of(std::string_view key, std::initializer_list<std::int64_t> numbers);
   std::optional<bool> boolean(std::string_view key);
   template <class T, std::size_t N>

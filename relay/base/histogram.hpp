@@ -6,6 +6,7 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <utility>
 
 namespace tiercast {
 
@@ -40,17 +41,36 @@ class Histogram {
     return highest_;
   }
   void clear() { *this = Histogram{}; }
+  /// How many were recorded of each power of two: f(the greatest value of that kind, how many), where there are any.
+  template <class F>
+  void each_power(F&& f) const {
+    std::uint64_t count = 0;
+    for (std::size_t i = 0; i < kBuckets; ++i) {
+      count += buckets_[i];
+      const bool ends = std::has_single_bit(top_of(i) + 1);
+      if (ends && count > 0) f(top_of(i), std::exchange(count, 0));
+    }
+  }
+  /// So many whose bucket is known, and the highest of them; lowest() then errs downwards, within the precision.
+  void add(std::size_t bucket, std::uint64_t count, std::uint64_t highest) {
+    if (count == 0) return;
+    buckets_[bucket] += count;
+    const std::uint64_t bottom = bucket == 0 ? 0 : top_of(bucket - 1) + 1;
+    lowest_ = count_ == 0 ? bottom : std::min(lowest_, bottom);
+    highest_ = std::max({highest_, highest, bottom});
+    count_ += count;
+  }
 
- private:
-  static constexpr std::uint64_t kSplit = std::uint64_t{1} << PrecisionBits;
   static constexpr std::size_t kBuckets = (ValueBits - PrecisionBits + 1) << PrecisionBits;
-
   static constexpr std::size_t index_of(std::uint64_t value) {
     value = std::min(value, (std::uint64_t{1} << ValueBits) - 1);
     if (value < kSplit) return static_cast<std::size_t>(value);
     const auto shift = static_cast<unsigned>(std::bit_width(value)) - 1 - PrecisionBits;
     return static_cast<std::size_t>((std::uint64_t{shift} << PrecisionBits) + (value >> shift));
   }
+
+ private:
+  static constexpr std::uint64_t kSplit = std::uint64_t{1} << PrecisionBits;
   /// The greatest value of a bucket.
   static constexpr std::uint64_t top_of(std::size_t index) {
     if (index < 2 * kSplit) return index;

@@ -49,6 +49,10 @@ class SpscRing {  // NOLINT(clang-analyzer-optin.performance.Padding): two ends,
     return head - cached_tail_ > (mask_ + 1) / 4 * 3;
   }
 
+  /// The producer's: how many the consumer has taken so far, and whether that is all.
+  std::size_t taken() const { return tail_.load(std::memory_order_acquire); }
+  bool all_taken() const { return head_.load(std::memory_order_relaxed) == taken(); }
+
   std::size_t capacity() const { return mask_ + 1; }
 
  private:

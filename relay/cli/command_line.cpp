@@ -235,11 +235,12 @@ Subcommand add_group_request(CLI::App& root, const char* name, const char* descr
 }
 
 struct BenchWords {
-  std::string destinations, frames, payload, backends, to, rounds;
+  std::string destinations, frames, payload, backends, to, rounds, threads;
 };
 
 Subcommand add_bench_fanout(CLI::App& bench) {
-  constexpr std::uint64_t kMostDestinations = 1'000'000, kMostFrames = 1'000'000, kMostRounds = 1000;
+  constexpr std::uint64_t kMostDestinations = 1'000'000, kMostFrames = 1'000'000, kMostRounds = 1000,
+                          kMostThreads = 255;
   CLI::App* app = bench.add_subcommand("fanout", "the cost of one datagram to one destination");
   auto options = std::make_shared<BenchFanoutOptions>();
   auto words = std::make_shared<BenchWords>();
@@ -253,6 +254,7 @@ Subcommand add_bench_fanout(CLI::App& bench) {
   add("--to", words->to, "ADDR/PREFIX", "spread the destinations over these addresses; default loopback");
   add("--interface", options->interface, "IF", "send through this interface");
   add("--rounds", words->rounds, "R", "of each backend, interleaved; default " + std::to_string(options->rounds));
+  add("--threads", words->threads, "T", "the relay's sendmmsg by so many threads against one: the rate of both");
   app->add_flag("--json", options->json, "one JSON object per backend");
   return {app, [=] {
             const auto number = [](const char* name, const std::string& word, std::uint32_t& to, std::uint64_t most) {
@@ -262,6 +264,9 @@ Subcommand add_bench_fanout(CLI::App& bench) {
             number("--frames", words->frames, options->frames, kMostFrames);
             number("--payload", words->payload, options->payload, wire::kMaxDatagram);
             number("--rounds", words->rounds, options->rounds, kMostRounds);
+            number("--threads", words->threads, options->threads, kMostThreads);
+            if (options->threads > 1 && !words->backends.empty())
+              throw Refused("--threads: measures sendmmsg; leave --backend out");
             if (!words->backends.empty()) options->backends = demand("--backend", parse_backends(words->backends));
             if (!words->to.empty()) options->to = demand("--to", parse_address_range(words->to));
             return *options;

@@ -78,18 +78,22 @@ config::Machine this_machine() {
   config::Machine machine;
   cpu_set_t usable;
   CPU_ZERO(&usable);
-  if (::sched_getaffinity(0, sizeof usable, &usable) == 0) machine.cpus = static_cast<unsigned>(CPU_COUNT(&usable));
+  if (::sched_getaffinity(0, sizeof usable, &usable) == 0) {
+    machine.cpus = static_cast<unsigned>(CPU_COUNT(&usable));
+    for (unsigned cpu = 0; cpu < CPU_SETSIZE; ++cpu)
+      if (CPU_ISSET(cpu, &usable)) machine.usable.push_back(cpu);
+  }
   if (const char* directory = std::getenv("CREDENTIALS_DIRECTORY")) machine.credentials_directory = directory;
   return machine;
 }
 
-tl::expected<config::Config, LoadFailure> load_config(const std::string& file, bool only_looked_at) {
+tl::expected<config::Config, LoadFailure> load_config(const std::string& file, bool only_looked_at,
+                                                      config::Machine machine) {
   const auto text = read_file(file);
   if (!text) {
     const std::string reason = std::strerror(text.error());
     return tl::unexpected(LoadFailure{ExitCode::no_input, {file + ": cannot read the configuration: " + reason}});
   }
-  config::Machine machine = this_machine();
   machine.outside_its_unit = only_looked_at;
   config::Loaded loaded = config::parse(*text, file, machine);
   if (loaded.config) return std::move(*loaded.config);

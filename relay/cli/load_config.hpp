@@ -22,7 +22,8 @@ config::Machine this_machine();
 
 /// Reads and parses the file. Not readable: 66; not right: 78. `only_looked_at`: without a credentials directory, keys
 /// that are credentials are left as they are named.
-tl::expected<config::Config, LoadFailure> load_config(const std::string& file, bool only_looked_at = false);
+tl::expected<config::Config, LoadFailure> load_config(const std::string& file, bool only_looked_at = false,
+                                                      config::Machine machine = this_machine());
 
 struct Keys {
   crypto::PrivateKey node;

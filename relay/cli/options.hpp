@@ -89,6 +89,7 @@ struct BenchFanoutOptions {
   std::optional<AddressRange> to;                             // absent: loopback
   std::string interface;                                      // empty: the route's
   std::uint32_t rounds = 5;                                   // of each backend; the median counts
+  std::uint32_t threads = 1;                                  // more: against one, of sendmmsg alone
   bool json = false;
 };
 

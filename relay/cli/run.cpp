@@ -19,14 +19,16 @@ int give_up(const LoadFailure& failure) {
 }  // namespace
 
 int run(const RunOptions& options) {
-  auto config = load_config(options.config);
+  const config::Machine machine = this_machine();  // whole: later a thread may be bound to one of its CPUs
+  auto config = load_config(options.config, false, machine);
   if (!config) return give_up(config.error());
   auto keys = load_keys(*config);
   if (!keys) return give_up(keys.error());
   ops::log::set_level(node::log_level(*config));
   // Credentials are in the unit's own directory for as long as it runs, so that they can be read again.
-  const node::ReadConfig read = [file = options.config]() -> tl::expected<node::ConfigFiles, std::vector<std::string>> {
-    auto config_now = load_config(file);
+  const node::ReadConfig read = [file = options.config,
+                                 machine]() -> tl::expected<node::ConfigFiles, std::vector<std::string>> {
+    auto config_now = load_config(file, false, machine);
     if (!config_now) return tl::unexpected{std::move(config_now.error().problems)};
     auto keys_now = load_keys(*config_now);
     if (!keys_now) return tl::unexpected{std::move(keys_now.error().problems)};

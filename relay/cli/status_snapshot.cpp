@@ -26,6 +26,17 @@ Counters counters(const Json& of) {
 
 std::string multicast_name(const Json& j) { return text(j, "group") + " on " + text(j, "interface"); }
 
+Snapshot::Listen::Passage passage(const Json& of, const char* name) {
+  Snapshot::Listen::Passage out;
+  const auto at = of.find(name);
+  if (at == of.end()) return out;
+  out.frames = number(*at, "frames");
+  out.median_ms = at->value("p50_us", 0.0) / 1000;
+  out.p99_ms = at->value("p99_us", 0.0) / 1000;
+  out.most_ms = at->value("max_us", 0.0) / 1000;
+  return out;
+}
+
 Snapshot::Listen listen(const Json& j) {
   Snapshot::Listen out;
   for (const auto& address : j.value("addresses", std::vector<std::string>{}))
@@ -50,6 +61,10 @@ Snapshot::Listen listen(const Json& j) {
     if (load->contains("room")) out.room = number(*load, "room");
   }
   out.listeners = number(j, "listeners");
+  const Json ways = j.value("passage", Json::object());
+  out.hand_off = passage(ways, "hand_off");
+  out.first_send = passage(ways, "first_send");
+  out.last_send = passage(ways, "last_send");
   out.worker_quiet_ms = j.value("worker_quiet_ms", std::vector<double>{});
   for (const auto& loss : j.value("listeners_by_loss", Json::array()))
     out.by_loss.push_back({loss.at("up_to").get<double>(), number(loss, "listeners")});

@@ -23,14 +23,19 @@ struct Snapshot {
       double up_to = 0;  // a share of the frames
       std::uint64_t listeners = 0;
     };
-    std::vector<Loss> by_loss;       // rising
-    std::string multicast;           // "239.10.0.1:4801 on eth1"; empty: none
-    std::uint64_t by_multicast = 0;  // leases
     std::string backend, backend_why;
     std::uint64_t direct = 0;           // listeners that the xdp backend reaches below the stack
     std::vector<std::string> detours;   // "3 unresolved": those that it does not, by why
     double load = 0, full_at = 1;       // the fullest worker's share of time that sending takes; joins end here
     std::optional<std::uint64_t> room;  // for listeners
+    std::vector<Loss> by_loss;          // rising
+    struct Passage {
+      std::uint64_t frames = 0;
+      double median_ms = 0, p99_ms = 0, most_ms = 0;
+    };
+    Passage hand_off, first_send, last_send;  // of frames through this node, since its start
+    std::string multicast;                    // "239.10.0.1:4801 on eth1"; empty: none
+    std::uint64_t by_multicast = 0;           // leases
   };
   struct Parent {
     std::string address;

@@ -209,6 +209,20 @@ void write_listeners(Lines& out, const Interval& status) {
         kStatusColumns)}});
 }
 
+void write_passage(Lines& out, const Interval& status) {
+  const auto& listen = status.now().listen;
+  if (!listen || listen->first_send.frames == 0) return;
+  out.push_back(header(left("way of a frame through this node", 52) + right("frames", 12) + right("median", 12) +
+                       right("99 %", 12) + right("greatest", 12)));
+  const std::pair<const char*, const Snapshot::Listen::Passage*> ways[] = {
+      {"from the feed to a worker", &listen->hand_off},
+      {"from its arrival to a worker's first send", &listen->first_send},
+      {"from its arrival to a worker's last send", &listen->last_send}};
+  for (const auto& [name, way] : ways)
+    out.push_back({{left(name, 52) + right(whole(way->frames, 11), 12) + right(milliseconds(way->median_ms), 12) +
+                    right(milliseconds(way->p99_ms), 12) + right(milliseconds(way->most_ms), 12)}});
+}
+
 struct Drop {
   double per_second;
   std::string where, name;
@@ -249,7 +263,8 @@ void write_drops(Lines& out, const Interval& status) {
 std::vector<Line> status_lines(const Interval& status) {
   Lines out;
   write_verdict(out, status);
-  for (const auto part : {write_parents, write_groups, write_children, write_listeners, write_drops}) part(out, status);
+  for (const auto part : {write_parents, write_groups, write_children, write_listeners, write_passage, write_drops})
+    part(out, status);
   return out;
 }
 

@@ -121,4 +121,18 @@ LocalAddress read_local(const void* control, std::size_t size) {
   return out;
 }
 
+std::optional<WallTime> read_stamp(const void* control, std::size_t size) {
+  msghdr message{};
+  message.msg_control = const_cast<void*>(control);
+  message.msg_controllen = size;
+  for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
+    if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_TIMESTAMPNS || c->cmsg_len < CMSG_LEN(sizeof(timespec)))
+      continue;
+    timespec stamp{};
+    std::memcpy(&stamp, CMSG_DATA(c), sizeof stamp);
+    return WallTime{std::chrono::seconds{stamp.tv_sec} + std::chrono::microseconds{stamp.tv_nsec / 1000}};
+  }
+  return std::nullopt;
+}
+
 }  // namespace tiercast::net

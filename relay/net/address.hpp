@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include <cstddef>
+#include <ctime>
 #include <optional>
 
 #include "relay/base/endpoint.hpp"
@@ -33,8 +34,10 @@ struct alignas(cmsghdr) SourceControl {
 void write_source(const LocalAddress& from, int family, SourceControl& out);
 
 /// Room for what a received datagram's control data may be.
-inline constexpr std::size_t kReceiveControl = CMSG_SPACE(sizeof(in6_pktinfo));
+inline constexpr std::size_t kReceiveControl = CMSG_SPACE(sizeof(in6_pktinfo)) + CMSG_SPACE(sizeof(timespec));
 /// The address a datagram came to; zeros where the control data does not tell. `control` is aligned as cmsghdr.
 LocalAddress read_local(const void* control, std::size_t size);
+/// When the kernel received it; nullopt where the socket does not ask for that.
+std::optional<WallTime> read_stamp(const void* control, std::size_t size);
 
 }  // namespace tiercast::net

@@ -1,5 +1,8 @@
 #include "relay/net/loop.hpp"
 
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cassert>
 #include <cerrno>
@@ -20,6 +23,19 @@ Moment read_clocks() {
   clock_gettime(CLOCK_REALTIME, &wall);
   return {Time{std::chrono::seconds{mono.tv_sec} + std::chrono::nanoseconds{mono.tv_nsec}},
           WallTime{std::chrono::seconds{wall.tv_sec} + std::chrono::microseconds{wall.tv_nsec / 1000}}};
+}
+
+int Loop::State::busy_poll(unsigned microseconds) {
+  // Of Linux 6.9, and younger than liburing 2.3: its number and its argument as the kernel has them.
+  constexpr unsigned kRegisterNapi = 27;
+  struct {
+    std::uint32_t timeout_us;
+    std::uint8_t prefer;
+    std::uint8_t pad[3];
+    std::uint64_t reserved;
+  } napi{microseconds, 1, {}, 0};
+  const long result = ::syscall(__NR_io_uring_register, ring_.ring_fd, kRegisterNapi, &napi, 1);
+  return result < 0 ? errno : 0;
 }
 
 // --- operations ---
@@ -256,6 +272,7 @@ int Loop::receive(int fd, DatagramHandler& handler, const ReceiveOptions& option
   return state_->receive(fd, handler, options);
 }
 bool Loop::receives(int fd) const { return state_->receives(fd); }
+std::optional<WallTime> Loop::stamp() const { return state_->stamp(); }
 int Loop::poll(int fd, PollHandler handler, unsigned events) {
   return state_->start(Kind::poll, fd, std::move(handler), events, {}, 0);
 }
@@ -267,6 +284,7 @@ int Loop::write(int fd, Bytes data, std::uint64_t offset, DoneHandler done) {
   return state_->start(Kind::write, fd, std::move(done), 0, data, offset);
 }
 int Loop::fsync(int fd, DoneHandler done) { return state_->start(Kind::fsync, fd, std::move(done), 0, {}, 0); }
+int Loop::busy_poll(unsigned microseconds) { return state_->busy_poll(microseconds); }
 const LoopCounters& Loop::counters() const { return state_->counters(); }
 
 }  // namespace tiercast::net

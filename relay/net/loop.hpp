@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <tl/expected.hpp>
 
 #include "relay/base/counter.hpp"
@@ -84,6 +85,8 @@ class Loop {
   /// Receives from `fd` until cancel(fd). `handler` outlives that.
   [[nodiscard]] int receive(int fd, DatagramHandler& handler, const ReceiveOptions& options = {});
   bool receives(int fd) const;
+  /// Within on_datagram(): when the kernel received it, where its socket asks for that (SocketOptions::stamps).
+  std::optional<WallTime> stamp() const;
 
   /// The poll(2) events that came, or -errno, which ends the poll. Told when something *becomes* ready: read until
   /// EAGAIN.
@@ -101,6 +104,10 @@ class Loop {
   [[nodiscard]] int write(int fd, Bytes data, std::uint64_t offset, DoneHandler done);
   /// fdatasync(2) of what had been written (completed) before.
   [[nodiscard]] int fsync(int fd, DoneHandler done);
+
+  /// Before it sleeps it asks the network devices that its sockets receive from, for up to so many microseconds
+  /// (IORING_REGISTER_NAPI, Linux 6.9). 0 or an errno: EINVAL where the kernel has no such thing.
+  [[nodiscard]] int busy_poll(unsigned microseconds);
 
   const LoopCounters& counters() const;
 

@@ -95,13 +95,14 @@ void Loop::State::deliver(Operation& op, std::uint16_t buffer, int size) {
   if ((header.flags & MSG_TRUNC) != 0) return counters_.truncated.add();
   const auto from = from_sockaddr(start + sizeof header, std::min<std::size_t>(header.namelen, kReceiveName));
   if (!from) return counters_.malformed.add();
-  LocalAddress local =
-      read_local(start + sizeof header + kReceiveName, std::min<std::size_t>(header.controllen, kReceiveControl));
+  control_ = {start + sizeof header + kReceiveName, std::min<std::size_t>(header.controllen, kReceiveControl)};
+  LocalAddress local = read_local(control_.data(), control_.size());
   local.socket = op.socket;
   counters_.datagrams.add();
   running_ = &op;
   op.handler->on_datagram({start + kBefore, used - kBefore}, *from, local);
   running_ = nullptr;
+  control_ = {};
 }
 
 void Loop::State::call(Operation& op, int argument) {

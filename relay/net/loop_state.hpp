@@ -69,6 +69,10 @@ class Loop::State {
   int start(Kind kind, int fd, std::function<void(int)> callback, unsigned events, Bytes data, std::uint64_t offset);
   template <class Match>
   void cancel(Match match);
+  int busy_poll(unsigned microseconds);
+  std::optional<WallTime> stamp() const {
+    return control_.empty() ? std::nullopt : read_stamp(control_.data(), control_.size());
+  }
   const LoopCounters& counters() const { return counters_; }
 
  private:
@@ -100,6 +104,7 @@ class Loop::State {
   std::size_t used_ = 0;               // operations below this index have been used
   std::size_t waiting_ = 0;
   const Operation* running_ = nullptr;  // whose handler runs
+  Bytes control_;                       // of the datagram that is being handed over
   bool enabled_ = false;
   bool turning_ = false;
   msghdr shape_{};            // of every received message: room for the address and control data

@@ -153,6 +153,7 @@ tl::expected<MulticastReceiver, Error> MulticastReceiver::open(const MulticastRe
   SocketOptions socket_options;
   socket_options.reuse_address = true;
   socket_options.packet_info = false;
+  socket_options.stamps = true;
   socket_options.receive_buffer = options.receive_buffer;
   auto socket = UdpSocket::open(family_of(options.group), socket_options);
   if (!socket) return tl::unexpected(socket.error());

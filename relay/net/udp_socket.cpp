@@ -69,6 +69,7 @@ tl::expected<UdpSocket, Error> UdpSocket::open(int family, const SocketOptions& 
   if (family == AF_INET6) ok = ok && set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
   if (options.reuse_port) ok = ok && set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
   if (options.reuse_address) ok = ok && set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+  if (options.stamps) ok = ok && set(fd, SOL_SOCKET, SO_TIMESTAMPNS, 1);
   if (!ok) return tl::unexpected(refusal("cannot set up a UDP socket", errno));
   if (!options.interface.empty() && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, options.interface.data(),
                                                static_cast<socklen_t>(options.interface.size())) != 0)
@@ -137,6 +138,12 @@ Endpoint UdpSocket::local() const {
 
 int UdpSocket::receive_buffer() const { return get(fd(), SOL_SOCKET, SO_RCVBUF); }
 int UdpSocket::send_buffer() const { return get(fd(), SOL_SOCKET, SO_SNDBUF); }
+
+int UdpSocket::busy_poll(unsigned microseconds) const {
+  const bool ok = set(fd(), SOL_SOCKET, SO_BUSY_POLL, static_cast<int>(microseconds)) &&
+                  set(fd(), SOL_SOCKET, SO_PREFER_BUSY_POLL, microseconds > 0 ? 1 : 0);
+  return ok ? 0 : errno;
+}
 
 int UdpSocket::send_two(Bytes first, Bytes second, const Endpoint& to, const LocalAddress& from) const {
   sockaddr_storage storage;  // NOLINT: filled below, and zeroing 128 bytes a datagram is felt

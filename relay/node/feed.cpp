@@ -34,8 +34,10 @@ Feed::~Feed() = default;
 
 bool Feed::command(std::size_t worker, Command&& command) {
   WorkerLink& link = setup_.workers[worker];
+  link.watch(moment_.mono);
   if (!link.commands->push(std::move(command))) {
     counters_.drop_worker_ring_full.add();
+    ++link.untold;
     return false;
   }
   link.rung = true;
@@ -130,7 +132,7 @@ std::optional<LeaseId> Feed::admit(const control::Joiner& joiner, Writer& record
   auto refusal = refuse(joiner);
   auto best = setup_.workers.end();
   for (auto link = setup_.workers.begin(); link != setup_.workers.end(); ++link) {
-    if (link->commands->nearly_full()) continue;
+    if (link->commands->nearly_full() || link->stands_still(now)) continue;
     if (best == setup_.workers.end() || link->free.taken() < best->free.taken()) best = link;
   }
   std::optional<control::LeaseSlot> slot;
@@ -227,7 +229,7 @@ void Feed::run_origins(Moment now) {
 }
 
 void Feed::on_frame_stored(FeedGroup& group, Sequence sequence) {
-  command_all(FrameReady{group.group.index, sequence, moment_.mono});
+  command_all(FrameReady{group.group.index, sequence, moment_.mono, received_.value_or(moment_.mono)});
   group.last_frame = moment_.mono;
   group.latency.on_frame(sequence, moment_.wall);
   // Also at an origin: where input stops, the first empty tick comes later than children wait.
@@ -324,6 +326,7 @@ void Feed::on_timer(Moment now) {
   if (now.mono >= resync_at_) {
     resync_at_ = kNever;
     tell_changes_again();
+    if (stopping_) tell_to_stop();
     command_all(standing_);
     for (auto& group : groups_) {
       for (const auto& epoch : group->epochs.all()) command_all(EpochKnown{group->group.index, epoch});
@@ -367,8 +370,17 @@ void Feed::stop(Moment now) {
     if (parents_[p].leased()) send_up(p, leave.written());
   for (auto& group : groups_)
     if (group->recorder) group->recorder->finish();
-  command_all(Stop{});
+  tell_to_stop();
   wake_workers();
+}
+
+// A worker whose ring has no room is told when it has, if that is soon.
+void Feed::tell_to_stop() {
+  for (std::size_t w = 0; w < setup_.workers.size(); ++w) {
+    WorkerLink& link = setup_.workers[w];
+    if (!link.told_to_stop) link.told_to_stop = command(w, Stop{});
+    if (!link.told_to_stop) resync_at_ = std::min(resync_at_, moment_.mono + kResyncAfter);
+  }
 }
 
 bool Feed::stopped() const {

@@ -70,9 +70,10 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   ~Feed() override;
 
   void on_join(Bytes datagram, const Endpoint& from, const LocalAddress& local, Moment now);
-  void on_uplink(std::size_t parent, Bytes datagram, Moment now);
+  /// `received`: when the datagram came, where that is known to have been before `now`.
+  void on_uplink(std::size_t parent, Bytes datagram, Moment now, std::optional<Time> received = {});
   /// By the parent's IP multicast.
-  void on_multicast(std::size_t parent, Bytes datagram, Moment now);
+  void on_multicast(std::size_t parent, Bytes datagram, Moment now, std::optional<Time> received = {});
   void on_uplink_unreachable(std::size_t parent, Moment now);
   void on_rtp(GroupIndex group, Bytes datagram, Moment now);
   void on_reports(Moment now);
@@ -176,6 +177,7 @@ class Feed final : private control::Doorkeeper, private FrameSink {
 
   bool command(std::size_t worker, Command&& command);
   void command_all(const Command& command);
+  void tell_to_stop();
   void wake_workers();
   void update_wanted(FeedGroup& group, Time now);
   void child_joined(LeaseId lease, const control::Joiner& joiner, Time now);
@@ -211,7 +213,8 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   std::vector<std::unique_ptr<FeedGroup>> leaving_;  // workers still hold them
   std::vector<std::unique_ptr<Recorder>> closing_;   // what they wrote is on its way to the disk
   std::vector<Child> children_;
-  Moment moment_;  // of the event under way
+  Moment moment_;                 // of the event under way
+  std::optional<Time> received_;  // the datagram that is the event
   NodeId id_;
   std::vector<control::Parent> parents_;
   control::JoinResponder responder_;

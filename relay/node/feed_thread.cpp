@@ -75,8 +75,14 @@ FeedThread::FeedThread(Setup setup)
       loop_(*setup_.loop),
       outlet_(setup_.join_sockets),
       uplinks_(loop_, config::used_upstreams(config_),
-               {[this](std::size_t p, MutableBytes datagram) { feed_->on_uplink(p, datagram, net::read_clocks()); },
-                [this](std::size_t p, MutableBytes datagram) { feed_->on_multicast(p, datagram, net::read_clocks()); },
+               {[this](std::size_t p, MutableBytes datagram) {
+                  const Moment now = net::read_clocks();
+                  feed_->on_uplink(p, datagram, now, received_at(now, loop_.stamp()));
+                },
+                [this](std::size_t p, MutableBytes datagram) {
+                  const Moment now = net::read_clocks();
+                  feed_->on_multicast(p, datagram, now, received_at(now, loop_.stamp()));
+                },
                 [this](std::size_t p) { feed_->on_uplink_unreachable(p, net::read_clocks()); },
                 [this](std::size_t p) { parents_.erase(parents_.begin() + static_cast<std::ptrdiff_t>(p)); }}),
       notifier_(ops::Notifier::from_environment()),
@@ -167,6 +173,7 @@ int FeedThread::run() {
   notifier_.ready(status_line());
   ops::log::info("ready", {{"node", config_.node.name}});
   for (auto& media : setup_.media) media->start();
+  if (config_.node.cpu) bind_to_cpu(*config_.node.cpu, "feed", placement_counters_);  // of all its threads it alone
   while (true) {
     turn();
     if (!stopping_since_) continue;
@@ -402,7 +409,7 @@ std::optional<std::string> FeedThread::answer(std::string_view request, std::uin
   const std::string_view argument = space == std::string_view::npos ? std::string_view{} : request.substr(space + 1);
   if (verb == "status")
     return status_json({config_, setup_.backend, *feed_, setup_.workers, setup_.media, uplinks_, outlet_, loop_,
-                        setup_.join_sockets, setup_.start, turns_at_},
+                        setup_.join_sockets, setup_.start, turns_at_, placement_counters_},
                        now);
   if (verb == "reload") {
     if (stopping_since_) return error_json("this node is stopping");

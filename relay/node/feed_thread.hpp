@@ -10,6 +10,7 @@
 #include "relay/net/loop.hpp"
 #include "relay/node/feed.hpp"
 #include "relay/node/media_thread.hpp"
+#include "relay/node/placement.hpp"
 #include "relay/node/public_outlet.hpp"
 #include "relay/node/reloader.hpp"
 #include "relay/node/state_saver.hpp"
@@ -76,6 +77,7 @@ class FeedThread {
 
   Setup setup_;
   config::Config config_;  // what runs
+  PlacementCounters placement_counters_;
   Random* random_;
   net::Loop& loop_;
   PublicOutlet outlet_;

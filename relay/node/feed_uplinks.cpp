@@ -24,11 +24,13 @@ FeedGroup* Feed::group_by_id(GroupId id) const {
   return nullptr;
 }
 
-void Feed::on_uplink(std::size_t p, Bytes datagram, Moment now) {
+void Feed::on_uplink(std::size_t p, Bytes datagram, Moment now, std::optional<Time> received) {
   moment_ = now;
   ++uplinks_[p].figures.datagrams;
   if (is_stream(datagram)) {
+    received_ = received;
     on_stream(p, datagram, nullptr, now.mono);
+    received_.reset();
   } else {
     std::array<std::uint8_t, wire::kMaxDatagram> records;
     const auto input = parents_[p].on_datagram(datagram, records, now.mono);
@@ -40,12 +42,14 @@ void Feed::on_uplink(std::size_t p, Bytes datagram, Moment now) {
   wake_workers();
 }
 
-void Feed::on_multicast(std::size_t p, Bytes datagram, Moment now) {
+void Feed::on_multicast(std::size_t p, Bytes datagram, Moment now, std::optional<Time> received) {
   moment_ = now;
   MulticastUplink& multicast = *uplinks_[p].multicast;
   ++multicast.datagrams;
   if (!is_stream(datagram)) return counters_.drop_parent_malformed.add();
+  received_ = received;
   on_stream(p, datagram, &multicast, now.mono);
+  received_.reset();
   pump(p, now.mono);
   wake_workers();
 }

@@ -35,6 +35,7 @@ struct FrameReady {
   GroupIndex group;
   Sequence sequence;
   Time at;
+  Time received;  // when its datagram came to this node
 };
 /// An attestation stands in the group's history.
 struct AttestReady {

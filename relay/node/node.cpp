@@ -164,6 +164,8 @@ class Builder {
       setup.feed_bell = bell_.get();
       setup.spread = listen.spread / 100.0;
       setup.sends_multicast = listen.multicast.has_value();
+      if (!listen.cpus.empty()) setup.cpu = listen.cpus[w];
+      setup.busy_poll = listen.busy_poll;
       std::vector<net::UdpSocket> sockets;
       for (net::PublicSockets& port : public_) sockets.push_back(std::move(port.workers[w]));
       auto worker =

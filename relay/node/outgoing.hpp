@@ -21,6 +21,7 @@ class Outgoing {
     std::uint64_t number = 0;  // in the history: a sequence, or as it numbers the other kinds
     wire::Header idle{};       // the whole of an IDLE
     Time told;                 // when the feed had it
+    Time received{};           // when a frame's datagram came to this node
   };
 
   explicit Outgoing(const forward::History& history) : history_(history) {}
@@ -46,8 +47,9 @@ class Outgoing {
   };
   /// When something is due: a piece of it. Adds to `result`.
   Step step(forward::FanOutResult& result, Time now);
-  /// Of what the last step() was about.
-  Kind kind() const { return current_.kind; }
+  /// What the last step() was about.
+  const Item& current() const { return current_; }
+  bool under_way() const { return under_way_; }
 
  private:
   static constexpr std::size_t kWaiting = 128;  // more than listeners wait for, of the shortest frames

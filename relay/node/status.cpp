@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
@@ -193,6 +194,27 @@ Json load_json(const StatusSources& s) {
   return out;
 }
 
+// Of the frames that all workers have sent since the node's start. `buckets`: how many took at most so much, and more
+// than the one before.
+Json passage_json(const StatusSources& s) {
+  Json out = Json::object();
+  std::map<std::string, Passage::Times::Sum> sums;
+  for (const auto& worker : s.workers)
+    worker->worker().passage().each([&](const char* name, const Passage::Times& times) { times.add_to(sums[name]); });
+  for (const auto& [name, times] : sums) {
+    Json buckets = Json::array();
+    times.each_power([&](std::uint64_t most, std::uint64_t frames) {
+      buckets.push_back({{"up_to_us", most}, {"frames", frames}});
+    });
+    out[name] = {{"frames", times.count()},
+                 {"p50_us", times.quantile(0.5)},
+                 {"p99_us", times.quantile(0.99)},
+                 {"max_us", times.highest()},
+                 {"buckets", buckets}};
+  }
+  return out;
+}
+
 Json listen_json(const StatusSources& s, Time now) {
   const config::Listen& listen = *s.config.listen;
   std::uint64_t leases = 0;
@@ -204,12 +226,17 @@ Json listen_json(const StatusSources& s, Time now) {
     for (std::size_t i = 0; i < by_loss.size(); ++i) by_loss[i] += counters.listeners_by_loss[i].get();
     quiet.push_back(ms(now - s.workers_turned[w]));
   }
+  Json skipped =
+      Json::array();  // frames, attestations and the like that each has not sent, for it came too late to them
+  for (std::size_t w = 0; w < s.workers.size(); ++w) {
+    const WorkerCounters& counters = s.workers[w]->worker().counters();
+    skipped.push_back(counters.too_late.get() + counters.frames_gone.get() + s.feed.workers()[w].untold);
+  }
   Json addresses = Json::array();
   for (const auto& socket : s.join_sockets) addresses.push_back(to_string(socket.local()));
-  Json out{{"addresses", addresses},   {"workers", s.workers.size()},
-           {"worker_quiet_ms", quiet}, {"backend", backend_json(s)},
-           {"leases", leases},         {"max_leases", listen.max_leases},
-           {"load", load_json(s)}};
+  Json out{{"addresses", addresses},          {"workers", s.workers.size()}, {"worker_quiet_ms", quiet},
+           {"worker_skipped", skipped},       {"backend", backend_json(s)},  {"leases", leases},
+           {"max_leases", listen.max_leases}, {"load", load_json(s)}};
   if (listen.multicast) {
     std::uint64_t takers = 0;
     for (const auto& worker : s.workers) takers += worker->worker().counters().multicast_leases.get();
@@ -218,6 +245,7 @@ Json listen_json(const StatusSources& s, Time now) {
                         {"ttl", listen.multicast->ttl},
                         {"leases", takers}};
   }
+  out["passage"] = passage_json(s);
   // The listeners here by the loss that each last reported: how many have at most so much, and more than the one
   // before.
   out["listeners"] = std::accumulate(by_loss.begin(), by_loss.end(), std::uint64_t{0});
@@ -295,6 +323,7 @@ std::string status_json(const StatusSources& s, Moment now) {
   add(counters, s.uplinks.counters());
   add(counters, s.loop.counters());
   add(counters, s.outlet.counters());
+  add(counters, s.feed_placement);
   const auto drops_of = [](std::span<const net::UdpSocket> sockets) {
     std::uint64_t sum = 0;
     for (const auto& socket : sockets) sum += net::socket_drops(socket.fd()).value_or(0);
@@ -307,6 +336,7 @@ std::string status_json(const StatusSources& s, Moment now) {
     add(counters, worker->worker().resend_counters());
     add(counters, worker->worker().tally_counters());
     add(counters, worker->outlet_counters());
+    add(counters, worker->placement_counters());
     add(counters, worker->loop_counters());
     add(counters, worker->fan_out_counters());
     worker->each_xdp_counter([&](const char* name, const Counter& counter) { add_one(counters, name, counter); });

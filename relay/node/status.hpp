@@ -26,6 +26,7 @@ struct StatusSources {
   std::span<const net::UdpSocket> join_sockets;
   Moment start;
   std::span<const Time> workers_turned;  // when each worker was last seen to turn
+  const PlacementCounters& feed_placement;
 };
 
 std::string status_json(const StatusSources& sources, Moment now);

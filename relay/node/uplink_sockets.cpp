@@ -11,9 +11,12 @@ namespace {
 constexpr int kReceiveBuffer = 4 << 20;
 constexpr const char* kNoRoom = "the io_uring has no room for its socket";
 
+// Without UDP_GRO: a parent's frames come one by one, and of a burst of 16 in segments it would save 0.4 of 0.6 us a
+// datagram here, beside the 48 us that each frame's signature takes to verify, for buffers of 64 KiB instead of 2.
 net::SocketOptions uplink_options() {
   net::SocketOptions options;
   options.packet_info = false;
+  options.stamps = true;
   options.receive_buffer = kReceiveBuffer;
   return options;
 }

@@ -113,6 +113,7 @@ void Worker::on_command(const Command& command, Time now) {
 }
 
 void Worker::send_frame(WorkerGroup& group, const FrameReady& ready, Time now) {
+  passage_.taken_up(ready.at, now);
   const auto pin = group.group.history.frame(ready.sequence);
   if (!pin) {
     counters_.frames_gone.add();
@@ -121,7 +122,12 @@ void Worker::send_frame(WorkerGroup& group, const FrameReady& ready, Time now) {
   counters_.frames.add();
   group.last_frame = now;
   group.late.sent(ready.sequence, now);
-  send_below(group, {pin.with_signature(), true}, {Outgoing::Kind::frame, ready.sequence.value, {}, ready.at}, now);
+  const bool to_listeners = group.outgoing.size() > 0;
+  const bool at_once = !group.relays.empty() || (!to_listeners && group.members > 0);
+  if (at_once) passage_.first_sent(ready.received, now);
+  send_below(group, {pin.with_signature(), true},
+             {Outgoing::Kind::frame, ready.sequence.value, {}, ready.at, ready.received}, now);
+  if (at_once && !to_listeners) passage_.last_sent(ready.received);
 }
 
 void Worker::send_below(WorkerGroup& group, const Copies& copies, const Outgoing::Item& item, Time now) {
@@ -148,10 +154,16 @@ bool Worker::send_some(Time now) {
     next_sent_ = (next_sent_ + 1) % carried_.size();
     Outgoing& outgoing = carried_[next_sent_]->outgoing;
     if (!sent && now >= outgoing.due()) {
+      const bool first = !outgoing.under_way() && carried_[next_sent_]->relays.empty();
       forward::FanOutResult result;
-      switch (outgoing.step(result, now)) {
+      const Outgoing::Step step = outgoing.step(result, now);
+      switch (step) {
         case Outgoing::Step::sent:
-        case Outgoing::Step::finished: break;
+        case Outgoing::Step::finished:
+          if (outgoing.current().kind != Outgoing::Kind::frame) break;
+          if (first) passage_.first_sent(outgoing.current().received, now);
+          if (step == Outgoing::Step::finished) passage_.last_sent(outgoing.current().received);
+          break;
         case Outgoing::Step::late: counters_.too_late.add(); break;
         case Outgoing::Step::gone: counters_.frames_gone.add(); break;
       }
@@ -167,6 +179,7 @@ bool Worker::send_some(Time now) {
 }
 
 void Worker::sent_until(Time now) {
+  passage_.settle(now);
   const Duration took = now - measured_.from;
   listener_cost_.add(measured_.listeners, took);
   if (measured_.listeners >= kLargePiece) large_piece_cost_.add(measured_.listeners, took);

@@ -10,6 +10,7 @@
 #include "relay/control/tally.hpp"
 #include "relay/forward/send_cost.hpp"
 #include "relay/node/outlet.hpp"
+#include "relay/node/passage.hpp"
 #include "relay/node/worker_group.hpp"
 
 namespace tiercast::node {
@@ -84,6 +85,7 @@ class Worker {
   bool take_reported() { return std::exchange(reported_, false); }
 
   const WorkerCounters& counters() const { return counters_; }
+  const Passage& passage() const { return passage_; }
   const control::LeaseCounters& lease_counters() const;
   const ResendCounters& resend_counters() const;
   const control::TallyCounters& tally_counters() const { return tally_.counters(); }
@@ -183,6 +185,7 @@ class Worker {
   std::uint32_t installed_ = 0;
   std::uint32_t relays_placed_ = 0;
   WorkerCounters counters_;
+  Passage passage_;
 };
 
 }  // namespace tiercast::node

@@ -49,7 +49,25 @@ struct WorkerLink {
   LoadJudge load;
   std::function<void()> wake;  // after commands were pushed
   bool rung = false;           // commands were pushed since the last wake
-  bool stopped = false;
+  bool told_to_stop = false, stopped = false;
+  std::uint64_t untold = 0;  // commands that its full ring did not take
+
+  /// It has let commands wait for so long that it must have stopped: nobody should be given to it.
+  bool stands_still(Time now) {
+    watch(now);
+    return now - since > kStandsStill;
+  }
+  /// Before each push, too: so that a command is never taken for one that waits since the last look.
+  void watch(Time now) {
+    const std::size_t taken = commands->taken();
+    if (taken == seen && !commands->all_taken()) return;
+    seen = taken;
+    since = now;
+  }
+
+  static constexpr Duration kStandsStill = 1s;  // no frame takes so long to be sent
+  std::size_t seen = 0;                         // commands that it had taken
+  Time since{};                                 // and no more since then, though there were
 };
 
 }  // namespace tiercast::node

@@ -40,6 +40,8 @@ WorkerThread::WorkerThread(const Setup& setup, std::vector<net::UdpSocket> socke
                            std::optional<net::MulticastSender> multicast, std::unique_ptr<net::XdpSender> xdp,
                            net::Loop loop, std::unique_ptr<net::Wake> bell)
     : sockets_(std::move(sockets)),
+      name_("worker " + std::to_string(setup.lane.value)),
+      cpu_(setup.cpu),
       loop_(std::move(loop)),
       bell_(std::move(bell)),
       feed_bell_(setup.feed_bell),
@@ -63,6 +65,7 @@ WorkerThread::WorkerThread(const Setup& setup, std::vector<net::UdpSocket> socke
   if (multicast_) worker.multicast = this;
   worker.reports = &reports_;
   worker_ = std::make_unique<Worker>(std::move(worker), now_);
+  if (setup.busy_poll > 0) poll_busily(setup.busy_poll, loop_, sockets_, name_, placement_counters_);
 }
 
 WorkerThread::~WorkerThread() { stop(); }
@@ -92,6 +95,7 @@ void WorkerThread::stop() {
 
 void WorkerThread::run() {
   pthread_setname_np(pthread_self(), "worker");
+  if (cpu_) bind_to_cpu(*cpu_, name_, placement_counters_);
   bool listens = bell_->listen(loop_, [] {}) == 0;
   for (std::size_t s = 0; listens && s < sockets_.size(); ++s) {
     const net::ReceiveOptions options{.buffers = static_cast<unsigned>(kBuffers / sockets_.size()),

@@ -10,6 +10,7 @@
 #include "relay/net/sendmmsg_fan_out.hpp"
 #include "relay/net/wake.hpp"
 #include "relay/net/xdp_fan_out.hpp"
+#include "relay/node/placement.hpp"
 #include "relay/node/public_outlet.hpp"
 #include "relay/node/worker.hpp"
 
@@ -32,6 +33,8 @@ class WorkerThread final : private net::DatagramHandler, private MulticastOutlet
     net::Wake* feed_bell = nullptr;
     double spread = 0;             // see Worker::Setup
     bool sends_multicast = false;  // this thread or another one of the node
+    std::optional<unsigned> cpu{};
+    unsigned busy_poll = 0;  // µs
   };
   /// `sockets`: one a listen address; bound, steered and filtered. `multicast`: at one of a node's threads, which sends
   /// for all. Starts nothing yet.
@@ -56,6 +59,7 @@ class WorkerThread final : private net::DatagramHandler, private MulticastOutlet
   bool failed() const { return failed_.load(std::memory_order_acquire); }
   std::uint64_t turns() const { return loop_.counters().turns.get(); }
   const Worker& worker() const { return *worker_; }
+  const PlacementCounters& placement_counters() const { return placement_counters_; }
   const OutletCounters& outlet_counters() const { return outlet_.counters(); }
   const net::LoopCounters& loop_counters() const { return loop_.counters(); }
   const net::FanOutCounters& fan_out_counters() const { return fan_out_counters_; }
@@ -91,6 +95,8 @@ class WorkerThread final : private net::DatagramHandler, private MulticastOutlet
   void send_some();
 
   const std::vector<net::UdpSocket> sockets_;
+  const std::string name_;  // in the log
+  const std::optional<unsigned> cpu_;
   net::Loop loop_;
   std::unique_ptr<net::Wake> bell_;
   net::Wake* feed_bell_;
@@ -98,6 +104,7 @@ class WorkerThread final : private net::DatagramHandler, private MulticastOutlet
   SpscRing<Report> reports_;
   control::LeaseSecrets secrets_;
   PublicOutlet outlet_;
+  PlacementCounters placement_counters_;
   net::FanOutCounters fan_out_counters_;
   net::XdpFanOutCounters xdp_counters_;
   std::unique_ptr<net::XdpSender> xdp_;

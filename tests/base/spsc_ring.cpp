@@ -91,3 +91,18 @@ TEST_CASE("two threads pass every item once, whole and in order") {
 
 }  // namespace
 }  // namespace tiercast
+
+TEST_CASE("spsc ring: the producer sees what has been taken") {
+  tiercast::SpscRing<int> ring{4};
+  CHECK(ring.all_taken());
+  REQUIRE(ring.push(1));
+  REQUIRE(ring.push(2));
+  CHECK(ring.taken() == 0);
+  CHECK_FALSE(ring.all_taken());
+  ring.pop();
+  CHECK(ring.taken() == 1);
+  CHECK_FALSE(ring.all_taken());
+  ring.pop();
+  CHECK(ring.taken() == 2);
+  CHECK(ring.all_taken());
+}

@@ -243,6 +243,8 @@ TEST_CASE("status, end, rotate and reload go to the default socket or another") 
 
 TEST_CASE("bench fanout takes its measures") {
   const auto defaults = parsed<BenchFanoutOptions>({"bench", "fanout"});
+  CHECK(defaults.threads == 1);
+  CHECK(parsed<BenchFanoutOptions>({"bench", "fanout", "--threads", "2"}).threads == 2);
   CHECK(defaults.destinations == 10000);
   CHECK(defaults.frames == 100);
   CHECK(defaults.payload == 180);
@@ -266,6 +268,9 @@ TEST_CASE("bench fanout takes its measures") {
   const std::string who = "tiercast bench fanout: ";
   CHECK(refusal({"bench", "fanout", "--payload", "1233"}) == who + "--payload \"1233\": use a whole number, 1 to 1232");
   CHECK(refusal({"bench", "fanout", "--rounds", "0"}) == who + "--rounds \"0\": use a whole number, 1 to 1000");
+  CHECK(refusal({"bench", "fanout", "--threads", "256"}) == who + "--threads \"256\": use a whole number, 1 to 255");
+  CHECK(refusal({"bench", "fanout", "--threads", "2", "--backend", "floor"}) ==
+        who + "--threads: measures sendmmsg; leave --backend out");
   CHECK(refusal({"bench", "fanout", "--backend", "udp"}) ==
         who + "--backend \"udp\": use sendto, floor, sendmmsg or xdp, or several with commas between");
   CHECK(refusal({"bench", "fanout", "--to", "10.0.0.0"}) ==

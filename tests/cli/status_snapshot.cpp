@@ -47,6 +47,20 @@ TEST_CASE("a listener's snapshot has the backend, whom it reaches how, and the l
   CHECK_FALSE(plain->listen->room);
 }
 
+TEST_CASE("the way of frames through a node is read where it says it") {
+  const auto read = read_snapshot(Json::parse(R"({"node": {}, "upstreams": [], "groups": [], "listen": {"passage": {
+      "hand_off": {"frames": 8, "p50_us": 60, "p99_us": 90, "max_us": 1500, "buckets": [{"up_to_us": 63, "frames": 8}]},
+      "last_send": {"frames": 7, "p99_us": 2500}}}})"));
+  REQUIRE(read);
+  CHECK(read->listen->hand_off.frames == 8);
+  CHECK(read->listen->hand_off.median_ms == 0.06);
+  CHECK(read->listen->hand_off.p99_ms == 0.09);
+  CHECK(read->listen->hand_off.most_ms == 1.5);
+  CHECK(read->listen->first_send.frames == 0);
+  CHECK(read->listen->last_send.frames == 7);
+  CHECK(read->listen->last_send.p99_ms == 2.5);
+}
+
 TEST_CASE("what is no status is refused, not half read") {
   for (const char* text :
        {"{}", "[]", "7", R"({"node": 1, "upstreams": [], "groups": []})",

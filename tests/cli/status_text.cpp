@@ -73,6 +73,24 @@ TEST_CASE("status text: a healthy relay, exactly") {
         });
 }
 
+TEST_CASE("status text: the way of a frame through the node, once one has been sent") {
+  Snapshot now = relay();
+  CHECK_FALSE(any_with(plain(now), "way of a frame"));
+  now.listen->hand_off = {9'999'999'999'999, 0.06, 0.1, 1.25};
+  now.listen->first_send = {3000, 0.071, 0.25, 1.5};
+  now.listen->last_send = {3000, 1.2, 2.9, 31'000};
+  const auto lines = plain(now);
+  check_form(lines);
+  CHECK(line_with(lines, "way of a frame") ==
+        "way of a frame through this node                          frames      median        99 %    greatest");
+  CHECK(line_with(lines, "from the feed") ==
+        "from the feed to a worker                            10000000.0M     0.06 ms     0.10 ms      1.2 ms");
+  CHECK(line_with(lines, "first send") ==
+        "from its arrival to a worker's first send                   3000     0.07 ms     0.25 ms      1.5 ms");
+  CHECK(line_with(lines, "last send") ==
+        "from its arrival to a worker's last send                    3000      1.2 ms      2.9 ms        31 s");
+}
+
 TEST_CASE("status text: a healthy origin says what its input is") {
   const Snapshot before = origin();
   Snapshot now = later(before);

@@ -230,6 +230,12 @@ TEST_CASE("what a node stands on needs a restart, and is said with both values")
       {[](Config& c) { c.listen->backend = Backend::sendmmsg; }, "listen.backend: auto runs, the file says sendmmsg"},
       {[](Config& c) { c.listen->spread = 50; }, "listen.spread: 0 runs, the file says 50"},
       {[](Config& c) { c.listen->max_leases = 7; }, "listen.max_leases: 100 runs, the file says 7"},
+      {[](Config& c) {
+         c.listen->cpus = {2, 3};
+       },
+       "listen.cpus: none runs, the file says 2, 3"},
+      {[](Config& c) { c.listen->busy_poll = 50; }, "listen.busy_poll: 0 runs, the file says 50"},
+      {[](Config& c) { c.node.cpu = 0; }, "node.cpu: none runs, the file says 0"},
       {[](Config& c) { c.listen.reset(); }, "[listen]: 0.0.0.0:4800 runs, the file says none"},
       {[](Config& c) { c.admin.socket = "/b.sock"; }, "admin.socket: /a.sock runs, the file says /b.sock"},
   };

@@ -152,6 +152,55 @@ TEST_CASE("the number of workers is bounded by this machine's CPUs") {
           {"f.toml:8:11: listen.workers = 256: this machine has 512 CPUs; use 1 to 255"});
 }
 
+TEST_CASE("threads may have CPUs of their own, and workers wait for their network devices") {
+  const std::string text = replaced(replaced(kWhole, "workers = 2", "workers = 2\ncpus = [3, 1]\nbusy_poll = 50"),
+                                    "parents = 3", "parents = 3\ncpu = 2");
+  const Loaded loaded = parse(text, "f.toml", kMachine);
+  REQUIRE(loaded.config);
+  CHECK(loaded.config->node.cpu == 2U);
+  CHECK(loaded.config->listen->cpus == std::vector<unsigned>{3, 1});
+  CHECK(loaded.config->listen->busy_poll == 50);
+  const Loaded plain = parse(kWhole, "f.toml", kMachine);
+  REQUIRE(plain.config);
+  CHECK_FALSE(plain.config->node.cpu);
+  CHECK(plain.config->listen->cpus.empty());
+  CHECK(plain.config->listen->busy_poll == 0);
+}
+
+TEST_CASE("what is asked of CPUs fits the machine, or the message says what would") {
+  const auto with_cpus = [](const std::string& cpus) {
+    return replaced(kWhole, "workers = 2", "workers = 2\ncpus = " + cpus);
+  };
+  Machine part{5, ""};
+  part.usable = {0, 2, 3, 4, 8};  // what a service manager or a container left
+  must_be(problems_of(with_cpus("[2, 8]"), part), {});
+  must_be(problems_of(with_cpus("[2, 1]"), part),
+          {"f.toml:9:12: listen.cpus = 1: there is no CPU 1 for this process; use 0, 2 to 4, 8"});
+  must_be(problems_of(with_cpus("[4, -1]")),
+          {"f.toml:9:9: listen.cpus = 4: there is no CPU 4 for this process; use 0 to 3",
+           "f.toml:9:12: listen.cpus = -1: there is no CPU -1 for this process; use 0 to 3"});
+  must_be(problems_of(with_cpus("[4294967296, 1]")),
+          {"f.toml:9:9: listen.cpus = 4294967296: there is no CPU 4294967296 for this process; use 0 to 3"});
+  must_be(problems_of(with_cpus("[1, 1]")),
+          {"f.toml:9:12: listen.cpus = 1: given twice; each worker needs a CPU of its own"});
+  must_be(problems_of(with_cpus("[1]")),
+          {"f.toml:9:8: listen.cpus: 1 CPU for workers = 2; name one for each, or leave it out"});
+  must_be(problems_of(with_cpus("[1, 2, 3]")),
+          {"f.toml:9:8: listen.cpus: 3 CPUs for workers = 2; name one for each, or leave it out"});
+  must_be(problems_of(with_cpus("[]")),
+          {"f.toml:9:8: listen.cpus: an empty list; use a list of integers, as in cpus = [2, 3]"});
+  must_be(problems_of(with_cpus("2")),
+          {"f.toml:9:8: listen.cpus = 2: an integer; use a list of integers, as in cpus = [2, 3]"});
+  must_be(problems_of(with_cpus("[1, \"2\"]")),
+          {"f.toml:9:12: listen.cpus = \"2\": text; use a list of integers, as in cpus = [2, 3]"});
+  must_be(problems_of(replaced(kWhole, "parents = 3", "parents = 3\ncpu = 4")),
+          {"f.toml:6:7: node.cpu = 4: there is no CPU 4 for this process; use 0 to 3"});
+  must_be(problems_of(replaced(kWhole, "parents = 3", "parents = 3\ncpu = -1")),
+          {"f.toml:6:7: node.cpu = -1: use 0 to 1023"});
+  must_be(problems_of(replaced(kWhole, "workers = 2", "workers = 2\nbusy_poll = 1001")),
+          {"f.toml:9:13: listen.busy_poll = 1001: in microseconds; use 0 to 1000"});
+}
+
 TEST_CASE("[node]: each wrong value has its message") {
   check_cases({
       {"name = \"edge-1\"", "", "f.toml:1:1: node.name is missing; add name = \"edge-fra-1\""},
@@ -425,7 +474,8 @@ TEST_CASE("unknown keys are errors, with the nearest known key as a hint") {
       {"parents = 3", "parnets = 3", "f.toml:5:1: node.parnets: unknown key; did you mean parents?"},
       {"parents = 3", "  Parents = 3", "f.toml:5:3: node.Parents: unknown key; did you mean parents?"},
       {"parents = 3", "\"par ents\" = 3", "f.toml:5:1: node.par ents: unknown key; did you mean parents?"},
-      {"parents = 3", "colour = 3", "f.toml:5:1: node.colour: unknown key; known here: name, key, state or parents"},
+      {"parents = 3", "colour = 3",
+       "f.toml:5:1: node.colour: unknown key; known here: name, key, state, parents or cpu"},
       {"parents = 3", "parents = 3\nname.first = 3",
        "f.toml:6:14: not valid TOML: target (name) is neither table nor an array of tables: inserting this"},
       {"{ directory = \"/r\" }", "{ directory = \"/r\", dir = \"/r\" }",

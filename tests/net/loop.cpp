@@ -81,6 +81,42 @@ TEST_CASE("a datagram arrives with its sender and the address it was sent to, IP
   CHECK(collector.errors.empty());
 }
 
+TEST_CASE("a socket that asks for it has the kernel's time of each datagram, beside the address it came to") {
+  Loop loop = test::make_loop();
+  struct Handler final : DatagramHandler {
+    explicit Handler(Loop& l) : loop(l) {}
+    void on_datagram(MutableBytes, const Endpoint&, const LocalAddress& to) override {
+      stamps.push_back(loop.stamp());
+      locals.push_back(to);
+    }
+    void on_error(int) override {}
+    Loop& loop;
+    std::vector<std::optional<WallTime>> stamps;
+    std::vector<LocalAddress> locals;
+  } handler{loop};
+  const UdpSocket v4 = test::bound("0.0.0.0:0", {.stamps = true}), v6 = test::bound("[::]:0", {.stamps = true}),
+                  plain = test::bound("127.0.0.1:0");
+  for (const UdpSocket* socket : {&v4, &v6, &plain}) REQUIRE(loop.receive(socket->fd(), handler) == 0);
+  const UdpSocket sender = test::bound("[::]:0");
+  const WallTime before = read_clocks().wall;
+  const Endpoint destinations[] = {test::with_port(test::endpoint("127.0.0.3:0"), v4.local().port),
+                                   test::with_port(test::endpoint("[::1]:0"), v6.local().port), plain.local()};
+  for (std::size_t i = 0; i < 3; ++i) {
+    send_plain(sender, "x", destinations[i]);
+    REQUIRE(test::turn_until(loop, [&] { return handler.stamps.size() == i + 1; }));
+    CHECK(handler.locals[i].ip == destinations[i].ip);
+  }
+  const WallTime after = read_clocks().wall;
+  for (std::size_t i = 0; i < 2; ++i) {
+    REQUIRE(handler.stamps[i]);
+    CHECK(*handler.stamps[i] >= before);
+    CHECK(*handler.stamps[i] <= after);
+  }
+  CHECK_FALSE(handler.stamps[2]);
+  CHECK_FALSE(loop.stamp());
+  for (const UdpSocket* socket : {&v4, &v6, &plain}) loop.cancel(socket->fd());
+}
+
 TEST_CASE("a socket on [::] takes IPv6 and IPv4, the latter mapped") {
   Loop loop = test::make_loop();
   const UdpSocket receiver = test::bound("[::]:0");

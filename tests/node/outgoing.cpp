@@ -214,7 +214,7 @@ TEST_CASE("outgoing: attestations, opaque datagrams and IDLE") {
       f.outgoing.add({Kind::idle, 0, {wire::Type::idle, 0, SourceId{1}, GroupId{7}, Epoch{0}, Sequence{9}}, kStart}));
   for (const Kind kind : {Kind::attestation, Kind::opaque, Kind::idle}) {
     CHECK(f.step(kStart) == Step::finished);
-    CHECK(f.outgoing.kind() == kind);
+    CHECK(f.outgoing.current().kind == kind);
   }
   CHECK(f.heard(0x22) == 2);
   CHECK(f.heard(0x30) == 2);

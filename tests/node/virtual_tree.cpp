@@ -92,6 +92,11 @@ void VirtualTree::stall(std::size_t node, bool on) {
   if (!on) settle(*nodes_[node]);
 }
 
+void VirtualTree::stall_worker(std::size_t n, std::size_t w, bool on) {
+  nodes_[n]->agents->workers[w]->stalled = on;
+  settle(*nodes_[n]);
+}
+
 void VirtualTree::kill_listener(std::size_t listener) { listeners_[listener]->agent.reset(); }
 void VirtualTree::move_listener(std::size_t listener) { listeners_[listener]->first_port += 1000; }
 
@@ -339,8 +344,8 @@ void VirtualTree::deliver_to_node(Node& node, const Packet& packet) {
   local.ip = packet.to.ip;
   if (packet.bytes[0] < 0x10) return counted([&] { agents.feed->on_join(packet.bytes, packet.from, local, now()); });
   if (packet.bytes[0] != 0x10 || packet.bytes.size() < 2 || packet.bytes[1] >= agents.workers.size()) return;
-  if (node.stalled) return;
   WorkerAgent& worker = *agents.workers[packet.bytes[1]];
+  if (node.stalled || worker.stalled) return;
   counted([&] {
     while (auto command = worker.commands.pop()) worker.obey(*command, now_);
     worker.worker->on_datagram(packet.bytes, packet.from, local, now_);
@@ -377,7 +382,7 @@ void VirtualTree::settle(Node& node) {
     }
     counted([&] {
       for (auto& worker : agents.workers) {
-        if (node.stalled) continue;
+        if (node.stalled || worker->stalled) continue;
         while (auto command = worker->commands.pop()) worker->obey(*command, now_);
         reported = worker->worker->take_reported() || reported;
       }
@@ -423,7 +428,7 @@ void VirtualTree::run_timers() {
     Agents& agents = *node->agents;
     if (agents.feed->next_deadline() <= now_) counted([&] { agents.feed->on_timer(now()); });
     for (auto& worker : agents.workers)
-      if (worker->worker->next_deadline() <= now_) counted([&] { worker->worker->on_timer(now_); });
+      if (!worker->stalled && worker->worker->next_deadline() <= now_) counted([&] { worker->worker->on_timer(now_); });
     settle(*node);
   }
   for (auto& listener : listeners_) {
@@ -439,7 +444,8 @@ Time VirtualTree::next_event() const {
   for (const auto& node : nodes_) {
     if (!node->agents) continue;
     next = std::min(next, node->agents->feed->next_deadline());
-    for (const auto& worker : node->agents->workers) next = std::min(next, worker->worker->next_deadline());
+    for (const auto& worker : node->agents->workers)
+      if (!worker->stalled) next = std::min(next, worker->worker->next_deadline());
   }
   for (const auto& listener : listeners_)
     if (listener->agent) next = std::min(next, listener->agent->next_deadline());
@@ -477,6 +483,10 @@ std::size_t VirtualTree::destinations(std::size_t n, std::size_t w, std::size_t 
 
 const node::WorkerCounters& VirtualTree::worker_counters(std::size_t n, std::size_t w) const {
   return nodes_[n]->agents->workers[w]->worker->counters();
+}
+
+const node::Passage& VirtualTree::passage(std::size_t n, std::size_t w) const {
+  return nodes_[n]->agents->workers[w]->worker->passage();
 }
 
 std::uint64_t VirtualTree::counter(std::size_t n, const std::string& name) {

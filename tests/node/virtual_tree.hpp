@@ -70,6 +70,8 @@ class VirtualTree {
 
   /// Its workers get no time on a processor, and hear nothing.
   void stall(std::size_t node, bool on);
+  /// One of them.
+  void stall_worker(std::size_t node, std::size_t worker, bool on);
   void kill_listener(std::size_t listener);
   /// Its NAT gives it another port.
   void move_listener(std::size_t listener);
@@ -100,6 +102,7 @@ class VirtualTree {
   /// Destinations in a worker's fan-out table.
   std::size_t destinations(std::size_t n, std::size_t w = 0, std::size_t g = 0) const;
   const node::WorkerCounters& worker_counters(std::size_t n, std::size_t w = 0) const;
+  const node::Passage& passage(std::size_t n, std::size_t w = 0) const;
   node::Listener& listener(std::size_t l);
   Moment now() const;
   std::uint64_t counter(std::size_t node, const std::string& name);

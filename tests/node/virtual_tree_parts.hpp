@@ -102,6 +102,7 @@ struct VirtualTree::WorkerAgent final : forward::FanOutMaker {
   control::LeaseSecrets secrets;
   std::vector<FanOut*> fan_outs;
   std::unique_ptr<node::Worker> worker;
+  bool stalled = false;
 };
 
 struct VirtualTree::Agents {

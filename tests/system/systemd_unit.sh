@@ -66,7 +66,7 @@ while read -r list; do
     *) allowed+="$(expand $list | sort -u | tr '\n' ' ')" ;;
   esac
 done < <(sed -n 's/^SystemCallFilter=//p' "$unit")
-for call in io_uring_setup io_uring_enter io_uring_register sendmmsg mlock futex clone3; do
+for call in io_uring_setup io_uring_enter io_uring_register sendmmsg mlock futex clone3 sched_setaffinity; do
   [[ $allowed == *" $call "* ]] || fail "the unit's SystemCallFilter forbids $call"
 done
 [[ $allowed != *" ptrace "* && $allowed != *" setuid "* ]] || fail "the unit's SystemCallFilter allows too much"
