@@ -80,7 +80,7 @@ class Run final : private LoadCrowd::Outlet {
  private:
   void send(std::uint32_t listener, Bytes datagram) override { socket_.send(addresses_.at(listener).ip, datagram); }
   void turn(Time until);
-  void say(Time now, bool at_once);
+  void say(Time now);
 
   const LoadSetup& setup_;
   LoadAddresses addresses_;
@@ -93,11 +93,11 @@ class Run final : private LoadCrowd::Outlet {
   LoadCrowd crowd_;
   bool stop_ = false;
   std::uint64_t drop_unknown_ = 0;  // to no listener's address
-  Time next_say_{};
+  Time next_say_ = net::read_clocks().mono + kSayEvery;
 };
 
-void Run::say(Time now, bool at_once) {
-  if (!at_once && now < next_say_) return;
+void Run::say(Time now) {
+  if (now < next_say_) return;
   next_say_ = now + kSayEvery;
   std::fprintf(stderr, "tiercast load: %u of %u listeners have joined\n", crowd_.joined(), setup_.plan.listeners);
 }
@@ -140,9 +140,11 @@ LoadReport Run::run() {
   while (!stop_ && !crowd_.complete_at()) {
     const Time now = net::read_clocks().mono;
     turn(now + kSayEvery);
-    say(now, false);
+    say(now);
   }
-  say(net::read_clocks().mono, true);
+  if (!stop_)
+    std::fprintf(stderr, "tiercast load: %u of %u listeners have joined, and are held for %.0f s\n", crowd_.joined(),
+                 setup_.plan.listeners, std::chrono::duration<double>(setup_.seconds).count());
   LoadReport out;
   const Time begin = net::read_clocks().mono;
   const double cpu_before = cpu_seconds();

@@ -21,6 +21,13 @@ Duration interval(double a_second) {
 
 std::uint64_t us(Duration d) { return static_cast<std::uint64_t>(std::max<Duration::rep>(0, d.count() / 1000)); }
 
+/// The edge has ended it: because of its age, or since no keepalive of it has ever come there.
+bool is_over(const control::UplinkLease& lease, Time joined, Time now) {
+  const auto& unanswered = lease.unanswered_since();
+  const bool confirmed = lease.counters().keepalives_acknowledged.get() > 0;
+  return lease.expired(now) || (!confirmed && unanswered && now - joined > wire::kProvisionalLease);
+}
+
 load_account cleared(const load_account& account) {
   load_account out{};
   out.flags = account.flags & LOAD_PASS;
@@ -114,6 +121,7 @@ void LoadCrowd::on_joined(std::uint32_t i, Time now) {
   listener.state = State::leased;
   listener.replacing = false;
   join_us_.record(us(now - listener.since));
+  listener.since = now;
   ++counters_.joins;
   if (!listener.was_in) ++joined_;
   listener.was_in = true;
@@ -368,7 +376,7 @@ void LoadCrowd::wake(std::uint32_t i, Time now) {
     listener.state = State::idle;
     again_.push_back(i);
   } else if (listener.state == State::leased) {
-    if (listener.lease->expired(now)) {
+    if (is_over(*listener.lease, listener.since, now)) {
       ++counters_.leases_lost;
       close(i, now);
       rest(i, random_->jitter(kAfterLeaving, 0.5), now);

@@ -89,7 +89,7 @@ class LoadCrowd {
     bool replacing = false;  // its lease was left to be replaced
     LoadEpochs::Held epochs = 0;
     std::uint32_t told_due = 0, told_lost = 0;  // of its account, by keepalives
-    Time since{};                               // HELLO was sent; or when to go on, of who rests
+    Time since{};                               // HELLO was sent; ACCEPT came; or when to go on, of who rests
     Sequence due;                               // the first frame that must come; 0: the first of all
     std::unique_ptr<control::JoinInitiator> joining;
     std::optional<control::UplinkLease> lease;

@@ -228,7 +228,7 @@ std::string to_text(const LoadReport& r) {
                    "refused to be sent",
                    100 * r.cpu_share, r.memory_per_listener, r.socket_drops, r.send_refused));
   const std::string wrong = judge(r);
-  line(wrong.empty() ? "ok" : "WRONG", wrong);
+  line(wrong.empty() ? "ok" : "WRONG", wrong.empty() ? "every listener joined, and nothing was lost since" : wrong);
   return out;
 }
 

@@ -64,7 +64,7 @@ struct LoadReport {
 
   // Leases.
   std::uint64_t keepalives = 0, keepalives_acknowledged = 0, keepalives_resent = 0, keepalives_unanswered = 0;
-  std::uint64_t leases_lost = 0;   // the newest token came more than kLeaseLife ago
+  std::uint64_t leases_lost = 0;   // its newest token is too old, or it was never confirmed
   std::uint64_t leases_ended = 0;  // by the edge
   Quantiles keepalive_ms;
 
