@@ -1,7 +1,8 @@
 // Counts the frames of `tiercast load`'s listeners below the network stack, by destination address, and drops what it
 // has counted: more come in than sockets can take. FRAME, ATTEST and IDLE from the edge's address and port to a listener
 // are its own; those to a sampled listener go up as well. Everything else goes up untouched: handshakes, CONTROL, other
-// groups, other senders, VLANs, fragments, IPv6 with extension headers. UDP checksums are not looked at.
+// groups, other senders, VLANs, fragments, IP options and extension headers. UDP checksums are not looked at. All offsets
+// are constants: others the kernel takes with CAP_PERFMON only.
 #include <linux/bpf.h>
 
 #include <bpf/bpf_endian.h>
@@ -21,6 +22,7 @@ struct {
 const volatile struct load_filter filter = {};
 
 #define ETHERNET 14  // bytes
+#define IPV4_HEADER 20
 #define IPV6_HEADER 40
 #define UDP_HEADER 8
 #define UDP 17
@@ -48,18 +50,18 @@ static __always_inline struct load_address mapped(const void* at) {
 SEC("xdp") int count_frames(struct xdp_md* context) {
   const __u8* data = (void*)(long)context->data;
   const __u8* end = (void*)(long)context->data_end;
-  if (data + ETHERNET + 20 > end) return XDP_PASS;
+  if (data + ETHERNET + IPV4_HEADER > end) return XDP_PASS;
   struct load_address from, to;
   const __u8* udp;
   __u16 ethertype = bpf_ntohs(*(const __u16*)(data + 12));
   const __u8* ip = data + ETHERNET;
+  __u32 before = ETHERNET + UDP_HEADER;
   if (ethertype == 0x0800) {
-    if (ip[0] >> 4 != 4 || ip[9] != UDP || bpf_ntohs(*(const __u16*)(ip + 6)) & FRAGMENT) return XDP_PASS;
-    __u32 length = (ip[0] & 15) * 4;
-    if (length < 20) return XDP_PASS;
+    if (ip[0] != 0x45 || ip[9] != UDP || bpf_ntohs(*(const __u16*)(ip + 6)) & FRAGMENT) return XDP_PASS;
     from = mapped(ip + 12);
     to = mapped(ip + 16);
-    udp = ip + length;
+    udp = ip + IPV4_HEADER;
+    before += IPV4_HEADER;
   } else if (ethertype == 0x86dd) {
     if (ip + IPV6_HEADER > end || ip[6] != UDP) return XDP_PASS;
     from.high = half(ip + 8);
@@ -67,6 +69,7 @@ SEC("xdp") int count_frames(struct xdp_md* context) {
     to.high = half(ip + 24);
     to.low = half(ip + 32);
     udp = ip + IPV6_HEADER;
+    before += IPV6_HEADER;
   } else {
     return XDP_PASS;
   }
@@ -80,8 +83,9 @@ SEC("xdp") int count_frames(struct xdp_md* context) {
 
   __u32 length = bpf_ntohs(*(const __u16*)(udp + 4));
   __u32 group = (__u32)payload[3] << 16 | (__u32)payload[4] << 8 | payload[5];
-  if (length < UDP_HEADER + HEADER || payload + (length - UDP_HEADER) > end || group != filter.group) return XDP_PASS;
+  if (length < UDP_HEADER + HEADER || group != filter.group) return XDP_PASS;
   length -= UDP_HEADER;
+  if (before + length > bpf_xdp_get_buff_len(context)) return XDP_PASS;
   struct load_account* account = bpf_map_lookup_elem(&accounts, &listener);
   if (!account) return XDP_PASS;
   if (payload[0] == FRAME && length >= MIN_FRAME) {
