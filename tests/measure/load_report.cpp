@@ -49,7 +49,7 @@ TEST_CASE("good is only what joined, kept its lease and lost nothing") {
         }) == "5 frames were lost, by 2 of 100 listeners");
   CHECK(verdict([](LoadReport& r) { r.nothing_for = 5; }).starts_with("no frame has come for the last 5.0 s"));
   for (auto member : {&LoadSampleCounts::forged, &LoadSampleCounts::contradicted, &LoadSampleCounts::differing,
-                       &LoadSampleCounts::forged_attestations}) {
+                      &LoadSampleCounts::forged_attestations}) {
     LoadReport report = good();
     report.sample.*member = 1;
     CHECK(judge(report).starts_with("not authentic: "));
