@@ -86,6 +86,11 @@ $(BUILD)/%.bpf.o: %.bpf.c relay/net/xdp/layout.h Makefile
 $(BUILD)/relay/net/xdp_program.o: $(BUILD)/relay/net/xdp/fan_out.bpf.o
 $(BUILD)/relay/net/xdp_program.o: CXXFLAGS += -Wa,-I$(BUILD)/relay/net/xdp
 
+# Likewise the one that counts frames for `tiercast load`.
+$(BUILD)/relay/measure/load_count.bpf.o: relay/measure/load_filter.h relay/measure/load_account.h
+$(BUILD)/relay/measure/load_counter.o: $(BUILD)/relay/measure/load_count.bpf.o
+$(BUILD)/relay/measure/load_counter.o: CXXFLAGS += -Wa,-I$(BUILD)/relay/measure
+
 # A thousand listeners in one process, for tests/system.
 $(SWARM): $(SWARM_OBJECT) $(OBJECTS)
 	$(CXX) $(LDFLAGS) -o $@ $^ $(LDLIBS)

@@ -97,9 +97,22 @@ void check_outputs(const std::vector<std::string>& outputs) {
   }
 }
 
+constexpr std::uint64_t kMostGroup = (1 << 24) - 1;
+
+std::vector<config::SourceKey> demand_source_keys(const std::vector<std::string>& words) {
+  std::vector<config::SourceKey> out;
+  if (words.size() > 2) throw Refused("--source-key: given more than twice; a group has one or two sources");
+  for (const std::string& word : words) {
+    const config::SourceKey source = demand("--source-key", parse_source_key(word));
+    if (!out.empty() && out.front().id == source.id)
+      throw Refused("--source-key: id " + std::to_string(source.id.value) + " given twice; give each its own");
+    out.push_back(source);
+  }
+  return out;
+}
+
 ListenOptions finish_listen(const ListenWords& words) {
   constexpr std::size_t kMostParents = 16;
-  constexpr std::uint64_t kMostGroup = (1 << 24) - 1;
   constexpr std::uint64_t kLeastPlayout = 20, kMostPlayout = 8000;  // a history holds ten seconds
   ListenOptions out;
   ParentDefaults defaults;
@@ -108,15 +121,7 @@ ListenOptions finish_listen(const ListenWords& words) {
   if (words.parents.size() > kMostParents) throw Refused("ADDR: more than 16 parents; a few are enough");
   for (const std::string& word : words.parents) out.parents.push_back(demand("ADDR", parse_parent(word, defaults)));
   out.group = GroupId{static_cast<std::uint32_t>(demand("--group", parse_number(words.group, 1, kMostGroup)))};
-  if (words.source_keys.size() > 2)
-    throw Refused("--source-key: given more than twice; a group has one or two sources");
-  for (const std::string& word : words.source_keys) {
-    const config::SourceKey source = demand("--source-key", parse_source_key(word));
-    if (!out.source_keys.empty() && out.source_keys.front().id == source.id) {
-      throw Refused("--source-key: id " + std::to_string(source.id.value) + " given twice; give each its own");
-    }
-    out.source_keys.push_back(source);
-  }
+  out.source_keys = demand_source_keys(words.source_keys);
   out.strict = words.strict;
   out.quiet = words.quiet;
   check_outputs(words.outputs);
@@ -273,6 +278,78 @@ Subcommand add_bench_fanout(CLI::App& bench) {
           }};
 }
 
+struct LoadWords {
+  std::string edge, key, group, listeners, from, ramp, churn, seconds, sample, count_on;
+  std::vector<std::string> source_keys;
+  bool json = false;
+};
+
+LoadOptions finish_load(const LoadWords& words) {
+  constexpr std::uint64_t kMostListeners = 1'000'000, kMostASecond = 100'000;
+  LoadOptions out;
+  out.edge = demand("ADDR", parse_address(words.edge));
+  out.key = demand("--key", parse_public_key(words.key, "tiercast pubkey"));
+  out.group = GroupId{static_cast<std::uint32_t>(demand("--group", parse_number(words.group, 1, kMostGroup)))};
+  out.source_keys = demand_source_keys(words.source_keys);
+  const auto number = [](const char* name, const std::string& word, std::uint32_t& to, std::uint64_t least,
+                         std::uint64_t most) {
+    if (!word.empty()) to = static_cast<std::uint32_t>(demand(name, parse_number(word, least, most)));
+  };
+  number("--listeners", words.listeners, out.listeners, 1, kMostListeners);
+  number("--ramp", words.ramp, out.ramp, 1, kMostASecond);
+  number("--churn", words.churn, out.churn, 0, kMostASecond);
+  // Who leaves is back after a second and a handshake: with more, nobody would be there for long.
+  if (out.churn > out.listeners / 4)
+    throw Refused("--churn " + words.churn + ": more than a quarter of the listeners a second; use " +
+                  std::to_string(out.listeners / 4) + " at most");
+  if (out.churn > out.ramp) throw Refused("--churn " + words.churn + ": more than --ramp lets join again");
+  out.sample = std::min(out.sample, out.listeners);
+  number("--sample", words.sample, out.sample, 0, out.listeners);
+  if (!words.from.empty()) out.from = demand("--from", parse_address_range(words.from));
+  if (!words.seconds.empty()) out.seconds = demand("--seconds", parse_seconds(words.seconds));
+  out.count_on = words.count_on;
+  if (!out.count_on.empty() && out.sample == 0)
+    throw Refused("--count-on: tells from a sample how far the stream is; use --sample 1 or more");
+  out.json = words.json;
+  return out;
+}
+
+constexpr const char* kLoadFooter =
+    R"(Each listener has an address of its own, all behind one socket, and asks for nothing again: what is
+lost is to be seen. Memory: about 1 KB a listener. Exit status: 0 every listener joined, and nothing was
+lost since the last one had; 69 something was, as the last line says.)";
+
+Subcommand add_load(CLI::App& root) {
+  CLI::App* app = root.add_subcommand("load", "be many listeners of an edge, and count what each gets");
+  auto words = std::make_shared<LoadWords>();
+  const LoadOptions defaults;
+  const auto add = [&](const char* name, std::string& to, const char* type, const std::string& description) {
+    return app->add_option(name, to, description)->type_name(type);
+  };
+  add("ADDR", words->edge, "", "the edge: HOST:PORT")->required();
+  add("--key", words->key, "KEY", "the edge's public key")->required();
+  add("--group", words->group, "ID", "the group's id")->required();
+  app->add_option("--source-key", words->source_keys,
+                  "a source's id and public key, to authenticate the sample's\nframes; may be given twice")
+      ->allow_extra_args(false)
+      ->type_name("ID:KEY");
+  add("--listeners", words->listeners, "N", "default " + std::to_string(defaults.listeners));
+  add("--from", words->from, "ADDR/PREFIX",
+      "their addresses, which must be this machine's: `ip route add local\nADDR/PREFIX dev lo` makes them so; default "
+      "127.64.0.0/10 for an edge\non loopback");
+  add("--ramp", words->ramp, "N", "joins a second; default " + std::to_string(defaults.ramp));
+  add("--churn", words->churn, "N", "leases a second that leave and are replaced, once all are in; default 0");
+  add("--seconds", words->seconds, "N", "hold them so long, once all are in; default 60");
+  add("--sample", words->sample, "N",
+      "listeners whose frames are opened and timed; default " + std::to_string(defaults.sample));
+  add("--count-on", words->count_on, "INTERFACE",
+      "count by eBPF where frames come in, below the network stack: for\nmore than sockets carry (CAP_NET_ADMIN, "
+      "CAP_BPF)");
+  app->add_flag("--json", words->json, "one JSON object");
+  app->footer(kLoadFooter);
+  return {app, [words] { return finish_load(*words); }};
+}
+
 std::string full_name(const CLI::App& app) {
   std::string name = app.get_name();
   for (const CLI::App* parent = app.get_parent(); parent; parent = parent->get_parent()) {
@@ -325,6 +402,7 @@ tl::expected<Options, Stop> parse_command_line(std::span<const char* const> argu
   commands.push_back(add_reload(root));
   CLI::App* bench = root.add_subcommand("bench", "measure this machine")->require_subcommand(1);
   commands.push_back(add_bench_fanout(*bench));
+  commands.push_back(add_load(root));
 
   // CLI11 takes the words last one first.
   std::vector<std::string> words{arguments.begin(), arguments.end()};

@@ -16,5 +16,6 @@ int run(const EndOptions& options);
 int run(const RotateOptions& options);
 int run(const ReloadOptions& options);
 int run(const BenchFanoutOptions& options);
+int run(const LoadOptions& options);
 
 }  // namespace tiercast::cli

@@ -93,7 +93,22 @@ struct BenchFanoutOptions {
   bool json = false;
 };
 
+struct LoadOptions {
+  HostPort edge;
+  crypto::PublicKey key{};  // the edge's
+  GroupId group;
+  std::vector<config::SourceKey> source_keys;  // 0..2, distinct ids; none: nothing is authenticated
+  std::uint32_t listeners = 100;
+  std::optional<AddressRange> from;  // absent: of loopback, for an edge there
+  std::uint32_t ramp = 1000;         // joins a second
+  std::uint32_t churn = 0;           // leases a second
+  Duration seconds = std::chrono::seconds{60};
+  std::uint32_t sample = 100;
+  std::string count_on;  // interface; empty: none
+  bool json = false;
+};
+
 using Options = std::variant<RunOptions, CheckOptions, KeygenOptions, PubkeyOptions, ListenOptions, StatusOptions,
-                             EndOptions, RotateOptions, ReloadOptions, BenchFanoutOptions>;
+                             EndOptions, RotateOptions, ReloadOptions, BenchFanoutOptions, LoadOptions>;
 
 }  // namespace tiercast::cli

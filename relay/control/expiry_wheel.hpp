@@ -1,6 +1,5 @@
-// The order in which leases end: a timer wheel with a spoke for each kTokenUnit. Ends are whole units (tokens are
-// issued in units), so a spoke's leases are all due at once: exact, and O(1) to enter, move and take. Knows indices
-// only.
+// A timer wheel: what is due in whole units has a spoke for each unit, so that a spoke's items are all due at once.
+// Exact, and O(1) to enter, move and take. Knows indices only.
 #pragma once
 
 #include <algorithm>
@@ -13,12 +12,15 @@
 
 namespace tiercast::control {
 
-class ExpiryWheel {
+/// `kUnitNs`: nanoseconds of a unit. `kSpokes`, a multiple of 64: units that lie before it; what is due beyond them
+/// takes a step for each lap.
+template <std::int64_t kUnitNs, std::uint64_t kSpokes>
+class TimerWheel {
+  static_assert(kUnitNs > 0 && kSpokes % 64 == 0);
+
  public:
   static constexpr std::uint32_t kNone = 0xffffffff;
-  /// 25.6 s: a lease's 15 s, and 10 s by which the caller may be late before a lap of one lease is spent on it.
-  static constexpr std::uint64_t kSpokes = 256;
-  static_assert(kSpokes * wire::kTokenUnit > wire::kLeaseLife + 10s);
+  static constexpr Duration kUnit{kUnitNs};
 
   /// Inside what is ordered.
   struct Links {
@@ -27,12 +29,12 @@ class ExpiryWheel {
 
   /// The first unit at or after `t`.
   static std::uint64_t unit_at_or_after(Time t) {
-    return static_cast<std::uint64_t>((t.time_since_epoch() + wire::kTokenUnit - Duration{1}) / wire::kTokenUnit);
+    return static_cast<std::uint64_t>((t.time_since_epoch() + kUnit - Duration{1}) / kUnit);
   }
-  static std::uint64_t unit_of(Time t) { return static_cast<std::uint64_t>(t.time_since_epoch() / wire::kTokenUnit); }
-  static Time time_of(std::uint64_t unit) { return Time{static_cast<Duration::rep>(unit) * wire::kTokenUnit}; }
+  static std::uint64_t unit_of(Time t) { return static_cast<std::uint64_t>(t.time_since_epoch() / kUnit); }
+  static Time time_of(std::uint64_t unit) { return Time{static_cast<Duration::rep>(unit) * kUnit}; }
 
-  ExpiryWheel() { heads_.fill(kNone); }
+  TimerWheel() { heads_.fill(kNone); }
 
   /// Enters `item`, to be due at `unit`. `links(i)` gives the Links of item i.
   template <class LinksOf>
@@ -97,5 +99,10 @@ class ExpiryWheel {
   std::uint32_t size_ = 0;
   std::uint64_t steps_ = 0;
 };
+
+/// The order in which leases end: tokens are issued in units, and so ends are whole units too. 25.6 s: a lease's 15 s,
+/// and 10 s by which the caller may be late before a lap of one lease is spent on it.
+using ExpiryWheel = TimerWheel<Duration{wire::kTokenUnit}.count(), 256>;
+static_assert(256 * ExpiryWheel::kUnit > wire::kLeaseLife + 10s);
 
 }  // namespace tiercast::control

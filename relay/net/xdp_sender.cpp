@@ -77,7 +77,11 @@ bool XdpSender::try_device(std::uint32_t interface, Device& device) {
   counters_.probes.add();
   program_->forget_device(interface);  // it may be another device with this number
   const auto index = program_->device(interface);
-  device.takes = index && program_->probe(probe_frame(link.mac), *index).sent == 1;
+  device.takes = false;
+  if (index) {
+    const XdpProgram::Outcome outcome = program_->probe(probe_frame(link.mac), *index);
+    device.takes = outcome.sent == 1 || outcome.error == 0;  // or its queue is full
+  }
   if (!device.takes) counters_.probes_refused.add();
   return device.takes;
 }

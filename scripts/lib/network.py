@@ -1,6 +1,7 @@
 """Network namespaces joined by a bridge, with loss and partitions, for tests and drills. Needs root. Knows nothing of
 tiercast but its name, which the namespaces begin with."""
 import ctypes
+import json
 import os
 import re
 import shutil
@@ -59,6 +60,13 @@ def remove_own():
     for name in _namespaces():
         if name.startswith(f"{PREFIX}{os.getpid()}-"):
             subprocess.run(["ip", "netns", "del", name], capture_output=True)
+
+
+def _make(name):
+    namespace = f"{PREFIX}{os.getpid()}-{name}"
+    run("ip", "netns", "add", namespace)
+    run("ip", "-n", namespace, "link", "set", "lo", "up")
+    return namespace
 
 
 class Host:
@@ -153,11 +161,8 @@ class Net:
         run("ip", "-n", self.bridge, "link", "set", "br0", "up")
 
     def _namespace(self, name):
-        namespace = f"{PREFIX}{os.getpid()}-{name}"
-        run("ip", "netns", "add", namespace)
-        self._made.append(namespace)
-        run("ip", "-n", namespace, "link", "set", "lo", "up")
-        return namespace
+        self._made.append(_make(name))
+        return self._made[-1]
 
     def host(self, name):
         """The host of that name, made when first asked for."""
@@ -215,3 +220,68 @@ class Net:
             shutil.rmtree(f"/etc/netns/{namespace}", ignore_errors=True)
         self._made = []
         self.hosts = {}
+
+
+class Wire:
+    """Two hosts and one cable between them, without a bridge's work. What leaves either waits in a queue where the other
+    is not as fast. close() removes both."""
+
+    def __init__(self, *names):
+        self.hosts = [Host(_make(name), name, number) for number, name in enumerate(names, 1)]
+        one, other = self.hosts
+        # A queue for each processor: else who sends on one has to wait for the other, which takes out what both put in.
+        queues = ["numtxqueues", str(os.cpu_count()), "numrxqueues", str(os.cpu_count())]
+        run("ip", "-n", one.namespace, "link", "add", "eth0", *queues, "type", "veth", "peer", "name", "eth0", *queues,
+            "netns", other.namespace)
+        for host in self.hosts:
+            run("ip", "-n", host.namespace, "addr", "add", f"{host.v4}/24", "dev", "eth0")
+            run("ip", "-n", host.namespace, "addr", "add", f"{host.v6}/64", "dev", "eth0", "nodad")
+            run("ip", "-n", host.namespace, "link", "set", "eth0", "txqueuelen", "1000000", "up")
+            host.run("tc", "qdisc", "add", "dev", "eth0", "root", "pfifo")
+
+    def own(self, host, prefix):
+        """The host is at every address of the prefix; the others know."""
+        v6 = ["-6"] if ":" in prefix else []
+        host.run("ip", *v6, "route", "add", "local", prefix, "dev", "lo")
+        for other in self.hosts:
+            if other is not host:
+                other.run("ip", *v6, "route", "add", prefix, "via", host.v6 if v6 else host.v4)
+
+    @staticmethod
+    def threaded(host):
+        """What comes to the host is work of its kernel's own threads, not of who sends it. These have real-time priority:
+        a cable holds 256 packets, and loses what is not taken out in time. False: the kernel cannot (yet): only where
+        something of XDP is attached."""
+        def threads():
+            out = set()
+            for pid in filter(str.isdigit, os.listdir("/proc")):
+                try:
+                    with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
+                        out |= {int(pid)} if file.read().startswith("napi/eth0-") else set()
+                except OSError:  # it has ended
+                    pass
+            return out
+        before = threads()
+        done = subprocess.run(host.command(["sh", "-c", "echo 1 > /sys/class/net/eth0/threaded"]), capture_output=True)
+        for pid in threads() - before:
+            os.sched_setscheduler(pid, os.SCHED_FIFO, os.sched_param(1))
+        return done.returncode == 0
+
+    def dropped(self):
+        """Packets that came to nobody's socket, nor to a queue: by host and direction, what is not 0."""
+        out = {}
+        for host in self.hosts:
+            for link in json.loads(host.run("ip", "-s", "-j", "link", "show", "eth0")):
+                for way in ("tx", "rx"):
+                    if count := link["stats64"][way]["dropped"]:
+                        out[f"{host.name}_{way}"] = count
+            for discipline in json.loads(host.run("tc", "-s", "-j", "qdisc", "show", "dev", "eth0")):
+                if discipline.get("drops"):
+                    out[f"{host.name}_queue"] = discipline["drops"]
+        return out
+
+    def close(self):
+        for host in self.hosts:
+            subprocess.run(["ip", "netns", "del", host.namespace], capture_output=True)
+            shutil.rmtree(f"/etc/netns/{host.namespace}", ignore_errors=True)
+        self.hosts = []

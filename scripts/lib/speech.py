@@ -27,8 +27,8 @@ def make_wav(given, folder, seconds):
     return folder / "speech.wav"
 
 
-def encoder(wav, port):
+def encoder(wav, port, frame_ms=20):
     """The command that plays it to the port of its own machine, to its end."""
-    # Of mono at 48 kHz 1,920 bytes are a frame: read in greater pieces, frames would leave two and three at a time.
-    return ["ffmpeg", "-nostdin", "-v", "error", "-re", "-max_size", "1920", "-i", wav, "-c:a", "libopus", "-application",
-            "voip", "-b:a", "32k", "-frame_duration", "20", "-f", "rtp", f"rtp://127.0.0.1:{port}"]
+    # Of mono at 48 kHz 96 bytes are a millisecond: read in greater pieces than a frame, several would leave at a time.
+    return ["ffmpeg", "-nostdin", "-v", "error", "-re", "-max_size", str(96 * frame_ms), "-i", wav, "-c:a", "libopus", "-application",
+            "voip", "-b:a", "32k", "-frame_duration", str(frame_ms), "-f", "rtp", f"rtp://127.0.0.1:{port}"]

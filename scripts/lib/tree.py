@@ -29,10 +29,11 @@ class Tree:
     """`parents` names each node's parents, none of the origin's; `hosts`, if given, where each node runs. `folder` gets
     keys, configurations, logs, and "state" of the origin; "recordings" too if `record`."""
 
-    def __init__(self, program, folder, children, parents, hosts=None, record=False, max_leases=100, frame_ms=20):
+    def __init__(self, program, folder, children, parents, hosts=None, record=False, max_leases=100, frame_ms=20,
+                 backend=None):
         self.program, self.folder, self.children = program, folder, children
         self.parents, self.hosts, self.record = parents, hosts or {}, record
-        self.max_leases, self.frame_ms = max_leases, frame_ms
+        self.max_leases, self.frame_ms, self.backend = max_leases, frame_ms, backend
         self.names = list(parents)
         if hosts:
             self.rtp, self.address = 5004, {name: f"{hosts[name].v4}:4800" for name in self.names}
@@ -82,7 +83,7 @@ key = "{self.folder}/{name}.key"
 [listen]
 address = "{self.address[name]}"
 max_leases = {self.max_leases}
-
+""" + (f'backend = "{self.backend}"\n' if self.backend else "") + f"""
 [admin]
 socket = "{self.folder}/{name}.sock"
 """

@@ -47,9 +47,9 @@ std::vector<std::string> listen(std::vector<std::string> more, const std::vector
   return words;
 }
 
-const std::vector<std::vector<std::string>> kCommands{{},         {"run"},    {"check"},  {"keygen"},
-                                                      {"pubkey"}, {"listen"}, {"status"}, {"end"},
-                                                      {"rotate"}, {"reload"}, {"bench"},  {"bench", "fanout"}};
+const std::vector<std::vector<std::string>> kCommands{
+    {},      {"run"},    {"check"},  {"keygen"}, {"pubkey"},          {"listen"}, {"status"},
+    {"end"}, {"rotate"}, {"reload"}, {"bench"},  {"bench", "fanout"}, {"load"}};
 
 }  // namespace
 
@@ -277,12 +277,56 @@ TEST_CASE("bench fanout takes its measures") {
         who + "--to \"10.0.0.0\": use ADDRESS/PREFIX in numbers, as in 10.1.0.0/16 or fd00::/64");
 }
 
+TEST_CASE("load takes its least, and everything") {
+  const std::vector<std::string> least{"load", "127.0.0.1:4800", "--key", kKey, "--group", "7"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), least.begin(), least.end());
+    return more;
+  };
+  LoadOptions options = parsed<LoadOptions>(least);
+  CHECK(options.edge.host == "127.0.0.1");
+  CHECK(options.group == GroupId{7});
+  CHECK(options.source_keys.empty());
+  CHECK(options.listeners == 100);
+  CHECK(options.sample == 100);
+  CHECK_FALSE(options.from);
+  CHECK(options.count_on.empty());
+  options = parsed<LoadOptions>(with({"--source-key", "1:" + kKey, "--source-key", "2:" + kOtherKey, "--listeners",
+                                      "5000", "--from", "10.64.7.9/15", "--ramp", "500", "--churn", "20", "--seconds",
+                                      "2.5", "--sample", "7", "--count-on", "eth0", "--json"}));
+  CHECK(options.source_keys.size() == 2);
+  CHECK(options.listeners == 5000);
+  REQUIRE(options.from);
+  CHECK(to_string(options.from->first) == "10.64.0.0:0");
+  CHECK(options.from->prefix == 15);
+  CHECK(options.ramp == 500);
+  CHECK(options.churn == 20);
+  CHECK(options.seconds == 2500ms);
+  CHECK(options.sample == 7);
+  CHECK(options.count_on == "eth0");
+  CHECK(options.json);
+  CHECK(parsed<LoadOptions>(with({"--listeners", "3"})).sample == 3);
+
+  const auto refused = [&](std::vector<std::string> more) { return refusal(with(std::move(more))); };
+  CHECK(refusal({"load"}) == "tiercast load: ADDR is required");
+  CHECK(refused({"--listeners", "0"}).find("1 to 1000000") != std::string::npos);
+  CHECK(refused({"--listeners", "1000001"}) != "");
+  CHECK(refused({"--ramp", "0"}) != "");
+  CHECK(refused({"--sample", "101"}).find("0 to 100") != std::string::npos);
+  CHECK(refused({"--churn", "26"}).find("use 25 at most") != std::string::npos);
+  CHECK(refused({"--churn", "20", "--ramp", "10"}).find("--ramp") != std::string::npos);
+  CHECK(refused({"--seconds", "0"}) != "");
+  CHECK(refused({"--from", "10.0.0.1"}) != "");
+  CHECK(refused({"--sample", "0", "--count-on", "eth0"}).find("--sample 1") != std::string::npos);
+  CHECK(refused({"--source-key", "1:" + kKey, "--source-key", "1:" + kKey}).find("given twice") != std::string::npos);
+}
+
 TEST_CASE("no command or a wrong one names those there are") {
   CHECK(refusal({}) ==
-        "tiercast: no command; use run, check, keygen, pubkey, listen, status, end, rotate, reload or bench");
+        "tiercast: no command; use run, check, keygen, pubkey, listen, status, end, rotate, reload, bench or load");
   CHECK(refusal({"frobnicate"}) ==
-        "tiercast: no such command: frobnicate; use run, check, keygen, pubkey, listen, status, end, rotate, reload or "
-        "bench");
+        "tiercast: no such command: frobnicate; use run, check, keygen, pubkey, listen, status, end, rotate, reload, "
+        "bench or load");
   CHECK(refusal({"lisetn"}) == "tiercast: no such command: lisetn; did you mean listen?");
   CHECK(refusal({"bench"}) == "tiercast bench: no command; use fanout");
   CHECK(refusal({"bench", "fanuot"}) == "tiercast bench: no such command: fanuot; did you mean fanout?");
