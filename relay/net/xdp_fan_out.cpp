@@ -276,8 +276,8 @@ void XdpFanOut::send_some(Table& table, std::uint32_t count, forward::FanOutResu
   std::memcpy(table.call.chunk, table.chunks.data() + chunk,
               ((table.call.end - 1) / XDP_CHUNK + 1) * sizeof table.chunks[0]);
   const XdpProgram::Outcome outcome = sender_.program().run(table.packet, table.call, first);
-  // A device that takes nothing at all, and says why, has changed since it was tried. One whose queue is full says nothing.
-  if (outcome.sent == 0 && outcome.error != 0) sender_.doubt();
+  // A device that takes nothing at all has changed since it was tried; a call that was refused is no other matter.
+  if (outcome.sent == 0 && !outcome.congested()) sender_.doubt();
   counters_.sent.add(outcome.sent);
   counters_.dropped.add(outcome.done - std::min(outcome.done, outcome.sent));
   counters_.refused.add(count - outcome.done);

@@ -205,7 +205,7 @@ XdpProgram::Outcome XdpProgram::run(Bytes packet, const xdp_call& call, std::uin
   }
   state_->call.mode = XDP_MODE_IDLE;
   state_->waiting = 0;
-  return {state_->call.next - first, state_->sent, failed != 0 ? failed : -state_->error};
+  return {state_->call.next - first, state_->sent, failed != 0 ? failed : -state_->error, state_->dropped};
 }
 
 XdpProgram::Outcome XdpProgram::probe(Bytes packet, std::uint32_t device) {
@@ -215,7 +215,7 @@ XdpProgram::Outcome XdpProgram::probe(Bytes packet, std::uint32_t device) {
   const int failed = call_kernel(packet, 1);
   state_->call.mode = XDP_MODE_IDLE;
   state_->waiting = 0;
-  return {1, state_->sent, failed != 0 ? failed : -state_->error};
+  return {1, state_->sent, failed != 0 ? failed : -state_->error, state_->dropped};
 }
 
 }  // namespace tiercast::net

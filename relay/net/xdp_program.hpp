@@ -62,9 +62,12 @@ class XdpProgram {
   void forget_device(std::uint32_t interface);
 
   struct Outcome {
-    std::uint32_t done = 0;  // destinations that the call got to
-    std::uint32_t sent = 0;  // what devices have taken of them
-    int error = 0;           // errno of a device or of the call; 0: none
+    std::uint32_t done = 0;     // destinations that the call got to
+    std::uint32_t sent = 0;     // what devices have taken of them
+    int error = 0;              // errno of a device or of the call; 0: none
+    std::uint32_t dropped = 0;  // by devices, that had been given them
+    /// Nothing was sent, and for no other reason than that a device's queue is full just now.
+    bool congested() const { return sent == 0 && dropped > 0 && error == 0; }
   };
   /// `packet` has room for the headers before its payload; `call` is whole but for `next`, which begins at `first`.
   Outcome run(Bytes packet, const xdp_call& call, std::uint32_t first);

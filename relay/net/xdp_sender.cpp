@@ -80,7 +80,7 @@ bool XdpSender::try_device(std::uint32_t interface, Device& device) {
   device.takes = false;
   if (index) {
     const XdpProgram::Outcome outcome = program_->probe(probe_frame(link.mac), *index);
-    device.takes = outcome.sent == 1 || outcome.error == 0;  // or its queue is full
+    device.takes = outcome.sent == 1 || outcome.congested();
   }
   if (!device.takes) counters_.probes_refused.add();
   return device.takes;
