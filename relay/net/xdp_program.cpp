@@ -63,6 +63,10 @@ Descriptor open_tap(std::uint32_t& interface) {
   return tap;
 }
 
+// A destination whose device had no room is tried again, all of a call's so many times as it has: a queue that does not
+// drain holds a worker up for no longer.
+constexpr std::uint32_t kTriesMore = 2;
+
 std::size_t whole_pages(std::size_t size) {
   const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
   return (size + page - 1) / page * page;
@@ -186,23 +190,31 @@ void XdpProgram::clear_outcome() {
   state_->dropped = 0;
   state_->waiting = 0;
   state_->error = 0;
+  state_->mixed = 0;
+  state_->first = 0;
+  state_->again_count = 0;
+  state_->retried = 0;
+  state_->budget = 0;
 }
 
 XdpProgram::Outcome XdpProgram::run(Bytes packet, const xdp_call& call, std::uint32_t first) {
   std::memcpy(const_cast<xdp_call*>(&state_->call), &call, sizeof call);
   state_->call.next = first;
   clear_outcome();
+  state_->budget = kTriesMore * (call.end - first);
   int failed = 0;
-  while (state_->call.next < call.end) {
-    const std::uint32_t before = state_->call.next;
-    failed = call_kernel(packet, call.end - before);
-    if (failed == EINTR) {
-      counters_.interrupted.add();
-      if (state_->call.next != before) continue;  // a signal is looked for after a batch, never before the first
-    }
+  while (state_->call.next < call.end || state_->again_count > 0) {
+    const std::uint32_t left = call.end - state_->call.next + state_->again_count;
+    const std::uint32_t budget = state_->budget;
+    failed = call_kernel(packet, left);
+    // A signal is looked for after a batch, never before the first.
+    const bool got_on = call.end - state_->call.next + state_->again_count < left || state_->budget < budget;
+    if (failed == EINTR) counters_.interrupted.add();
+    if (got_on && (failed == 0 || failed == EINTR)) continue;
     if (failed != 0) counters_.refused.add();
     break;
   }
+  counters_.retried.add(state_->retried);
   state_->call.mode = XDP_MODE_IDLE;
   state_->waiting = 0;
   return {state_->call.next - first, state_->sent, failed != 0 ? failed : -state_->error, state_->dropped};

@@ -28,11 +28,13 @@ struct XdpProgramCounters {
   Counter calls;
   Counter interrupted;  // by a signal; goes on where it was
   Counter refused;      // by the kernel, mostly for memory
+  Counter retried;      // packets that a device's queue had no room for at first
   template <class F>
   void each(F&& f) const {
     f("xdp_calls", calls);
     f("xdp_interrupted", interrupted);
     f("xdp_refused", refused);
+    f("xdp_retried", retried);
   }
 };
 

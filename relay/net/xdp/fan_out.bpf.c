@@ -42,15 +42,27 @@ struct xdp_state state;
 #define IPV4_HEADER 20  // bytes
 #define IPV6_HEADER 40
 
+// An index into a ring; the compiler may not know better than the verifier that it needs no mask.
+static __always_inline __u32 within(__u32 index) {
+  asm volatile("" : "+r"(index));
+  return index & (XDP_WAITING - 1);
+}
+
 static __always_inline __u16 fold(__u32 sum) {
   sum = (sum & 0xffff) + (sum >> 16);
   sum = (sum & 0xffff) + (sum >> 16);
   return ~sum;
 }
 
-static __always_inline int redirect(__u32 device) {
+static __always_inline int redirect(__u32 device, __u32 position) {
   long action = bpf_redirect_map(&devices, device, 0);
   if (action == XDP_REDIRECT) {
+    if (state.waiting == 0) {
+      state.device = device;
+    } else if (state.device != device) {
+      state.mixed = 1;
+    }
+    state.order[within(state.first + state.waiting)] = position;
     state.waiting++;
     state.processor = bpf_get_smp_processor_id();
   }
@@ -70,11 +82,17 @@ SEC("xdp") int fan_out(struct xdp_md* context) {
   void* data = (void*)(long)context->data;
   void* end = (void*)(long)context->data_end;
   if (context->ingress_ifindex != LOOPBACK) return XDP_PASS;  // of the device that it is attached to
-  if (state.call.mode == XDP_MODE_PROBE) return redirect(state.call.probe_device);
+  if (state.call.mode == XDP_MODE_PROBE) return redirect(state.call.probe_device, 0);
 
-  __u32 position = state.call.next;
-  if (state.call.mode == XDP_MODE_IDLE || position >= state.call.end) return XDP_DROP;
-  state.call.next = position + 1;
+  if (state.call.mode == XDP_MODE_IDLE) return XDP_DROP;
+  __u32 position;
+  if (state.again_count) {
+    position = state.again[within(--state.again_count)];
+  } else {
+    position = state.call.next;
+    if (position >= state.call.end) return XDP_DROP;
+    state.call.next = position + 1;
+  }
   __u32 slot = state.call.chunk[position / XDP_CHUNK % XDP_CALL_CHUNKS] * XDP_CHUNK + position % XDP_CHUNK;
   struct xdp_destination* to = bpf_map_lookup_elem(&destinations, &slot);
   if (!to) return XDP_DROP;
@@ -129,7 +147,7 @@ SEC("xdp") int fan_out(struct xdp_md* context) {
     words[9] = to->ip[3];
     write_udp(ip + IPV6_HEADER, to, way);
   }
-  return redirect(way->device);
+  return redirect(way->device, position);
 }
 
 // The kernel tells here, and nowhere else for every driver, how many of a queue's packets a device has taken.
@@ -138,10 +156,23 @@ SEC("raw_tracepoint/xdp_devmap_xmit") int told(struct bpf_raw_tracepoint_args* a
   if (state.waiting == 0 || state.processor != bpf_get_smp_processor_id()) return 0;
   __u32 sent = arguments->args[2];
   __u32 dropped = arguments->args[3];
+  __s32 error = arguments->args[4];
+  if (error < 0) state.error = error;
   state.sent += sent;
+  __u32 all = sent + dropped < state.waiting ? sent + dropped : state.waiting;
+  __u32 first = state.first + sent;
+  state.first += all;
+  state.waiting -= all;
+  __u32 again = state.mixed || error < 0 || state.call.mode == XDP_MODE_PROBE ? 0 : dropped;
+  if (again > state.budget) again = state.budget;
+  for (__u32 i = 0; i < 32 && again; i++, again--) {
+    if (state.again_count >= XDP_WAITING) break;
+    state.again[within(state.again_count++)] = state.order[within(first + i)];
+    state.budget--;
+    state.retried++;
+    dropped--;
+  }
   state.dropped += dropped;
-  state.waiting = sent + dropped < state.waiting ? state.waiting - sent - dropped : 0;
-  if ((int)arguments->args[4] < 0) state.error = (int)arguments->args[4];
   return 0;
 }
 

@@ -9,6 +9,7 @@
 #define XDP_CHUNK 256U       // destinations of the table's unit of allocation
 #define XDP_CALL_CHUNKS 64U  // chunks that one call can name
 #define XDP_DEVICES 64U      // egress devices of one program
+#define XDP_WAITING 64U      // more than the kernel keeps back before it gives packets to a device (16, and one)
 
 // One destination of one group.
 struct xdp_destination {
@@ -53,6 +54,16 @@ struct xdp_state {
   __u32 waiting;    // redirected, and not yet told of
   __u32 processor;  // that redirected them
   __s32 error;      // the device's last, negative; 0: none
+  // A device whose queue is full drops what it has no room for. Those destinations are tried again at once, while there
+  // is budget for it and only one device is in use: packets are told of in the order in which they were redirected.
+  __u32 budget;
+  __u32 device;
+  __u32 mixed;
+  __u32 retried;
+  __u32 first;               // of `order`, which is a ring of those waiting
+  __u32 order[XDP_WAITING];  // positions
+  __u32 again_count;
+  __u32 again[XDP_WAITING];
 };
 
 #endif
