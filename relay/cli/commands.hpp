@@ -16,5 +16,8 @@ int run(const EndOptions& options);
 int run(const RotateOptions& options);
 int run(const ReloadOptions& options);
 int run(const BenchFanoutOptions& options);
+int run(const BenchSealOptions& options);
+int run(const BenchJoinOptions& options);
+int run(const BenchRefuseOptions& options);
 
 }  // namespace tiercast::cli
