@@ -43,11 +43,12 @@ node::ConfigFiles configuration(const std::string& folder, const crypto::Private
   return files;
 }
 
-tl::expected<Json, net::Error> status(const std::string& socket) {
-  const auto answer = ops::admin_request(socket, "status");
+tl::expected<Json, net::Error> ask(const std::string& socket, const char* request) {
+  const auto answer = ops::admin_request(socket, request);
   if (!answer) return tl::unexpected(answer.error());
   Json json = Json::parse(*answer, nullptr, false);
-  if (!json.is_object()) return tl::unexpected(net::Error{"the node's status is not complete", ExitCode::unavailable});
+  if (!json.is_object() || json.contains("error"))
+    return tl::unexpected(net::Error{std::string{"the node does not answer "} + request, ExitCode::unavailable});
   return json;
 }
 
@@ -79,10 +80,12 @@ tl::expected<BenchNode, net::Error> BenchNode::start(std::uint32_t max_leases) {
 tl::expected<void, net::Error> BenchNode::wait() {
   for (int tries = 0; tries < 500; ++tries) {
     if (!process_.alive()) return tl::unexpected(net::Error{"the node has ended, see above", process_.exit_status()});
-    if (const auto now = status(socket())) {
+    if (const auto now = ask(socket(), "status")) {
       const auto address = parse_endpoint(now->at("listen").at("addresses").at(0).get<std::string>());
       if (!address) return tl::unexpected(net::Error{"the node does not say where it listens", ExitCode::software});
       address_ = *address;
+      // Its silence is a stream too, of empty frames, until it ends.
+      if (const auto ended = ask(socket(), "end bench"); !ended) return tl::unexpected(ended.error());
       return {};
     }
     const timespec pause{0, 10'000'000};
@@ -92,7 +95,7 @@ tl::expected<void, net::Error> BenchNode::wait() {
 }
 
 tl::expected<std::uint64_t, net::Error> BenchNode::counter(const char* name) const {
-  const auto now = status(socket());
+  const auto now = ask(socket(), "status");
   if (!now) return tl::unexpected(now.error());
   return now->at("counters").at(name).get<std::uint64_t>();
 }

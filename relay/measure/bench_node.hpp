@@ -1,5 +1,5 @@
-// A whole node on loopback, in a process of its own, as `tiercast run` would run it: an origin that nobody speaks at,
-// so that what it answers has a group's epochs, and nothing streams. What is measured is at its public port.
+// A whole node on loopback, in a process of its own, as `tiercast run` would run it: an origin, so that what it answers
+// has a group's epochs, whose broadcast has ended, so that nothing streams. What is measured is at its public port.
 #pragma once
 
 #include <optional>
