@@ -67,6 +67,7 @@ tl::expected<BenchNode, net::Error> BenchNode::start(std::uint32_t max_leases) {
   crypto::SystemRandom random;
   const crypto::PrivateKey key = crypto::generate_private_key(random);
   auto process = ChildProcess::start([&] {
+    const Folder mine{path};  // also when the parent is interrupted
     ops::log::set_level(ops::log::Level::error);
     return node::run_node(configuration(path, key, max_leases),
                           [] { return tl::unexpected(std::vector<std::string>{"a bench has no file"}); });

@@ -24,7 +24,8 @@ tl::expected<ChildProcess, net::Error> ChildProcess::start(const std::function<i
   const pid_t pid = ::fork();
   if (pid < 0) return tl::unexpected(refused("fork"));
   if (pid == 0) {
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (const int each : {SIGTERM, SIGINT, SIGHUP}) ::signal(each, SIG_DFL);
+    ::prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (::getppid() != parent) ::_exit(0);
     ::_exit(body());
   }

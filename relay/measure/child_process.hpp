@@ -1,4 +1,5 @@
-// A part of a measurement that runs in a process of its own, so that its CPU time is its own. Ends with its parent.
+// A part of a measurement that runs in a process of its own, so that its CPU time is its own. Told to end (SIGTERM)
+// when its parent has gone.
 #pragma once
 
 #include <sys/types.h>
