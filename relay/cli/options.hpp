@@ -107,7 +107,7 @@ struct BenchJoinOptions {
 };
 
 struct BenchRefuseOptions {
-  std::uint32_t datagrams = 1'000'000;  // per round, of each kind to each receiver
+  std::uint32_t datagrams = 500'000;  // per round, of each kind to each receiver
   std::uint32_t rounds = 5;
   bool json = false;
 };

@@ -13,7 +13,7 @@
 namespace tiercast::measure {
 
 struct RefuseBench {
-  std::uint32_t datagrams = 1'000'000;  // sent per round, of each kind to each receiver
+  std::uint32_t datagrams = 500'000;  // sent per round, of each kind to each receiver
   std::uint32_t rounds = 5;
 };
 
