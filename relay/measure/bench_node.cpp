@@ -83,7 +83,7 @@ tl::expected<void, net::Error> BenchNode::wait() {
     if (!process_.alive()) return tl::unexpected(net::Error{"the node has ended, see above", process_.exit_status()});
     if (const auto now = ask(socket(), "status")) {
       const auto address = parse_endpoint(now->at("listen").at("addresses").at(0).get<std::string>());
-      if (!address) return tl::unexpected(net::Error{"the node does not say where it listens", ExitCode::software});
+      if (!address) return tl::unexpected(net::Error{"the node does not say where it listens", ExitCode::unavailable});
       address_ = *address;
       // Its silence is a stream too, of empty frames, until it ends.
       if (const auto ended = ask(socket(), "end bench"); !ended) return tl::unexpected(ended.error());

@@ -117,7 +117,7 @@ tl::expected<std::vector<SealMeasurement>, net::Error> measure_seal(const SealBe
       Part& part = parts[(i + round) % parts.size()];
       const std::int64_t before = clock_ns(CLOCK_THREAD_CPUTIME_ID);
       for (std::uint32_t f = 0; f < bench.frames; ++f)
-        if (!(origin.*part.once)()) return tl::unexpected(net::Error{"a frame was refused", 70});
+        if (!(origin.*part.once)()) return tl::unexpected(net::Error{"a frame was refused", 65});
       part.cpu.push_back(static_cast<double>(clock_ns(CLOCK_THREAD_CPUTIME_ID) - before) / bench.frames);
     }
   }
