@@ -123,8 +123,8 @@ class Gstreamer:
                   "audio/x-raw,format=S16BE,rate=8000,channels=1", "!", "rtpL16pay", "!"]
         if srtp:
             source += ["srtpenc", f"key={'0123456789' * 6}", "!"]
-        lists = [self._clients(first, min(self.CLIENTS, destinations - first))
-                 for first in range(0, destinations, self.CLIENTS)]
+        names = self._names(destinations)
+        lists = [",".join(names[first:first + self.CLIENTS]) for first in range(0, destinations, self.CLIENTS)]
         sink = ["multiudpsink", "sync=false", "async=false"]
         if len(lists) == 1:
             pipeline = source + sink + [f"clients={lists[0]}"]
@@ -133,12 +133,14 @@ class Gstreamer:
             for each in lists:
                 pipeline += ["all.", "!"] + sink + [f"clients={each}"]
         self.pipeline = ["gst-launch-1.0", "-q"] + pipeline
-        self.command = [word if not word.startswith("clients=") else "clients=11.0.0.1:9,11.0.0.2:9,…"
+        self.command = [word if not word.startswith("clients=") else "clients=11.0.0.1:9,11.0.0.2:9,..."
                         for word in self.pipeline]
 
     @staticmethod
-    def _clients(first, count):
-        return ",".join(f"11.{n >> 16}.{n >> 8 & 255}.{n & 255}:9" for n in range(first + 1, first + count + 1))
+    def _names(count):
+        """As short as they can be."""
+        base = next(b for b in range(2, 256) if b ** 3 > count)
+        return [f"11.{n // base ** 2}.{n // base % base}.{n % base}:9" for n in range(1, count + 1)]
 
     def why_not(self):
         if installed("gst-launch-1.0", "gst-inspect-1.0"):
@@ -183,7 +185,7 @@ class Icecast:
   <listen-socket><port>8000</port></listen-socket>
   <paths><basedir>{folder}</basedir><logdir>{folder}</logdir><webroot>{folder}</webroot><adminroot>{folder}</adminroot>
   </paths>
-  <logging><accesslog>access.log</accesslog><errorlog>error.log</errorlog><loglevel>2</loglevel></logging>
+  <logging><accesslog>access.log</accesslog><errorlog>error.log</errorlog><loglevel>3</loglevel></logging>
   <security><chroot>0</chroot><changeowner><user>nobody</user><group>nogroup</group></changeowner></security>
 </icecast>
 """
@@ -214,13 +216,15 @@ class Icecast:
                 server = children.start("icecast", self.wire.sender.command(["icecast2", "-c", str(configuration)]))
                 until("Icecast", lambda: ":8000" in self.wire.sender.run("ss", "-ltnH"))
                 children.start("source", self.wire.sender.command(self.SOURCE))
+                log = folder / "error.log"
+                until("Icecast's source", lambda: log.exists() and "/live.ogg" in log.read_text(errors="replace"))
                 time.sleep(1)
                 children.check(["icecast", "source"])
-                with open(folder / "listeners.log", "wb") as log:
+                with open(folder / "listeners.log", "wb") as said:
                     listeners = self.wire.sink.popen(
                         [sys.executable, HERE / "icecast_listeners.py", self.wire.sender.v4, "8000", "/live.ogg",
                          str(self.listeners)],
-                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True)
+                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True, start_new_session=True)
 
                 def counts():
                     listeners.stdin.write("\n")
