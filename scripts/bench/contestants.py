@@ -33,11 +33,11 @@ def over_span(count, pid):
     return {"cpu_ns": after[0] - before[0], "delivered": after[1] - before[1], "lost": None}
 
 
-def until(what, true, seconds=START):
+def until(what, true, seconds=START, instead=lambda: ""):
     deadline = time.monotonic() + seconds
     while not true():
         if time.monotonic() > deadline:
-            raise Failure(f"waited {seconds} s for {what}")
+            raise Failure(f"waited {seconds:.0f} s for {what}{instead()}")
         time.sleep(0.1)
 
 
@@ -233,7 +233,9 @@ class Icecast:
                     if not line:
                         raise Failure(f"the listeners have ended:\n{children.last_words('listeners')}")
                     return json.loads(line)
-                until(f"{self.listeners} listeners", lambda: counts()["connected"] >= self.listeners)
+                until(f"{self.listeners} listeners", lambda: counts()["connected"] >= self.listeners,
+                      START + self.listeners / 50,
+                      instead=lambda: f", had {counts()}; Icecast said: {log.read_text(errors='replace')[-300:]}")
                 time.sleep(1)
                 pid = self.wire.sender.pids("icecast2")[0] if server.poll() is None else 0
                 done = over_span(lambda: counts()["pages"], pid)

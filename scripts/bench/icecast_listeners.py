@@ -8,8 +8,10 @@ import json
 import selectors
 import socket
 import sys
+import time
 
 CAPTURE = b"OggS"
+PAUSE = 0.005  # Icecast's listen queue is five long, and who finds it full tries again after a second
 
 
 class Listener:
@@ -46,6 +48,7 @@ def main():
     for _ in range(count):
         listener = Listener((host, port), mount)
         selector.register(listener.socket, selectors.EVENT_READ, listener)
+        time.sleep(PAUSE)
     while True:
         for key, _ in selector.select():
             if key.data is None:
