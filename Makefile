@@ -30,7 +30,7 @@ SWARM     = $(BUILD)/swarm
 MAIN_OBJECT  = $(BUILD)/relay/main.o
 SWARM_OBJECT = $(BUILD)/tests/system/swarm.o
 
-.PHONY: always all unit test asan ubsan tsan lint format bench install clean help
+.PHONY: always all unit test asan ubsan tsan lint format bench compare install clean help
 .DELETE_ON_ERROR:
 
 all: $(PROGRAM)
@@ -40,7 +40,8 @@ help:
 	@echo 'unit           run the unit tests; ONLY="crypto relay/base" for some folders, ARGS= for doctest'
 	@echo 'test           unit tests, then the tests with real processes in network namespaces (root)'
 	@echo 'asan ubsan tsan  unit tests under a sanitizer'
-	@echo 'bench          fan-out next to the bare sendmmsg loop; two workers; a whole node and its leases'
+	@echo 'bench          fan-out next to the bare sendmmsg loop; two workers; a whole node and its leases; a frame, a join, a refusal'
+	@echo 'compare        tiercast beside GStreamer, Icecast and the bare loops, in network namespaces (root)'
 	@echo 'lint format    clang-tidy; clang-format in place'
 	@echo 'install        DESTDIR=$(DESTDIR) PREFIX=$(PREFIX)'
 
@@ -115,6 +116,12 @@ bench: $(PROGRAM) $(SWARM)
 	scripts/bench/fanout $(PROGRAM)
 	scripts/bench/workers $(PROGRAM)
 	scripts/bench/node $(BUILD)
+	$(PROGRAM) bench seal
+	$(PROGRAM) bench join
+	$(PROGRAM) bench refuse
+
+compare: $(PROGRAM) $(SWARM)
+	scripts/bench/compare $(BUILD)
 
 lint:
 	clang-format --dry-run --Werror $$(git ls-files '*.cpp' '*.hpp')

@@ -1,21 +1,36 @@
-// `tiercast bench fanout`: measures, prints.
+// `tiercast bench fanout | seal | join | refuse`: measures, prints.
 #include <cstdio>
 
 #include "relay/base/exit_code.hpp"
 #include "relay/cli/commands.hpp"
 #include "relay/measure/fanout_bench.hpp"
+#include "relay/measure/join_bench.hpp"
+#include "relay/measure/refuse_bench.hpp"
+#include "relay/measure/seal_bench.hpp"
 #include "relay/measure/threads_bench.hpp"
 
 namespace tiercast::cli {
 namespace {
 
-int print_threads(const measure::FanOutBench& bench, const BenchFanoutOptions& options) {
-  const auto measured = measure::measure_threads(bench, options.threads);
+template <class M>
+std::string json_lines(const std::vector<M>& measurements) {
+  std::string out;
+  for (const M& m : measurements) out += measure::to_json(m) + "\n";
+  return out;
+}
+template <class M>
+std::string json_lines(const M& measurement) {
+  return measure::to_json(measurement) + "\n";
+}
+
+/// What was measured, or why not.
+template <class Measured>
+int print(const tl::expected<Measured, net::Error>& measured, bool json) {
   if (!measured) {
     std::fprintf(stderr, "%s\n", measured.error().text.c_str());
     return measured.error().exit_code;
   }
-  const std::string out = options.json ? measure::to_json(*measured) + "\n" : measure::to_text(*measured);
+  const std::string out = json ? json_lines(*measured) : measure::to_text(*measured);
   const bool written = std::fputs(out.c_str(), stdout) >= 0 && std::fflush(stdout) == 0;
   return written ? ExitCode::ok : ExitCode::cannot_create;
 }
@@ -34,20 +49,20 @@ int run(const BenchFanoutOptions& options) {
     bench.first = options.to->first;
     bench.prefix = options.to->prefix;
   }
-  if (options.threads > 1) return print_threads(bench, options);
-  const auto measured = measure::measure_fan_out(bench);
-  if (!measured) {
-    std::fprintf(stderr, "%s\n", measured.error().text.c_str());
-    return measured.error().exit_code;
-  }
-  std::string out;
-  if (options.json) {
-    for (const measure::FanOutMeasurement& m : *measured) out += measure::to_json(m) + "\n";
-  } else {
-    out = measure::to_text(*measured);
-  }
-  const bool written = std::fputs(out.c_str(), stdout) >= 0 && std::fflush(stdout) == 0;
-  return written ? ExitCode::ok : ExitCode::cannot_create;
+  if (options.threads > 1) return print(measure::measure_threads(bench, options.threads), options.json);
+  return print(measure::measure_fan_out(bench), options.json);
+}
+
+int run(const BenchSealOptions& options) {
+  return print(measure::measure_seal({options.payload, options.frames, options.rounds}), options.json);
+}
+
+int run(const BenchJoinOptions& options) {
+  return print(measure::measure_joins({options.joins, options.rounds, options.in_flight}), options.json);
+}
+
+int run(const BenchRefuseOptions& options) {
+  return print(measure::measure_refusal({options.datagrams, options.rounds}), options.json);
 }
 
 }  // namespace tiercast::cli

@@ -11,6 +11,7 @@
 #include "config/toml_reader.hpp"
 #include "relay/base/exit_code.hpp"
 #include "relay/cli/arguments.hpp"
+#include "relay/measure/join_bench.hpp"
 #include "relay/wire/limits.hpp"
 
 namespace tiercast::cli {
@@ -350,6 +351,62 @@ Subcommand add_load(CLI::App& root) {
   return {app, [words] { return finish_load(*words); }};
 }
 
+/// A measure of a bench: a word that becomes a number within bounds, or leaves the default.
+void add_measure(CLI::App* app, const char* name, const char* type, const std::string& description,
+                 std::vector<std::function<void()>>& finish, std::uint32_t& to, std::uint64_t least,
+                 std::uint64_t most) {
+  auto word = std::make_shared<std::string>();
+  app->add_option(name, *word, description + "; default " + std::to_string(to))->type_name(type);
+  finish.push_back([=, &to] {
+    if (!word->empty()) to = static_cast<std::uint32_t>(demand(name, parse_number(*word, least, most)));
+  });
+}
+
+/// A bench whose measures are all numbers, `add` says which.
+template <class BenchOptions, class Add>
+Subcommand add_bench(CLI::App& bench, const char* name, const char* description, const char* json, Add&& add) {
+  constexpr std::uint64_t kMostRounds = 1000;
+  CLI::App* app = bench.add_subcommand(name, description);
+  auto options = std::make_shared<BenchOptions>();
+  auto finish = std::make_shared<std::vector<std::function<void()>>>();
+  const auto measure = [&](const char* option, const char* type, const char* what, std::uint32_t& to,
+                           std::uint64_t least,
+                           std::uint64_t most) { add_measure(app, option, type, what, *finish, to, least, most); };
+  add(*options, measure);
+  measure("--rounds", "R", "the median counts", options->rounds, 1, kMostRounds);
+  app->add_flag("--json", options->json, json);
+  return {app, [=] {
+            for (const auto& each : *finish) each();
+            return *options;
+          }};
+}
+
+Subcommand add_bench_seal(CLI::App& bench) {
+  return add_bench<BenchSealOptions>(bench, "seal", "the cost of one frame at its origin", "one JSON object per part",
+                                     [](BenchSealOptions& to, const auto& measure) {
+                                       measure("--payload", "BYTES", "of an Opus packet", to.payload, 0,
+                                               wire::kMaxOpus);
+                                       measure("--frames", "F", "frames a round", to.frames, 1, 10'000'000);
+                                     });
+}
+
+Subcommand add_bench_join(CLI::App& bench) {
+  return add_bench<BenchJoinOptions>(bench, "join", "the cost of one join to the node that answers it",
+                                     "one JSON object", [](BenchJoinOptions& to, const auto& measure) {
+                                       measure("--joins", "N", "joins a round; 60000 in all rounds at most", to.joins,
+                                               1, tiercast::measure::kMostJoins);
+                                       measure("--in-flight", "N", "joiners at once", to.in_flight, 1, 1000);
+                                     });
+}
+
+Subcommand add_bench_refuse(CLI::App& bench) {
+  return add_bench<BenchRefuseOptions>(bench, "refuse", "the cost of one datagram of a flood at the public port",
+                                       "one JSON object per receiver", [](BenchRefuseOptions& to, const auto& measure) {
+                                         measure("--datagrams", "N", "sent a round, of each kind to each receiver",
+                                                 to.datagrams, 1, 100'000'000);
+                                       });
+}
+
 std::string full_name(const CLI::App& app) {
   std::string name = app.get_name();
   for (const CLI::App* parent = app.get_parent(); parent; parent = parent->get_parent()) {
@@ -402,6 +459,9 @@ tl::expected<Options, Stop> parse_command_line(std::span<const char* const> argu
   commands.push_back(add_reload(root));
   CLI::App* bench = root.add_subcommand("bench", "measure this machine")->require_subcommand(1);
   commands.push_back(add_bench_fanout(*bench));
+  commands.push_back(add_bench_seal(*bench));
+  commands.push_back(add_bench_join(*bench));
+  commands.push_back(add_bench_refuse(*bench));
   commands.push_back(add_load(root));
 
   // CLI11 takes the words last one first.

@@ -17,5 +17,8 @@ int run(const RotateOptions& options);
 int run(const ReloadOptions& options);
 int run(const BenchFanoutOptions& options);
 int run(const LoadOptions& options);
+int run(const BenchSealOptions& options);
+int run(const BenchJoinOptions& options);
+int run(const BenchRefuseOptions& options);
 
 }  // namespace tiercast::cli

@@ -108,7 +108,28 @@ struct LoadOptions {
   bool json = false;
 };
 
+struct BenchSealOptions {
+  std::uint32_t payload = 60;    // bytes of an Opus packet, 0..1080
+  std::uint32_t frames = 10000;  // per round, of each part
+  std::uint32_t rounds = 5;
+  bool json = false;
+};
+
+struct BenchJoinOptions {
+  std::uint32_t joins = 4000;  // per round
+  std::uint32_t rounds = 5;
+  std::uint32_t in_flight = 64;  // joiners at once
+  bool json = false;
+};
+
+struct BenchRefuseOptions {
+  std::uint32_t datagrams = 500'000;  // per round, of each kind to each receiver
+  std::uint32_t rounds = 5;
+  bool json = false;
+};
+
 using Options = std::variant<RunOptions, CheckOptions, KeygenOptions, PubkeyOptions, ListenOptions, StatusOptions,
-                             EndOptions, RotateOptions, ReloadOptions, BenchFanoutOptions, LoadOptions>;
+                             EndOptions, RotateOptions, ReloadOptions, BenchFanoutOptions, BenchSealOptions,
+                             BenchJoinOptions, BenchRefuseOptions, LoadOptions>;
 
 }  // namespace tiercast::cli

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <ctime>
 #include <functional>
 #include <memory>
 
@@ -112,12 +111,6 @@ LocalAddress address_towards(const Endpoint& to, const net::SocketOptions& optio
   return probe ? LocalAddress{probe->local().ip, 0} : LocalAddress{};
 }
 
-std::int64_t clock_ns(clockid_t clock) {
-  timespec now{};
-  clock_gettime(clock, &now);
-  return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-}
-
 struct Contender {
   std::string name;
   std::unique_ptr<net::UdpSocket> socket;
@@ -182,13 +175,6 @@ tl::expected<Contender, net::Error> contender(const std::string& name, const Fan
 
 }  // namespace
 
-Spread spread(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const std::size_t middle = values.size() / 2;
-  const double median = values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
-  return {median, values.front(), values.back()};
-}
-
 std::optional<Endpoint> nth_address(const Endpoint& first, unsigned prefix, std::uint32_t index) {
   const unsigned host_bits = (first.is_v4() ? 32U : 128U) - prefix;
   const std::uint64_t hosts = host_bits >= 33 ? std::uint64_t{1} << 33 : std::uint64_t{1} << host_bits;
@@ -252,11 +238,8 @@ tl::expected<std::vector<FanOutMeasurement>, net::Error> measure_fan_out(const F
 std::string to_json(const FanOutMeasurement& m) {
   std::string out = fmt::format(R"({{"backend":"{}","destinations":{},"datagrams":{},"errors":{})", m.backend,
                                 m.destinations, m.datagrams, m.errors);
-  const auto add = [&out](const char* name, const Spread& s) {
-    out += fmt::format(R"(,"{0}":{1:.1f},"{0}_min":{2:.1f},"{0}_max":{3:.1f})", name, s.median, s.min, s.max);
-  };
-  add("cpu_ns_per_datagram", m.cpu_ns_per_datagram);
-  add("wall_ns_per_datagram", m.wall_ns_per_datagram);
+  out += json_members("cpu_ns_per_datagram", m.cpu_ns_per_datagram);
+  out += json_members("wall_ns_per_datagram", m.wall_ns_per_datagram);
   if (m.ratio_to_floor) out += fmt::format(R"(,"ratio_to_floor":{:.4f})", *m.ratio_to_floor);
   return out + "}";
 }
@@ -267,8 +250,7 @@ std::string to_text(const std::vector<FanOutMeasurement>& measurements) {
   for (const FanOutMeasurement& m : measurements) {
     const Spread& cpu = m.cpu_ns_per_datagram;
     out += fmt::format("{:<18} {:>12} {:>12} {:>8} {:>10.1f} {:>17} {:>10.1f} {:>8}\n", m.backend, m.destinations,
-                       m.datagrams, m.errors, cpu.median, fmt::format("{:.1f} .. {:.1f}", cpu.min, cpu.max),
-                       m.wall_ns_per_datagram.median,
+                       m.datagrams, m.errors, cpu.median, range_text(cpu), m.wall_ns_per_datagram.median,
                        m.ratio_to_floor ? fmt::format("{:.3f}", *m.ratio_to_floor) : std::string{"-"});
   }
   return out;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "relay/base/endpoint.hpp"
+#include "relay/measure/spread.hpp"
 #include "relay/net/error.hpp"
 
 namespace tiercast::measure {
@@ -27,14 +28,6 @@ struct FanOutBench {
   unsigned prefix = 8;    // bits, of the address's own family
   std::string interface;  // empty: the route's
 };
-
-struct Spread {
-  double median = 0;
-  double min = 0;
-  double max = 0;
-};
-/// Of at least one value.
-Spread spread(std::vector<double> values);
 
 struct FanOutMeasurement {
   std::string backend;

@@ -47,9 +47,22 @@ std::vector<std::string> listen(std::vector<std::string> more, const std::vector
   return words;
 }
 
-const std::vector<std::vector<std::string>> kCommands{
-    {},      {"run"},    {"check"},  {"keygen"}, {"pubkey"},          {"listen"}, {"status"},
-    {"end"}, {"rotate"}, {"reload"}, {"bench"},  {"bench", "fanout"}, {"load"}};
+const std::vector<std::vector<std::string>> kCommands{{},
+                                                      {"run"},
+                                                      {"check"},
+                                                      {"keygen"},
+                                                      {"pubkey"},
+                                                      {"listen"},
+                                                      {"status"},
+                                                      {"end"},
+                                                      {"rotate"},
+                                                      {"reload"},
+                                                      {"bench"},
+                                                      {"bench", "fanout"},
+                                                      {"bench", "seal"},
+                                                      {"bench", "join"},
+                                                      {"bench", "refuse"},
+                                                      {"load"}};
 
 }  // namespace
 
@@ -321,6 +334,41 @@ TEST_CASE("load takes its least, and everything") {
   CHECK(refused({"--source-key", "1:" + kKey, "--source-key", "1:" + kKey}).find("given twice") != std::string::npos);
 }
 
+TEST_CASE("bench seal, join and refuse take their measures") {
+  const auto seal = parsed<BenchSealOptions>({"bench", "seal"});
+  CHECK(seal.payload == 60);
+  CHECK(seal.frames == 10000);
+  CHECK(seal.rounds == 5);
+  CHECK_FALSE(seal.json);
+  const auto sealed =
+      parsed<BenchSealOptions>({"bench", "seal", "--payload", "0", "--frames", "7", "--rounds", "3", "--json"});
+  CHECK(sealed.payload == 0);
+  CHECK(sealed.frames == 7);
+  CHECK(sealed.rounds == 3);
+  CHECK(sealed.json);
+  const auto join = parsed<BenchJoinOptions>({"bench", "join", "--joins", "50", "--in-flight", "9", "--json"});
+  CHECK(join.joins == 50);
+  CHECK(join.in_flight == 9);
+  CHECK(join.rounds == 5);
+  CHECK(join.json);
+  const auto refuse = parsed<BenchRefuseOptions>({"bench", "refuse", "--datagrams", "5000", "--rounds", "9"});
+  CHECK(refuse.datagrams == 5000);
+  CHECK(refuse.rounds == 9);
+  CHECK_FALSE(refuse.json);
+  CHECK(refusal({"bench", "seal", "--payload", "1081"}) ==
+        "tiercast bench seal: --payload \"1081\": use a whole number, 0 to 1080");
+  CHECK(refusal({"bench", "seal", "--frames", "0"}) ==
+        "tiercast bench seal: --frames \"0\": use a whole number, 1 to 10000000");
+  CHECK(refusal({"bench", "join", "--joins", "60001"}) ==
+        "tiercast bench join: --joins \"60001\": use a whole number, 1 to 60000");
+  CHECK(refusal({"bench", "join", "--in-flight", "0"}) ==
+        "tiercast bench join: --in-flight \"0\": use a whole number, 1 to 1000");
+  CHECK(refusal({"bench", "refuse", "--rounds", "x"}) ==
+        "tiercast bench refuse: --rounds \"x\": use a whole number, 1 to 1000");
+  CHECK(refusal({"bench", "refuse", "--payload"}) ==
+        "tiercast bench refuse: The following argument was not expected: --payload");
+}
+
 TEST_CASE("no command or a wrong one names those there are") {
   CHECK(refusal({}) ==
         "tiercast: no command; use run, check, keygen, pubkey, listen, status, end, rotate, reload, bench or load");
@@ -328,7 +376,7 @@ TEST_CASE("no command or a wrong one names those there are") {
         "tiercast: no such command: frobnicate; use run, check, keygen, pubkey, listen, status, end, rotate, reload, "
         "bench or load");
   CHECK(refusal({"lisetn"}) == "tiercast: no such command: lisetn; did you mean listen?");
-  CHECK(refusal({"bench"}) == "tiercast bench: no command; use fanout");
+  CHECK(refusal({"bench"}) == "tiercast bench: no command; use fanout, seal, join or refuse");
   CHECK(refusal({"bench", "fanuot"}) == "tiercast bench: no such command: fanuot; did you mean fanout?");
 }
 

@@ -85,14 +85,6 @@ TEST_CASE("a range's addresses are counted without its own and its broadcast add
   CHECK(to_string(*nth_address(six, 0, 4294967294U)) == "[2001:db8::ffff:ffff]:0");
 }
 
-TEST_CASE("the spread of some values") {
-  CHECK(spread({3, 1, 2}).median == 2);
-  CHECK(spread({4, 1, 3, 2}).median == 2.5);
-  CHECK(spread({4, 1, 3, 2}).min == 1);
-  CHECK(spread({4, 1, 3, 2}).max == 4);
-  CHECK(spread({7}).median == 7);
-}
-
 TEST_CASE("a measurement is one line of JSON, the ratio only where there is one") {
   FanOutMeasurement m{"floor", 10, 100, 1, {2.5, 1, 4}, {3, 2, 5}, std::nullopt};
   CHECK(to_json(m) == R"({"backend":"floor","destinations":10,"datagrams":100,"errors":1,"cpu_ns_per_datagram":2.5,)"

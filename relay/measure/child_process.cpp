@@ -1,0 +1,77 @@
+#include "relay/measure/child_process.hpp"
+
+#include <dirent.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <memory>
+#include <utility>
+
+namespace tiercast::measure {
+namespace {
+
+net::Error refused(const char* what) { return {std::string{what} + ": " + std::strerror(errno)}; }
+
+}  // namespace
+
+tl::expected<ChildProcess, net::Error> ChildProcess::start(const std::function<int()>& body) {
+  const pid_t parent = ::getpid();
+  const pid_t pid = ::fork();
+  if (pid < 0) return tl::unexpected(refused("fork"));
+  if (pid == 0) {
+    for (const int each : {SIGTERM, SIGINT, SIGHUP}) ::signal(each, SIG_DFL);
+    ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (::getppid() != parent) ::_exit(0);
+    ::_exit(body());
+  }
+  return ChildProcess{pid};
+}
+
+ChildProcess::ChildProcess(ChildProcess&& other) noexcept
+    : pid_(std::exchange(other.pid_, -1)), exit_status_(other.exit_status_) {}
+
+ChildProcess::~ChildProcess() {
+  if (pid_ <= 0) return;
+  ::kill(pid_, SIGTERM);
+  for (int tries = 0; alive(); ++tries) {
+    if (tries == 300) ::kill(pid_, SIGKILL);
+    const timespec pause{0, 10'000'000};
+    ::nanosleep(&pause, nullptr);
+  }
+}
+
+bool ChildProcess::alive() {
+  if (pid_ <= 0) return false;
+  int status = 0;
+  const pid_t ended = ::waitpid(pid_, &status, WNOHANG);
+  if (ended == 0 || (ended < 0 && errno == EINTR)) return true;
+  exit_status_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  pid_ = -1;
+  return false;
+}
+
+tl::expected<CpuTime, net::Error> ChildProcess::cpu_time() const {
+  const std::string tasks = "/proc/" + std::to_string(pid_) + "/task";
+  const std::unique_ptr<DIR, int (*)(DIR*)> folder{::opendir(tasks.c_str()), ::closedir};
+  if (!folder) return tl::unexpected(refused(tasks.c_str()));
+  CpuTime out;
+  while (const dirent* entry = ::readdir(folder.get())) {
+    const std::string thread = entry->d_name;
+    if (thread.front() == '.') continue;
+    std::int64_t ns = 0;
+    std::string name;
+    std::ifstream{tasks + "/" + thread + "/schedstat"} >> ns;
+    std::ifstream{tasks + "/" + thread + "/comm"} >> name;
+    (thread == std::to_string(pid_) ? out.main_ns : name == "worker" ? out.workers_ns : out.others_ns) += ns;
+  }
+  if (out.main_ns == 0)
+    return tl::unexpected(net::Error{tasks + ": no CPU time; the kernel needs CONFIG_SCHED_INFO", 71});
+  return out;
+}
+
+}  // namespace tiercast::measure
