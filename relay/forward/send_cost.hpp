@@ -1,8 +1,8 @@
-// What a send takes, as measured: time per datagram, of the last some ten thousand. Knows no clock.
+// What a send takes, as measured: time per datagram, smoothed, so that a moment in which the thread had no processor
+// tells little. Knows no clock.
 #pragma once
 
 #include <cstdint>
-#include <optional>
 
 #include "relay/base/types.hpp"
 
@@ -13,18 +13,23 @@ class SendCost {
   void add(std::uint32_t datagrams, Duration took) {
     if (datagrams == 0 || took < Duration::zero()) return;
     datagrams_ += datagrams;
-    ns_ += static_cast<double>(std::chrono::duration_cast<std::chrono::nanoseconds>(took).count());
-    if (datagrams_ < kRemembered) return;
-    datagrams_ /= 2;
-    ns_ /= 2;
+    ns_ += static_cast<double>(took.count());
+  }
+  /// Takes in what was added since the last call: of so many calls' mean, a tenth.
+  void settle() {
+    if (datagrams_ == 0) return;
+    const double now = ns_ / static_cast<double>(datagrams_);
+    smoothed_ = smoothed_ > 0 ? smoothed_ + (now - smoothed_) / 10 : now;
+    datagrams_ = 0;
+    ns_ = 0;
   }
   /// Nanoseconds a datagram; 0: nothing was measured yet.
-  double ns() const { return datagrams_ >= 1 ? ns_ / datagrams_ : 0; }
+  double ns() const { return smoothed_; }
 
  private:
-  static constexpr double kRemembered = 65536;
-  double datagrams_ = 0;
+  std::uint64_t datagrams_ = 0;  // since settle()
   double ns_ = 0;
+  double smoothed_ = 0;
 };
 
 }  // namespace tiercast::forward

@@ -25,6 +25,12 @@ Moment read_clocks() {
           WallTime{std::chrono::seconds{wall.tv_sec} + std::chrono::microseconds{wall.tv_nsec / 1000}}};
 }
 
+Duration processor_time() {
+  timespec used{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  return std::chrono::seconds{used.tv_sec} + std::chrono::nanoseconds{used.tv_nsec};
+}
+
 int Loop::State::busy_poll(unsigned microseconds) {
   // Of Linux 6.9, and younger than liburing 2.3: its number and its argument as the kernel has them.
   constexpr unsigned kRegisterNapi = 27;

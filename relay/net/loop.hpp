@@ -16,6 +16,8 @@ namespace tiercast::net {
 
 /// Both clocks, now. The core never calls this: it is given `now`.
 Moment read_clocks();
+/// That this thread has used so far.
+Duration processor_time();
 
 class DatagramHandler {
  public:

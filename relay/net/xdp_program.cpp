@@ -63,9 +63,9 @@ Descriptor open_tap(std::uint32_t& interface) {
   return tap;
 }
 
-// A destination whose device had no room is tried again, all of a call's so many times as it has: a queue that does not
-// drain holds a worker up for no longer.
-constexpr std::uint32_t kTriesMore = 2;
+// Destinations whose device had no room are tried again, in quarters of a call's destinations. Where that is not enough
+// it is the device that cannot take more, and trying only costs time: half as much then, more again by and by.
+constexpr std::uint32_t kMostTries = 8;
 
 std::size_t whole_pages(std::size_t size) {
   const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
@@ -201,7 +201,7 @@ XdpProgram::Outcome XdpProgram::run(Bytes packet, const xdp_call& call, std::uin
   std::memcpy(const_cast<xdp_call*>(&state_->call), &call, sizeof call);
   state_->call.next = first;
   clear_outcome();
-  state_->budget = kTriesMore * (call.end - first);
+  state_->budget = (call.end - first) * tries_ / 4;
   int failed = 0;
   while (state_->call.next < call.end || state_->again_count > 0) {
     const std::uint32_t left = call.end - state_->call.next + state_->again_count;
@@ -215,6 +215,7 @@ XdpProgram::Outcome XdpProgram::run(Bytes packet, const xdp_call& call, std::uin
     break;
   }
   counters_.retried.add(state_->retried);
+  tries_ = state_->dropped > 0 ? tries_ / 2 : std::min(tries_ + 1, kMostTries);
   state_->call.mode = XDP_MODE_IDLE;
   state_->waiting = 0;
   return {state_->call.next - first, state_->sent, failed != 0 ? failed : -state_->error, state_->dropped};

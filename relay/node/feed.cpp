@@ -165,8 +165,8 @@ void Feed::seat(LeaseId lease, const control::Joiner& joiner, const crypto::Tran
     link.secrets->store(control::slot_of(lease), keys);
     const bool told = command(w, Install{lease, joiner.from, joiner.local, joiner.request.role, joiner.request.delivery,
                                          group ? group->group.index : kNoGroup});
-    link.load.installed();
     if (!told) return withdraw(lease);  // not while admit() takes no worker whose ring is nearly full
+    link.load.installed();
     child_joined(lease, joiner, now);
     if (group) {
       group->wanted_by[w] = true;  // the worker says so too, a moment later

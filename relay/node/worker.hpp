@@ -76,8 +76,9 @@ class Worker {
   void on_timer(Time now);
   /// Sends listeners a piece of what is due, of about a millisecond. False: nothing is due.
   bool send_some(Time now);
-  /// What the last on_command() or send_some() sent has taken until now.
-  void sent_until(Time now);
+  /// What the last on_command() or send_some() sent is sent: that took so much of a processor's time, whatever else the
+  /// processor had to do meanwhile.
+  void sent_until(Time now, Duration processor);
   Time next_deadline() const;
   /// Gives up all tables, on the thread that used them.
   void close();
@@ -177,9 +178,10 @@ class Worker {
   std::size_t next_sent_ = 0;  // of carried_: whose turn it is
   Time due_ = kNever;          // of what carried_ groups have to send, the first
   struct Measured {
-    Time from;
-    std::uint32_t listeners = 0, relays = 0;  // that were sent a datagram each since
+    std::uint32_t listeners = 0, relays = 0;  // that were sent a datagram each since sent_until()
   } measured_;
+  std::uint32_t frames_begun_ = 0, frames_overrun_ = 0;  // while the one before was still being sent; since judged
+  bool overrun_ = false;                                 // most of them
   forward::SendCost listener_cost_, large_piece_cost_, relay_cost_;
   Time last_load_, next_load_ = kNever;
   std::uint32_t installed_ = 0;

@@ -120,10 +120,17 @@ void WorkerThread::run() {
   worker_->close();
 }
 
-void WorkerThread::send_some() {
-  if (!worker_->send_some(now_)) return;
+// The thread's share of the processor is what sending costs; what others have of it meanwhile is not.
+template <class Sends>
+void WorkerThread::measure(Sends sends) {
+  const Duration before = net::processor_time();
+  if (!sends()) return;
   now_ = net::read_clocks().mono;
-  worker_->sent_until(now_);
+  worker_->sent_until(now_, net::processor_time() - before);
+}
+
+void WorkerThread::send_some() {
+  measure([this] { return worker_->send_some(now_); });
 }
 
 // Before the datagrams of the turn: a lease that was just admitted may be speaking in them. False: more may wait.
@@ -131,9 +138,10 @@ bool WorkerThread::obey() {
   while (now_ < obey_until_) {
     const auto command = commands_.pop();
     if (!command) return true;
-    worker_->on_command(*command, now_);
-    now_ = net::read_clocks().mono;
-    worker_->sent_until(now_);
+    measure([&] {
+      worker_->on_command(*command, now_);
+      return true;
+    });
     send_some();
   }
   return false;

@@ -93,6 +93,8 @@ class WorkerThread final : private net::DatagramHandler, private MulticastOutlet
   void fail();
   bool obey();
   void send_some();
+  template <class Sends>
+  void measure(Sends sends);
 
   const std::vector<net::UdpSocket> sockets_;
   const std::string name_;  // in the log

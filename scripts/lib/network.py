@@ -253,18 +253,22 @@ class Wire:
         a cable holds 256 packets, and loses what is not taken out in time. False: the kernel cannot (yet): only where
         something of XDP is attached."""
         def threads():
-            out = set()
+            out = {}  # by the queue's number, in the order of queues
             for pid in filter(str.isdigit, os.listdir("/proc")):
                 try:
                     with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
-                        out |= {int(pid)} if file.read().startswith("napi/eth0-") else set()
+                        if (name := file.read()).startswith("napi/eth0-"):
+                            out[int(name.removeprefix("napi/eth0-"))] = int(pid)
                 except OSError:  # it has ended
                     pass
             return out
         before = threads()
         done = subprocess.run(host.command(["sh", "-c", "echo 1 > /sys/class/net/eth0/threaded"]), capture_output=True)
-        for pid in threads() - before:
+        # Each on another processor than the one whose packets it takes out.
+        now = threads()
+        for queue, pid in enumerate(now[number] for number in sorted(now.keys() - before.keys())):
             os.sched_setscheduler(pid, os.SCHED_FIFO, os.sched_param(1))
+            os.sched_setaffinity(pid, {(queue + 1) % os.cpu_count()})
         return done.returncode == 0
 
     def dropped(self):

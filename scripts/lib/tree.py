@@ -30,10 +30,10 @@ class Tree:
     keys, configurations, logs, and "state" of the origin; "recordings" too if `record`."""
 
     def __init__(self, program, folder, children, parents, hosts=None, record=False, max_leases=100, frame_ms=20,
-                 backend=None):
+                 listen=None):
         self.program, self.folder, self.children = program, folder, children
         self.parents, self.hosts, self.record = parents, hosts or {}, record
-        self.max_leases, self.frame_ms, self.backend = max_leases, frame_ms, backend
+        self.max_leases, self.frame_ms, self.listen = max_leases, frame_ms, listen or {}
         self.names = list(parents)
         if hosts:
             self.rtp, self.address = 5004, {name: f"{hosts[name].v4}:4800" for name in self.names}
@@ -83,7 +83,7 @@ key = "{self.folder}/{name}.key"
 [listen]
 address = "{self.address[name]}"
 max_leases = {self.max_leases}
-""" + (f'backend = "{self.backend}"\n' if self.backend else "") + f"""
+""" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in self.listen.items()) + f"""
 [admin]
 socket = "{self.folder}/{name}.sock"
 """

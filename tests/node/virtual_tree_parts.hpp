@@ -90,7 +90,7 @@ struct VirtualTree::WorkerAgent final : forward::FanOutMaker {
     std::uint64_t before = worker->counters().datagrams.get();
     while (worker->send_some(now)) {
       const std::uint64_t sent = worker->counters().datagrams.get();
-      worker->sent_until(now + static_cast<std::int64_t>(sent - before) * datagram_takes);
+      worker->sent_until(now, static_cast<std::int64_t>(sent - before) * datagram_takes);
       before = sent;
     }
   }
