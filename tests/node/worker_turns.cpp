@@ -97,3 +97,22 @@ TEST_CASE("a group that never gets done does not keep the others from anything")
   }
   CHECK(std::count(f.order.begin(), f.order.end(), 0U) > 40 * 5);
 }
+
+TEST_CASE("a worker that is told to stop says that it has when all have got what was told before") {
+  Fixture f;
+  f.listeners(0, 35);
+  f.frame(0, 1);
+  f.worker->send_some(f.now);  // as the thread does after each command: ten of them have it
+  f.worker->on_command(Stop{}, f.now);
+  const auto stopped = [&] {
+    while (const auto report = f.reports.pop())
+      if (std::holds_alternative<Stopped>(*report)) return true;
+    return false;
+  };
+  for (int turn = 0; turn < 100 && !stopped(); ++turn) {
+    f.worker->send_some(f.now);
+    f.worker->on_timer(f.now);
+    f.now += 1ms;
+  }
+  CHECK(f.order.size() == 35);
+}
