@@ -141,7 +141,8 @@ class Sniffer {
       if (c->cmsg_level != SOL_PACKET || c->cmsg_type != PACKET_AUXDATA) continue;
       tpacket_auxdata data{};
       std::memcpy(&data, CMSG_DATA(c), sizeof data);
-      if ((data.tp_status & TP_STATUS_VLAN_VALID) != 0) return std::uint32_t{data.tp_vlan_tpid} << 16 | data.tp_vlan_tci;
+      if ((data.tp_status & TP_STATUS_VLAN_VALID) != 0)
+        return std::uint32_t{data.tp_vlan_tpid} << 16 | data.tp_vlan_tci;
     }
     return 0;
   }
@@ -455,6 +456,81 @@ TEST_CASE("a device that takes nothing: the stack sends, from the second frame a
     CHECK(fan_out.send(bytes("x")).sent == 5);
     CHECK(count_of(fan_out, Detour::none) == 5);
     CHECK(sniffer.take(5).size() == 5);
+  });
+}
+
+TEST_CASE("a route that changes holds for all of many destinations, also while others change all the time") {
+  with_sender([](XdpSender& sender) {
+    const UdpSocket socket = test::bound("10.9.0.1:0");
+    XdpFanOut fan_out{sender, socket};
+    Sniffer sniffer;
+    constexpr std::uint32_t kMany = 1500;
+    for (std::uint32_t i = 0; i < kMany; ++i) fan_out.set(i, numbered(i), {});
+    run("ip neighbour replace 10.9.0.3 lladdr 02:00:00:00:00:0c dev a0 nud permanent && "
+        "ip route replace 11.0.0.0/8 via 10.9.0.3");
+    std::size_t old = 0;
+    for (int frame = 0; frame < 12; ++frame) {
+      run(frame % 2 == 0 ? "ip route add 10.77.0.0/16 dev lo" : "ip route del 10.77.0.0/16 dev lo");
+      CHECK(fan_out.send(bytes("x")).sent == kMany);
+      const auto packets = sniffer.take(kMany);
+      old = static_cast<std::size_t>(
+          std::count_if(packets.begin(), packets.end(), [](const Packet& p) { return p.to_mac[5] != 0x0c; }));
+    }
+    CHECK(old == 0);
+  });
+}
+
+/// A second cable, a1 to b1, with 12.0.0.0/8 behind it.
+constexpr const char* kSecondCable =
+    "ip link add a1 address 02:00:00:00:00:1a type veth peer name b1 address 02:00:00:00:00:1b && "
+    "ip link set a1 up && ip link set b1 up && ip address add 10.8.0.1/24 dev a1 && "
+    "ip neighbour replace 10.8.0.2 lladdr 02:00:00:00:00:1b dev a1 nud permanent && "
+    "ip route add 12.0.0.0/8 via 10.8.0.2";
+
+TEST_CASE("a device that is tried again serves those behind it, whatever became of another device") {
+  with_sender([](XdpSender& sender) {
+    run(kSecondCable);
+    collect("b1", true);
+    const UdpSocket socket = test::bound("0.0.0.0:0");
+    XdpFanOut fan_out{sender, socket};
+    Sniffer sniffer;
+    Endpoint far = test::endpoint("12.0.0.1:20000");
+    fan_out.set(0, far, {test::endpoint("10.8.0.1:0").ip});  // a1 is the program's first device
+    for (std::uint32_t i = 1; i < 6; ++i) fan_out.set(i, numbered(i), from_a0());
+    REQUIRE(count_of(fan_out, Detour::none) == 6);
+    CHECK(fan_out.send(bytes("x")).sent == 6);
+    CHECK(sniffer.take(5).size() == 5);
+    // That one goes, and who was behind it.
+    fan_out.remove(0);
+    run("ip link del a1");
+    CHECK(fan_out.send(bytes("x")).sent == 5);
+    CHECK(sniffer.take(5).size() == 5);
+    sender.doubt();  // a call that the kernel had no memory for, say
+    for (int frame = 0; frame < 5; ++frame) {
+      CHECK(fan_out.send(bytes("x")).sent == 5);
+    }
+    CHECK(count_of(fan_out, Detour::none) == 5);
+  });
+}
+
+TEST_CASE("one of two devices takes nothing any more: those behind it get theirs through the stack") {
+  with_sender([](XdpSender& sender) {
+    run(kSecondCable);
+    collect("b1", true);
+    const UdpSocket socket = test::bound("0.0.0.0:0");
+    XdpFanOut fan_out{sender, socket};
+    for (std::uint32_t i = 0; i < 5; ++i) fan_out.set(i, numbered(i), from_a0());
+    for (std::uint32_t i = 5; i < 10; ++i) {
+      Endpoint far = test::endpoint("12.0.0.1:20000");
+      far.port = static_cast<std::uint16_t>(20000 + i);
+      fan_out.set(i, far, {test::endpoint("10.8.0.1:0").ip});
+    }
+    REQUIRE(count_of(fan_out, Detour::none) == 10);
+    CHECK(fan_out.send(bytes("x")).sent == 10);
+    collect("b1", false);
+    fan_out.send(bytes("x"));
+    for (int frame = 0; frame < 20; ++frame) CHECK(fan_out.send(bytes("x")).sent == 10);
+    CHECK(count_of(fan_out, Detour::device_refuses) == 5);
   });
 }
 

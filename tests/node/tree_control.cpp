@@ -412,3 +412,42 @@ TEST_CASE("who joins while sending takes four fifths of a worker's time is denie
   CHECK(tree.listener(denied).joined());
   CHECK(tree.destinations(origin) == 12);
 }
+
+TEST_CASE("a node that was full when its group ended has room for those who come to the next") {
+  VirtualTree tree{31};
+  const auto origin = tree.add({.origin = true, .datagram_takes = 1250us});
+  for (int i = 0; i < 13; ++i) tree.listen({.parents = {origin}});
+  tree.run(5s);
+  REQUIRE(tree.destinations(origin) == 13);
+  tree.talk(false);
+  REQUIRE(tree.feed(origin).end_group(node::GroupIndex{0}, tree.now()));
+  tree.run(1s);
+  for (std::size_t i = 0; i < 13; ++i) tree.kill_listener(i);
+  tree.run(30s);
+  REQUIRE(tree.destinations(origin) == 0);
+  const auto next = tree.listen({.parents = {origin}});
+  tree.run(60s);
+  CHECK(tree.listener(next).joined());
+}
+
+TEST_CASE("a worker that is full does not keep listeners from one that has room") {
+  VirtualTree tree{32, {{GroupId{7}, 20}, {GroupId{8}, 60}}};
+  const auto origin = tree.add({.origin = true, .workers = 2, .datagram_takes = 1250us});
+  // Turn by turn: those of the short frames come to one worker, those of the long ones to the other.
+  for (int i = 0; i < 12; ++i) {
+    tree.listen({.parents = {origin}, .group = 0});
+    tree.run(100ms);
+    tree.listen({.parents = {origin}, .group = 1});
+    tree.run(100ms);
+  }
+  tree.run(2s);
+  const auto& workers = tree.feed(origin).workers();
+  REQUIRE(workers[0].load.share(20ms) > 0.75);
+  REQUIRE(workers[1].load.share(20ms) < 0.4);
+  tree.listen({.parents = {origin}, .group = 0});
+  tree.run(2s);
+  std::vector<std::size_t> more;
+  for (int i = 0; i < 6; ++i) more.push_back(tree.listen({.parents = {origin}, .group = 1}));
+  tree.run(20s);
+  for (const auto listener : more) CHECK(tree.listener(listener).joined());
+}
