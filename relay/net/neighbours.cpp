@@ -8,6 +8,7 @@
 namespace tiercast::net {
 namespace {
 
+constexpr unsigned kAtOnce = 64;         // reads; what is left waits for the next poll
 constexpr std::size_t kLargest = 32768;  // the kernel fills no more at once
 
 Descriptor open_socket(std::initializer_list<int> groups) {
@@ -109,7 +110,7 @@ const Link& Neighbours::link(std::uint32_t interface) {
 
 Neighbours::Changes Neighbours::poll() {
   Changes changes;
-  while (true) {
+  for (unsigned i = 0; i < kAtOnce; ++i) {
     const ssize_t size = receive(notifications_.get(), buffer<For::notifications>());
     if (size >= 0) {
       counters_.notifications.add();
@@ -119,8 +120,9 @@ Neighbours::Changes Neighbours::poll() {
     if (size != -ENOBUFS) return changes;
     counters_.lost.add();
     ask_all_again();
-    changes = {true, true, true};
+    return {true, true, true};  // whoever makes so many does not keep us here
   }
+  return changes;
 }
 
 void Neighbours::take_in(Bytes notifications, Changes& changes) {

@@ -41,8 +41,8 @@ struct Link {
   MacAddress mac{};
   std::uint32_t mtu = 0;  // bytes
   bool ethernet = false;
-  bool running = false;  // up, and with a carrier
-  VlanTag tag{};         // of a VLAN's device: what leaves by it does so by
+  bool running = false;     // up, and with a carrier
+  VlanTag tag{};            // of a VLAN's device: what leaves by it does so by
   std::uint32_t lower = 0;  // this one, with the tag; 0: it is none, or that one is in another namespace
   bool operator==(const Link&) const = default;
 };

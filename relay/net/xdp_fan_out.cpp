@@ -58,7 +58,6 @@ XdpSender::Resolved XdpFanOut::resolve(const Endpoint& to, const LocalAddress& f
 void XdpFanOut::set(std::size_t index, const Endpoint& to, const LocalAddress& from) {
   assert(index <= places_.size());
   if (index == places_.size()) {
-    if (resolved_ == places_.size()) ++resolved_;
     places_.push_back({});
     put(static_cast<std::uint32_t>(index), to, from, resolve(to, from));
   } else {
@@ -153,7 +152,7 @@ void XdpFanOut::remove(std::size_t index) {
     }
   }
   places_.pop_back();
-  resolved_ = std::min(resolved_, index < resolved_ && last >= resolved_ ? index : places_.size());
+  if (unresolved_ > 0 && index != last) resolve_one(static_cast<std::uint32_t>(index));  // its turn may be past there
 }
 
 void XdpFanOut::count(Detour why, int by) {
@@ -195,31 +194,37 @@ void XdpFanOut::review() {
   }
 }
 
+// Goes around, wherever it was when the routes changed again: nobody waits for longer than one turn.
 void XdpFanOut::resolve_some() {
-  for (std::size_t i = 0; i < kResolvedPerFrame && resolved_ < places_.size(); ++i, ++resolved_) {
-    const auto index = static_cast<std::uint32_t>(resolved_);
-    const Place place = places_[index];
-    Detoured now;
-    if (place.where == kDetoured) {
-      now = detoured_[place.position];
-    } else {
-      const xdp_destination& destination = at(tables_[place.where], place.position);
-      now = {endpoint_of(destination), {sender_.source(destination.way)}, index, destination.way, Detour::none};
-    }
-    const XdpSender::Resolved resolved = resolve(now.to, now.from);
-    if (resolved.way == now.way) {  // as before
-      if (resolved.way != XdpSender::kNoWay) {
-        sender_.release(resolved.way);  // what resolve() has just counted
-      } else {
-        set_why(detoured_[place.position], resolved.detour);
-      }
-      continue;
-    }
-    take_out(index);
-    const bool direct = put(index, now.to, now.from, resolved);
-    if (direct && place.where == kDetoured) counters_.promoted.add();
-    if (!direct && place.where != kDetoured) counters_.demoted.add();
+  unresolved_ = std::min(unresolved_, places_.size());
+  for (std::size_t i = 0; i < kResolvedPerFrame && unresolved_ > 0; ++i, --unresolved_) {
+    next_resolved_ = next_resolved_ < places_.size() ? next_resolved_ : 0;
+    resolve_one(static_cast<std::uint32_t>(next_resolved_++));
   }
+}
+
+void XdpFanOut::resolve_one(std::uint32_t index) {
+  const Place place = places_[index];
+  Detoured now;
+  if (place.where == kDetoured) {
+    now = detoured_[place.position];
+  } else {
+    const xdp_destination& destination = at(tables_[place.where], place.position);
+    now = {endpoint_of(destination), {sender_.source(destination.way)}, index, destination.way, Detour::none};
+  }
+  const XdpSender::Resolved resolved = resolve(now.to, now.from);
+  if (resolved.way == now.way) {  // as before
+    if (resolved.way != XdpSender::kNoWay) {
+      sender_.release(resolved.way);  // what resolve() has just counted
+    } else {
+      set_why(detoured_[place.position], resolved.detour);
+    }
+    return;
+  }
+  take_out(index);
+  const bool direct = put(index, now.to, now.from, resolved);
+  if (direct && place.where == kDetoured) counters_.promoted.add();
+  if (!direct && place.where != kDetoured) counters_.demoted.add();
 }
 
 void XdpFanOut::start(Bytes datagram) {
@@ -231,7 +236,7 @@ void XdpFanOut::start(Bytes datagram) {
   sender_.refresh(read_clocks().mono);
   if (route_version_ != sender_.route_version()) {
     route_version_ = sender_.route_version();
-    resolved_ = 0;
+    unresolved_ = places_.size();
   }
   resolve_some();
   if (version_ != sender_.version() || detours_[static_cast<std::size_t>(Detour::table_full)] != 0) {
@@ -252,11 +257,12 @@ void XdpFanOut::make_ready(Table& table) {
 }
 
 bool XdpFanOut::advance(std::size_t most, forward::FanOutResult& result) {
-  for (Table& table : tables_) {
-    if (table.done == table.owners.size()) continue;
-    const std::size_t left = table.owners.size() - table.done;
-    send_some(table, static_cast<std::uint32_t>(std::clamp<std::size_t>(std::min(most, left), 1, kPiece)), result);
-    return table.done < table.owners.size() || &table == &tables_[0] || detour_under_way_;
+  const auto has_rest = [](const Table& table) { return table.done < table.owners.size(); };
+  const auto rest = std::find_if(tables_.begin(), tables_.end(), has_rest);
+  if (rest != tables_.end()) {
+    const std::size_t left = rest->owners.size() - rest->done;
+    send_some(*rest, static_cast<std::uint32_t>(std::clamp<std::size_t>(std::min(most, left), 1, kPiece)), result);
+    return std::any_of(tables_.begin(), tables_.end(), has_rest) || detour_under_way_;
   }
   if (detour_under_way_) detour_under_way_ = detour_.advance(std::min(most, detour_.piece()), result);
   return detour_under_way_;
@@ -276,13 +282,15 @@ void XdpFanOut::send_some(Table& table, std::uint32_t count, forward::FanOutResu
   std::memcpy(table.call.chunk, table.chunks.data() + chunk,
               ((table.call.end - 1) / XDP_CHUNK + 1) * sizeof table.chunks[0]);
   const XdpProgram::Outcome outcome = sender_.program().run(table.packet, table.call, first);
-  // A device that takes nothing at all has changed since it was tried; a call that was refused is no other matter.
-  if (outcome.sent == 0 && !outcome.congested()) sender_.doubt();
+  // A device that refuses, or was not even given its packets, has changed since it was tried. One that has no room now
+  // has not.
+  if (outcome.error != 0 || outcome.done > outcome.sent + outcome.dropped) sender_.doubt();
   counters_.sent.add(outcome.sent);
   counters_.dropped.add(outcome.done - std::min(outcome.done, outcome.sent));
   counters_.refused.add(count - outcome.done);
-  result.sent += outcome.sent;
-  result.failed += count - outcome.sent;
+  const std::uint32_t sent = std::min(outcome.sent, count);
+  result.sent += sent;
+  result.failed += count - sent;
   table.done += count;
 }
 

@@ -99,6 +99,7 @@ class XdpFanOut final : public forward::FanOut {
   void send_some(Table& table, std::uint32_t count, forward::FanOutResult& result);
   void review();
   void resolve_some();
+  void resolve_one(std::uint32_t index);
   XdpSender::Resolved resolve(const Endpoint& to, const LocalAddress& from);
   void set_why(Detoured& entry, Detour why);
   void count(Detour why, int by);
@@ -121,7 +122,8 @@ class XdpFanOut final : public forward::FanOut {
   bool detour_under_way_ = false;
   std::uint64_t version_ = 0;
   std::uint64_t route_version_ = 0;
-  std::size_t resolved_ = 0;  // of places_, after the routes changed
+  // Of places_, after the routes changed.
+  std::size_t unresolved_ = 0, next_resolved_ = 0;
 
   XdpFanOutCounters own_counters_;
   XdpFanOutCounters& counters_;

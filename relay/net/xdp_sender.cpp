@@ -104,9 +104,11 @@ void XdpSender::look_at(std::uint32_t index) {
   if (!device.tried && link.running) try_device(way.device, device);
   const Neighbour& neighbour = neighbours_.neighbour(way.key.interface, way.key.next_hop);
   Detour detour = judge_way(link, device.takes, neighbour);
-  if (detour == Detour::none &&
-      (way.detour != detour || way.from != link.mac || way.to != neighbour.mac || way.tag != link.tag)) {
-    if (const auto number = program_->device(way.device)) {
+  const auto number = detour == Detour::none ? program_->device(way.device) : std::nullopt;
+  if (detour == Detour::none && (way.detour != detour || way.from != link.mac || way.to != neighbour.mac ||
+                                 way.tag != link.tag || number != way.number)) {
+    if (number) {
+      way.number = *number;
       program_->way(index) = make_xdp_way(*number, link.mac, neighbour.mac, way.key.source, link.tag);
       way.from = link.mac;
       way.to = neighbour.mac;
@@ -136,8 +138,8 @@ void XdpSender::refresh(Time now) {
       continue;
     }
     if (doubt_ || (!device.takes && (again || changes.links))) {
-      const bool before = device.takes;
-      look = try_device(interface, device) != before || look;
+      try_device(interface, device);
+      look = true;  // its number in the program may be another one now
     }
     ++at;
   }

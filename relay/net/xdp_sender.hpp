@@ -71,6 +71,7 @@ class XdpSender {
     MacAddress from{};
     MacAddress to{};
     VlanTag tag{};
+    std::uint32_t number = 0;  // of the device, in the program
   };
   struct Device {
     std::uint32_t users = 0;  // ways

@@ -132,12 +132,12 @@ std::optional<LeaseId> Feed::admit(const control::Joiner& joiner, Writer& record
   auto refusal = refuse(joiner);
   auto best = setup_.workers.end();
   for (auto link = setup_.workers.begin(); link != setup_.workers.end(); ++link) {
-    if (link->commands->nearly_full() || link->stands_still(now)) continue;
+    if (link->commands->nearly_full() || link->stands_still(now) || !has_room(*link, joiner)) continue;
     if (best == setup_.workers.end() || link->free.taken() < best->free.taken()) best = link;
   }
   std::optional<control::LeaseSlot> slot;
   if (!refusal) {
-    if (best != setup_.workers.end() && has_room(*best, joiner)) slot = best->free.take();
+    if (best != setup_.workers.end()) slot = best->free.take();
     if (!slot) refusal = wire::DenyReason::full;
   }
   if (refusal) {

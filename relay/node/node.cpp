@@ -36,6 +36,7 @@ class Builder {
     auto opened = open_loop()
                       .and_then([&] { return open_public_ports(); })
                       .and_then([&] { return make_workers(); })
+                      .and_then([&] { return drop_capabilities(); })
                       .and_then([&] { return open_groups(); })
                       .and_then([&]() -> Unit {
                         feed.emplace(make_setup());
@@ -184,6 +185,11 @@ class Builder {
       workers_.push_back(std::move(*worker));
     }
     for (net::PublicSockets& port : public_) join_sockets_.push_back(std::move(port.join));
+    return {};
+  }
+
+  // Before there is any other thread: what is loaded by now runs without them.
+  Unit drop_capabilities() {
     if (const std::string why = ops::drop_bpf_capabilities(); !why.empty())
       ops::log::warning("capabilities_kept", {{"reason", why}});
     return {};

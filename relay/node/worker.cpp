@@ -11,9 +11,8 @@ namespace {
 constexpr std::size_t kListenerGroups = 8;
 constexpr std::size_t kSubscribedBytes = 3 + 4;
 constexpr std::size_t kInfoBytes = 3 + 34;
-// What one more listener costs, only pieces tell in which a call's own cost counts for little.
-constexpr std::uint32_t kLargePiece = 256;
-constexpr Duration kLoadEvery = 100ms;
+// What one more listener costs, only those tell among whom a call's own cost counts for little.
+constexpr std::uint32_t kManyListeners = 256;
 constexpr std::uint32_t kJudged = 10;  // frames
 }  // namespace
 
@@ -101,16 +100,24 @@ void Worker::on_command(const Command& command, Time now) {
           [&](const RemoveGroup& removed) { remove_group(removed.group, now); },
           [&](const EndLease& ended) { end_lease_of(ended.id, now); },
           [&](const Stop&) {
-            std::array<std::uint8_t, 16> buffer;
-            Writer records{buffer};
-            wire::write_record(records, wire::GoAway{wire::LeaveReason::stop, 0, {}});
-            for (auto slot = leases_.next_active(control::LeaseSlot{0}); slot != control::kNoSlot;
-                 slot = leases_.next_active(control::LeaseSlot{slot.value + 1}))
-              send_records(slot, records.written());
-            report(Stopped{});
+            stopping_ = true;
+            say_goodbye();
           },
       },
       command);
+}
+
+// Not before all have got what was told before.
+void Worker::say_goodbye() {
+  const auto idle = [](const WorkerGroup* group) { return group->outgoing.due() == kNever; };
+  if (!stopping_ || stopped_ || !std::all_of(carried_.begin(), carried_.end(), idle)) return;
+  std::array<std::uint8_t, 16> buffer;
+  Writer records{buffer};
+  wire::write_record(records, wire::GoAway{wire::LeaveReason::stop, 0, {}});
+  for (auto slot = leases_.next_active(control::LeaseSlot{0}); slot != control::kNoSlot;
+       slot = leases_.next_active(control::LeaseSlot{slot.value + 1}))
+    send_records(slot, records.written());
+  stopped_ = report(Stopped{});
 }
 
 void Worker::send_frame(WorkerGroup& group, const FrameReady& ready, Time now) {
@@ -155,11 +162,13 @@ bool Worker::send_some(Time now) {
   if (now < due_) return false;
   bool sent = false;
   due_ = kNever;
+  const std::size_t from = next_sent_;
   for (std::size_t i = 0; i < carried_.size(); ++i) {
-    next_sent_ = (next_sent_ + 1) % carried_.size();
-    Outgoing& outgoing = carried_[next_sent_]->outgoing;
+    const std::size_t turn = (from + i) % carried_.size();
+    Outgoing& outgoing = carried_[turn]->outgoing;
     if (!sent && now >= outgoing.due()) {
-      const bool first = !outgoing.under_way() && carried_[next_sent_]->relays.empty();
+      next_sent_ = turn + 1;  // the others come before its next piece
+      const bool first = !outgoing.under_way() && carried_[turn]->relays.empty();
       forward::FanOutResult result;
       const Outgoing::Step step = outgoing.step(result, now);
       switch (step) {
@@ -175,7 +184,7 @@ bool Worker::send_some(Time now) {
       counters_.datagrams.add(result.sent);
       counters_.send_failed.add(result.failed);
       resender_.node_budget().on_fan_out(result.sent, now);
-      measured_.listeners = result.sent + result.failed;
+      measured_ = {result.sent + result.failed, 0, outgoing.size() >= kManyListeners};
       sent = true;
     }
     due_ = std::min(due_, outgoing.due());
@@ -186,7 +195,7 @@ bool Worker::send_some(Time now) {
 void Worker::sent_until(Time now, Duration processor) {
   passage_.settle(now);
   listener_cost_.add(measured_.listeners, processor);
-  if (measured_.listeners >= kLargePiece) large_piece_cost_.add(measured_.listeners, processor);
+  if (measured_.many) many_cost_.add(measured_.listeners, processor);
   relay_cost_.add(measured_.relays, processor);
   if (measured_.listeners + measured_.relays > 0) next_load_ = last_load_ + kLoadEvery;
   measured_ = {};
@@ -202,17 +211,16 @@ double Worker::share() const {
   return overrun_ ? std::max(ns_per_second * 1e-9, 1.0) : ns_per_second * 1e-9;
 }
 
-// Said again only after something was sent.
+// Said again after something was sent, or somebody came or went.
 void Worker::report_load(Time now) {
   if (now < next_load_) return;
-  for (forward::SendCost* cost : {&listener_cost_, &large_piece_cost_, &relay_cost_}) cost->settle();
-  if (frames_begun_ >= kJudged) {
+  for (forward::SendCost* cost : {&listener_cost_, &many_cost_, &relay_cost_}) cost->settle();
+  if (frames_begun_ >= kJudged || frames_begun_ == 0) {
     overrun_ = frames_overrun_ * 2 > frames_begun_;
     frames_begun_ = frames_overrun_ = 0;
   }
-  report(WorkerLoad{share(), large_piece_cost_.ns(), installed_});
   last_load_ = now;
-  next_load_ = kNever;
+  next_load_ = report(WorkerLoad{share(), many_cost_.ns(), installed_}) ? kNever : now + kLoadEvery;
 }
 
 void Worker::send_to_relay(const RelayChild& child, Bytes signed_form) {
@@ -387,6 +395,7 @@ void Worker::on_timer(Time now) {
   report_tallies(now);
   report_children(now);
   report_load(now);
+  say_goodbye();
   while (!to_return_.empty() && report(SlotFreed{to_return_.back()})) to_return_.pop_back();
 }
 

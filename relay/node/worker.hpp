@@ -92,6 +92,7 @@ class Worker {
   const control::TallyCounters& tally_counters() const { return tally_.counters(); }
 
  private:
+  static constexpr Duration kLoadEvery = std::chrono::milliseconds{100};
   static constexpr std::uint32_t kNone = WorkerGroup::kNone;
   using RelayChild = WorkerGroup::RelayChild;
   static constexpr std::size_t kChildrenTold = 64;  // a second; the others' turns come after
@@ -146,6 +147,7 @@ class Worker {
   void send_below(WorkerGroup& group, const Copies& copies, const Outgoing::Item& item, Time now);
   double share() const;
   void report_load(Time now);
+  void say_goodbye();
   void send_to_relay(const RelayChild& child, Bytes signed_form);
   void resend_due(Time now);
   void send_info(WorkerGroup& group, Time now);
@@ -179,10 +181,12 @@ class Worker {
   Time due_ = kNever;          // of what carried_ groups have to send, the first
   struct Measured {
     std::uint32_t listeners = 0, relays = 0;  // that were sent a datagram each since sent_until()
+    bool many = false;                        // the group has many listeners
   } measured_;
   std::uint32_t frames_begun_ = 0, frames_overrun_ = 0;  // while the one before was still being sent; since judged
-  bool overrun_ = false;                                 // most of them
-  forward::SendCost listener_cost_, large_piece_cost_, relay_cost_;
+  bool stopping_ = false, stopped_ = false;
+  bool overrun_ = false;  // most of them
+  forward::SendCost listener_cost_, many_cost_, relay_cost_;
   Time last_load_, next_load_ = kNever;
   std::uint32_t installed_ = 0;
   std::uint32_t relays_placed_ = 0;

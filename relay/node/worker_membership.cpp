@@ -197,6 +197,7 @@ void Worker::on_tally(control::Lease& lease, const wire::Tally& tally, Time now)
 
 void Worker::members_changed(WorkerGroup& group, Time now) {
   counters_.memberships.set(memberships_.size() - free_memberships_.size());
+  next_load_ = std::min(next_load_, std::max(now, last_load_ + kLoadEvery));
   if (group.leaving) return;  // the feed waits for nothing but GroupLetGo
   const bool wanted = group.members > 0;
   if (wanted != group.told_wanted && report(GroupWanted{group.group.index, wanted})) group.told_wanted = wanted;

@@ -119,8 +119,8 @@ TEST_CASE("a link: MAC address, MTU, running") {
 TEST_CASE("a VLAN's link: its tag, and the device below it, if that is in this namespace") {
   const auto vlan = [](const std::string& kind) {
     const Buffer data = attribute(IFLA_VLAN_ID, {7, 0}) + attribute(IFLA_VLAN_PROTOCOL, {0x81, 0x00});
-    return attribute(IFLA_LINKINFO, attribute(IFLA_INFO_KIND, Buffer(kind.begin(), kind.end() + 1)) +
-                                        attribute(IFLA_INFO_DATA, data));
+    return attribute(IFLA_LINKINFO,
+                     attribute(IFLA_INFO_KIND, Buffer(kind.begin(), kind.end() + 1)) + attribute(IFLA_INFO_DATA, data));
   };
   const auto link = parse_link(link_body() + attribute(IFLA_LINK, number(3)) + vlan("vlan"));
   REQUIRE(link);
@@ -130,8 +130,8 @@ TEST_CASE("a VLAN's link: its tag, and the device below it, if that is in this n
   REQUIRE(other);
   CHECK(other->tag == VlanTag{});
   CHECK(other->lower == 0);
-  const auto elsewhere =
-      parse_link(link_body() + attribute(IFLA_LINK, number(3)) + attribute(IFLA_LINK_NETNSID, number(0)) + vlan("vlan"));
+  const auto elsewhere = parse_link(link_body() + attribute(IFLA_LINK, number(3)) +
+                                    attribute(IFLA_LINK_NETNSID, number(0)) + vlan("vlan"));
   REQUIRE(elsewhere);
   CHECK(elsewhere->lower == 0);
 }
