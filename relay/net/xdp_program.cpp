@@ -63,9 +63,10 @@ Descriptor open_tap(std::uint32_t& interface) {
   return tap;
 }
 
-// Destinations whose device had no room are tried again, in quarters of a call's destinations. Where that is not enough
-// it is the device that cannot take more, and trying only costs time: half as much then, more again by and by.
-constexpr std::uint32_t kMostTries = 8;
+// Destinations whose device had no room are tried again, up to so many times a call's number of them: a device that is
+// slower than we are has time to catch up. Where that is not enough it stands still, and trying only costs time: half as
+// much then, until once it was enough again.
+constexpr std::uint32_t kMostTries = 8, kLeastTries = 1;
 
 std::size_t whole_pages(std::size_t size) {
   const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
@@ -201,7 +202,7 @@ XdpProgram::Outcome XdpProgram::run(Bytes packet, const xdp_call& call, std::uin
   std::memcpy(const_cast<xdp_call*>(&state_->call), &call, sizeof call);
   state_->call.next = first;
   clear_outcome();
-  state_->budget = (call.end - first) * tries_ / 4;
+  state_->budget = (call.end - first) * tries_;
   int failed = 0;
   while (state_->call.next < call.end || state_->again_count > 0) {
     const std::uint32_t left = call.end - state_->call.next + state_->again_count;
@@ -215,7 +216,7 @@ XdpProgram::Outcome XdpProgram::run(Bytes packet, const xdp_call& call, std::uin
     break;
   }
   counters_.retried.add(state_->retried);
-  tries_ = state_->dropped > 0 ? tries_ / 2 : std::min(tries_ + 1, kMostTries);
+  tries_ = state_->dropped > 0 ? std::max(tries_ / 2, kLeastTries) : std::min(tries_ * 2, kMostTries);
   state_->call.mode = XDP_MODE_IDLE;
   state_->waiting = 0;
   return {state_->call.next - first, state_->sent, failed != 0 ? failed : -state_->error, state_->dropped};

@@ -98,7 +98,7 @@ class XdpProgram {
   xdp_destination* destinations_ = nullptr;
   xdp_way* ways_ = nullptr;
   volatile xdp_state* state_ = nullptr;
-  std::uint32_t tries_ = 0;  // of destinations that a full queue had no room for, in quarters of a call's
+  std::uint32_t tries_ = 1;  // more, of destinations that a full queue had no room for
   std::vector<std::uint32_t> free_chunks_;
   std::vector<std::uint32_t> devices_;  // their interfaces; 0: free
   XdpProgramCounters counters_;
