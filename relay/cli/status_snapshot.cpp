@@ -53,7 +53,7 @@ Snapshot::Listen listen(const Json& j) {
     out.direct = backend->value("direct", std::uint64_t{0});
     const Json detours = backend->value("detours", Json::object());
     for (const auto& [why, listeners] : detours.items())
-      out.detours.push_back(fmt::format("{} {}", listeners.get<std::uint64_t>(), why));
+      if (listeners != 0) out.detours.push_back(fmt::format("{} {}", listeners.get<std::uint64_t>(), why));
   }
   if (const auto load = j.find("load"); load != j.end()) {
     out.load = load->value("share", 0.0);

@@ -174,7 +174,7 @@ Json backend_json(const StatusSources& s) {
   out["direct"] = sums[0];
   out["detours"] = Json::object();
   for (std::size_t why = 1; why < sums.size(); ++why)
-    if (sums[why] != 0) out["detours"][net::to_string(static_cast<net::Detour>(why))] = sums[why];
+    out["detours"][net::to_string(static_cast<net::Detour>(why))] = sums[why];
   return out;
 }
 

@@ -147,10 +147,6 @@ void Worker::send_below(WorkerGroup& group, const Copies& copies, const Outgoing
     send_to_relay(child, copies.for_relays);
     ++measured_.relays;
   }
-  if (item.kind == Outgoing::Kind::frame && group.outgoing.size() > 0) {
-    ++frames_begun_;
-    if (group.outgoing.under_way()) ++frames_overrun_;
-  }
   if (!group.outgoing.add(item)) counters_.too_late.add();
   due_ = std::min(due_, group.outgoing.due());
   // Who takes it by multicast may ask as much as those who do not.
@@ -168,13 +164,18 @@ bool Worker::send_some(Time now) {
     Outgoing& outgoing = carried_[turn]->outgoing;
     if (!sent && now >= outgoing.due()) {
       next_sent_ = turn + 1;  // the others come before its next piece
-      const bool first = !outgoing.under_way() && carried_[turn]->relays.empty();
+      const bool begins = !outgoing.under_way();
+      const bool first = begins && carried_[turn]->relays.empty();
       forward::FanOutResult result;
       const Outgoing::Step step = outgoing.step(result, now);
       switch (step) {
         case Outgoing::Step::sent:
         case Outgoing::Step::finished:
           if (outgoing.current().kind != Outgoing::Kind::frame) break;
+          if (begins) {
+            ++frames_begun_;
+            if (now - outgoing.current().told > 2 * carried_[turn]->group.frame) ++frames_overrun_;
+          }
           if (first) passage_.first_sent(outgoing.current().received, now);
           if (step == Outgoing::Step::finished) passage_.last_sent(outgoing.current().received);
           break;
@@ -215,7 +216,10 @@ double Worker::share() const {
 void Worker::report_load(Time now) {
   if (now < next_load_) return;
   for (forward::SendCost* cost : {&listener_cost_, &many_cost_, &relay_cost_}) cost->settle();
-  if (frames_begun_ >= kJudged || frames_begun_ == 0) {
+  const bool nobody = std::all_of(carried_.begin(), carried_.end(),
+                                  [](const WorkerGroup* group) { return group->outgoing.size() == 0; });
+  if (nobody) frames_begun_ = frames_overrun_ = 0;
+  if (frames_begun_ >= kJudged || nobody) {
     overrun_ = frames_overrun_ * 2 > frames_begun_;
     frames_begun_ = frames_overrun_ = 0;
   }

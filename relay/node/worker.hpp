@@ -183,7 +183,7 @@ class Worker {
     std::uint32_t listeners = 0, relays = 0;  // that were sent a datagram each since sent_until()
     bool many = false;                        // the group has many listeners
   } measured_;
-  std::uint32_t frames_begun_ = 0, frames_overrun_ = 0;  // while the one before was still being sent; since judged
+  std::uint32_t frames_begun_ = 0, frames_overrun_ = 0;  // that had waited for longer than two intervals; since judged
   bool stopping_ = false, stopped_ = false;
   bool overrun_ = false;  // most of them
   forward::SendCost listener_cost_, many_cost_, relay_cost_;

@@ -33,7 +33,7 @@ class Tree:
                  listen=None):
         self.program, self.folder, self.children = program, folder, children
         self.parents, self.hosts, self.record = parents, hosts or {}, record
-        self.max_leases, self.frame_ms, self.listen = max_leases, frame_ms, listen or {}
+        self.max_leases, self.frame_ms, self.listen_keys = max_leases, frame_ms, listen or {}
         self.names = list(parents)
         if hosts:
             self.rtp, self.address = 5004, {name: f"{hosts[name].v4}:4800" for name in self.names}
@@ -83,7 +83,7 @@ key = "{self.folder}/{name}.key"
 [listen]
 address = "{self.address[name]}"
 max_leases = {self.max_leases}
-""" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in self.listen.items()) + f"""
+""" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in self.listen_keys.items()) + f"""
 [admin]
 socket = "{self.folder}/{name}.sock"
 """

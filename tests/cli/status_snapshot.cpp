@@ -31,7 +31,7 @@ TEST_CASE("a snapshot of a node that says less is read, the rest is as if nothin
 
 TEST_CASE("a listener's snapshot has the backend, whom it reaches how, and the load") {
   const auto read = read_snapshot(Json::parse(R"({"node": {}, "upstreams": [], "groups": [], "listen": {
-    "backend": {"name": "xdp", "direct": 7, "detours": {"no_route": 1, "unresolved": 2}},
+    "backend": {"name": "xdp", "direct": 7, "detours": {"no_route": 1, "not_plain": 0, "unresolved": 2}},
     "load": {"share": 0.25, "full_at": 0.8, "room": 9}}})"));
   REQUIRE(read);
   CHECK(read->listen->backend == "xdp");

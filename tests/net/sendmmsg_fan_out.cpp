@@ -292,7 +292,8 @@ TEST_CASE("changes between a datagram's pieces: who stays gets it once, who was 
       }
     }
     forward::FanOutResult result;
-    fan_out.start(bytes("in pieces"));
+    const std::string payload = "in pieces";
+    fan_out.start(bytes(payload));
     while (fan_out.advance(1 + random.below(12), result)) {
       for (std::uint64_t changes = random.below(8); changes-- > 0;) {
         if (random.below(4) == 0 && !outside.empty()) {

@@ -116,3 +116,45 @@ TEST_CASE("a worker that is told to stop says that it has when all have got what
   }
   CHECK(f.order.size() == 35);
 }
+
+TEST_CASE("a node that could not keep up has room again when its listeners have gone") {
+  Fixture f;
+  f.listeners(0, 200);
+  const auto last_share = [&] {
+    std::optional<double> share;
+    while (const auto report = f.reports.pop())
+      if (const auto* load = std::get_if<WorkerLoad>(&*report)) share = load->share;
+    return share;
+  };
+  const auto turn = [&](int pieces) {
+    for (int i = 0; i < pieces; ++i)
+      if (f.worker->send_some(f.now)) f.worker->sent_until(f.now, 10us);
+    f.worker->on_timer(f.now);
+    f.now += 20ms;
+  };
+  std::uint64_t sequence = 0;
+  const auto overload = [&] {
+    for (int i = 0; i < 40; ++i) {
+      f.frame(0, ++sequence);
+      turn(10);  // of twenty
+    }
+  };
+  const auto drain = [&] {
+    while (f.worker->send_some(f.now)) f.worker->sent_until(f.now, 10us);
+  };
+  overload();
+  CHECK(last_share() == 1.0);
+  drain();
+  // A burst is no overrun: three frames at once, then nothing for three intervals.
+  for (int burst = 0; burst < 12; ++burst) {
+    for (int i = 0; i < 3; ++i) f.frame(0, ++sequence);
+    for (int i = 0; i < 3; ++i) turn(20);
+  }
+  CHECK(last_share().value() < 0.5);
+  overload();
+  CHECK(last_share() == 1.0);
+  for (std::uint32_t slot = 0; slot < 200; ++slot)
+    f.worker->on_command(EndLease{control::make_lease_id(1, control::LeaseSlot{slot}, 1)}, f.now);
+  for (int i = 0; i < 8; ++i) turn(1);
+  CHECK(last_share() == 0.0);
+}
