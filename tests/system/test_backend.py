@@ -15,6 +15,16 @@ def devices(host):
     return re.findall(r"^\d+: (tiercast\d+):", host.run("ip", "-o", "link"), re.M)
 
 
+def gave_up_its_capabilities(node):
+    """Those that loading an eBPF program takes, in each of its threads."""
+    held = set()
+    for task in os.listdir(f"/proc/{node.pid}/task"):
+        with open(f"/proc/{node.pid}/task/{task}/status", encoding="utf-8") as file:
+            held.update(re.findall(r"^Cap(?:Prm|Eff):\s*(\w+)$", file.read(), re.M))
+    admin, perfmon, bpf = 1 << 12, 1 << 38, 1 << 39
+    equal([bits for bits in held if int(bits, 16) & (admin | perfmon | bpf)], [], "capabilities that it has no use for now")
+
+
 def test_listeners_are_reached_below_the_stack_and_a_killed_node_leaves_nothing(t):
     tree = trees.Tree(t, edge={"sections": {"listen": {"backend": "xdp", "spread": 50}}})
     t.net.collect(tree.edge.host)
@@ -22,12 +32,7 @@ def test_listeners_are_reached_below_the_stack_and_a_killed_node_leaves_nothing(
     listeners = [t.listener(f"ear-{i}", [tree.edge], host=tree.ears).start() for i in range(4)]
     trees.listening(tree.origin, len(listeners))
     eventually(lambda: backend(tree.edge).get("direct") == 4, 10, f"all below the stack: {backend(tree.edge)}")
-    held = set()
-    for task in os.listdir(f"/proc/{tree.edge.pid}/task"):
-        with open(f"/proc/{tree.edge.pid}/task/{task}/status", encoding="utf-8") as file:
-            held.update(re.findall(r"^Cap(?:Prm|Eff):\s*(\w+)$", file.read(), re.M))
-    admin, perfmon, bpf = 1 << 12, 1 << 38, 1 << 39
-    equal([bits for bits in held if int(bits, 16) & (admin | perfmon | bpf)], [], "capabilities that it has no use for now")
+    gave_up_its_capabilities(tree.edge)
     before = trees.counters(tree.edge)
     sent = trees.send_speech(t, tree.origin, 4)
     after = trees.counters(tree.edge)
@@ -59,6 +64,12 @@ def test_a_next_hop_that_is_lost_and_found_costs_no_frame(t):
     check(counters["xdp_demoted"] >= 1 and counters["xdp_promoted"] >= 1, f"it changed over, and back: {counters}")
     trees.end(tree.origin, [listener])
     equal(listener.report()["lost"], 0, "frames that it lost")
+
+
+def test_a_node_that_nobody_joins_keeps_no_capability_either(t):
+    node = t.node("recorder", source=t.new_source(), sections={"listen": None}, group={"record": {"directory": t.dir}})
+    node.start()
+    gave_up_its_capabilities(node)
 
 
 def test_a_node_without_privileges_says_so_once_and_uses_sendmmsg(t):
