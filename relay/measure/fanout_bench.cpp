@@ -137,14 +137,6 @@ struct Contender {
   }
 };
 
-/// 0.0.0.0 or [::], whichever is of the range's family; any port.
-Endpoint unspecified(const Endpoint& like) {
-  Endpoint out = like;
-  std::fill(out.ip.begin() + (like.is_v4() ? 12 : 0), out.ip.end(), std::uint8_t{0});
-  out.port = 0;
-  return out;
-}
-
 net::Error wrong(std::string text) { return {std::move(text), 64}; }
 
 tl::expected<Contender, net::Error> contender(const std::string& name, const FanOutBench& bench,
@@ -152,7 +144,7 @@ tl::expected<Contender, net::Error> contender(const std::string& name, const Fan
   const net::SocketOptions options{.send_buffer = 8 << 20, .interface = bench.interface};
   const LocalAddress local = address_towards(to.front(), options);
   const bool wildcard = name == "sendmmsg-wildcard";
-  auto socket = net::UdpSocket::bind(wildcard ? unspecified(bench.first) : Endpoint{local.ip, 0, 0}, options);
+  auto socket = net::UdpSocket::bind(wildcard ? net::unspecified(bench.first) : Endpoint{local.ip, 0, 0}, options);
   if (!socket) return tl::unexpected(socket.error());
   Contender out;
   out.name = name;
@@ -187,31 +179,41 @@ std::optional<Endpoint> nth_address(const Endpoint& first, unsigned prefix, std:
   return out;
 }
 
-tl::expected<std::vector<FanOutMeasurement>, net::Error> measure_fan_out(const FanOutBench& bench) {
-  if (bench.destinations == 0 || bench.frames == 0 || bench.rounds == 0 || bench.backends.empty())
-    return tl::unexpected(wrong("destinations, frames, rounds and backends must be at least 1"));
+tl::expected<net::UdpSocket, net::Error> open_sink(const FanOutBench& bench) {
   if (bench.payload == 0 || bench.payload > wire::kMaxDatagram)
     return tl::unexpected(wrong(fmt::format("payload = {}: use 1 to {}", bench.payload, wire::kMaxDatagram)));
-
-  auto sink = net::UdpSocket::bind(unspecified(bench.first), {});
-  if (!sink) return tl::unexpected(sink.error());
-  if (net::attach_drop_filter(sink->fd()) != 0)
+  auto sink = net::UdpSocket::bind(net::unspecified(bench.first), {});
+  if (sink && net::attach_drop_filter(sink->fd()) != 0)
     return tl::unexpected(net::Error{"the kernel refuses a socket filter", 71});
+  return sink;
+}
 
-  std::vector<Endpoint> to;
-  to.reserve(bench.destinations);
-  for (std::uint32_t i = 0; i < bench.destinations; ++i) {
+tl::expected<std::vector<Endpoint>, net::Error> destinations_of(const FanOutBench& bench, std::uint16_t port,
+                                                                std::uint32_t first, std::uint32_t count) {
+  std::vector<Endpoint> out;
+  out.reserve(count);
+  for (std::uint32_t i = first; i < first + count; ++i) {
     auto address = nth_address(bench.first, bench.prefix, i);
     if (!address)
       return tl::unexpected(
           wrong(fmt::format("a /{} range has no {} addresses; use a wider one", bench.prefix, bench.destinations)));
-    address->port = sink->local().port;
-    to.push_back(*address);
+    address->port = port;
+    out.push_back(*address);
   }
+  return out;
+}
+
+tl::expected<std::vector<FanOutMeasurement>, net::Error> measure_fan_out(const FanOutBench& bench) {
+  if (bench.destinations == 0 || bench.frames == 0 || bench.rounds == 0 || bench.backends.empty())
+    return tl::unexpected(wrong("destinations, frames, rounds and backends must be at least 1"));
+  const auto sink = open_sink(bench);
+  if (!sink) return tl::unexpected(sink.error());
+  const auto to = destinations_of(bench, sink->local().port, 0, bench.destinations);
+  if (!to) return tl::unexpected(to.error());
 
   std::vector<Contender> contenders;
   for (const std::string& name : bench.backends) {
-    auto made = contender(name, bench, to);
+    auto made = contender(name, bench, *to);
     if (!made) return tl::unexpected(made.error());
     contenders.push_back(std::move(*made));
   }

@@ -9,7 +9,7 @@
 
 #include "relay/base/endpoint.hpp"
 #include "relay/measure/spread.hpp"
-#include "relay/net/error.hpp"
+#include "relay/net/udp_socket.hpp"
 
 namespace tiercast::measure {
 
@@ -44,6 +44,14 @@ tl::expected<std::vector<FanOutMeasurement>, net::Error> measure_fan_out(const F
 
 /// Address number `index` of a range, skipping the network's own; nullopt past its last but one (broadcast).
 std::optional<Endpoint> nth_address(const Endpoint& first, unsigned prefix, std::uint32_t index);
+
+// What any bench of such a range begins with. Errors as above.
+
+/// The socket that drops everything, on a port of its own.
+tl::expected<net::UdpSocket, net::Error> open_sink(const FanOutBench& bench);
+/// `count` of its destinations, from number `first` on.
+tl::expected<std::vector<Endpoint>, net::Error> destinations_of(const FanOutBench& bench, std::uint16_t port,
+                                                                std::uint32_t first, std::uint32_t count);
 
 /// One JSON object, one line.
 std::string to_json(const FanOutMeasurement& measurement);

@@ -4,8 +4,6 @@
 #include <bpf/libbpf.h>
 #include <linux/if_link.h>
 #include <net/if.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -33,11 +31,6 @@ static_assert(sizeof(load_account) == 64, "one cache line, and as the kernel pla
 
 load_address address(const Endpoint& endpoint) {
   return {load_be<8>(endpoint.ip.data()), load_be<8>(endpoint.ip.data() + 8)};
-}
-
-std::size_t whole_pages(std::size_t size) {
-  const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-  return (size + page - 1) / page * page;
 }
 
 tl::unexpected<net::Error> refusal(const std::string& interface, const char* what, int number) {
@@ -78,11 +71,8 @@ tl::expected<std::unique_ptr<LoadCounter>, net::Error> LoadCounter::attach(const
   if (int failed = bpf_object__load(out->object_); failed != 0)
     return refusal(setup.interface, "load its program", -failed);
 
-  out->listeners_ = setup.listeners;
-  void* const at = mmap(nullptr, whole_pages(setup.listeners * sizeof(load_account)), PROT_READ | PROT_WRITE,
-                        MAP_SHARED, bpf_map__fd(accounts), 0);
-  if (at == MAP_FAILED) return refusal(setup.interface, "map its table", errno);
-  out->accounts_ = static_cast<load_account*>(at);
+  if (!out->accounts_.map(bpf_map__fd(accounts), setup.listeners))
+    return refusal(setup.interface, "map its table", errno);
 
   const int program = bpf_program__fd(bpf_object__find_program_by_name(out->object_, "count_frames"));
   LIBBPF_OPTS(bpf_link_create_opts, link_options);
@@ -100,7 +90,6 @@ tl::expected<std::unique_ptr<LoadCounter>, net::Error> LoadCounter::attach(const
 
 LoadCounter::~LoadCounter() {
   attachment_.reset();
-  if (accounts_ != nullptr) munmap(accounts_, whole_pages(listeners_ * sizeof(load_account)));
   bpf_object__close(object_);
 }
 

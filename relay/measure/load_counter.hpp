@@ -9,6 +9,7 @@
 
 #include "relay/base/endpoint.hpp"
 #include "relay/measure/load_filter.h"
+#include "relay/net/bpf_array.hpp"
 #include "relay/net/descriptor.hpp"
 #include "relay/net/error.hpp"
 
@@ -34,7 +35,7 @@ class LoadCounter {
   LoadCounter(const LoadCounter&) = delete;
   LoadCounter& operator=(const LoadCounter&) = delete;
 
-  std::span<load_account> accounts() { return {accounts_, listeners_}; }
+  std::span<load_account> accounts() { return accounts_.elements(); }
   /// In the interface's driver; else in the stack's first step, for any interface, at some three times the cost.
   bool native() const { return native_; }
 
@@ -42,8 +43,7 @@ class LoadCounter {
   LoadCounter() = default;
   bpf_object* object_ = nullptr;
   net::Descriptor attachment_;  // a link: the kernel detaches when the last descriptor of it is gone
-  load_account* accounts_ = nullptr;
-  std::size_t listeners_ = 0;
+  net::BpfArray<load_account> accounts_;
   bool native_ = false;
 };
 

@@ -22,28 +22,9 @@ constexpr int kBuffer = 64 << 20;  // a round of frames to some tens of thousand
 constexpr std::size_t kLongest = 1280;
 static_assert(kLongest > wire::kMaxDatagram);
 
-Endpoint any_address(const Endpoint& like) {
-  Endpoint out;
-  if (like.is_v4()) std::copy_n(like.ip.begin(), 12, out.ip.begin());
-  return out;
-}
-
 bool on(int fd, int level, int option) {
   const int one = 1;
   return setsockopt(fd, level, option, &one, sizeof one) == 0;
-}
-
-/// The kernel's stamp; nullopt: there is none.
-std::optional<WallTime> stamp(msghdr& message) {
-  for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
-    if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_TIMESTAMPNS || c->cmsg_len < CMSG_LEN(sizeof(timespec)))
-      continue;
-    timespec at{};
-    std::memcpy(&at, CMSG_DATA(c), sizeof at);
-    return WallTime{std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::seconds{at.tv_sec} +
-                                                                          std::chrono::nanoseconds{at.tv_nsec})};
-  }
-  return std::nullopt;
 }
 
 }  // namespace
@@ -51,7 +32,7 @@ std::optional<WallTime> stamp(msghdr& message) {
 struct LoadSocket::State {
   struct Incoming {
     sockaddr_storage from;
-    alignas(cmsghdr) std::array<std::uint8_t, net::kReceiveControl + CMSG_SPACE(sizeof(timespec))> control;
+    alignas(cmsghdr) std::array<std::uint8_t, net::kReceiveControl> control;
     iovec part;
     std::array<std::uint8_t, kLongest> bytes;
   };
@@ -105,7 +86,7 @@ tl::expected<LoadSocket, net::Error> LoadSocket::open(const Endpoint& edge) {
   if (!on(socket->fd(), v4 ? int{IPPROTO_IP} : int{IPPROTO_IPV6}, v4 ? IP_FREEBIND : IPV6_FREEBIND) ||
       !on(socket->fd(), SOL_SOCKET, SO_TIMESTAMPNS))
     return tl::unexpected(net::Error{std::string{"cannot set up a UDP socket: "} + std::strerror(errno), 71});
-  if (auto bound = socket->bind_to(any_address(edge)); !bound) return tl::unexpected(bound.error());
+  if (auto bound = socket->bind_to(net::unspecified(edge)); !bound) return tl::unexpected(bound.error());
   return LoadSocket{std::make_unique<State>(std::move(*socket), edge)};
 }
 
@@ -133,7 +114,7 @@ bool LoadSocket::receive(const std::function<void(const Datagram&)>& take) {
       ++s.truncated;
       continue;
     }
-    auto arrived = stamp(header);
+    auto arrived = net::read_stamp(header.msg_control, header.msg_controllen);
     if (!arrived) {
       if (!now) now = std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now());
       arrived = now;

@@ -9,9 +9,7 @@
 #include <thread>
 
 #include "relay/net/sendmmsg_fan_out.hpp"
-#include "relay/net/steering.hpp"
 #include "relay/net/udp_socket.hpp"
-#include "relay/wire/limits.hpp"
 
 namespace tiercast::measure {
 namespace {
@@ -88,23 +86,16 @@ net::Error wrong(std::string text) { return {std::move(text), 64}; }
 tl::expected<Part, net::Error> make_part(const FanOutBench& bench, std::uint16_t port, std::uint32_t first,
                                          std::uint32_t count) {
   const net::SocketOptions options{.send_buffer = 8 << 20, .interface = bench.interface};
+  const auto to = destinations_of(bench, port, first, count);
+  if (!to) return tl::unexpected(to.error());
+  const auto probe = net::UdpSocket::connect(to->front(), options);  // the address that routing leaves from
+  if (!probe) return tl::unexpected(probe.error());
+  auto socket = net::UdpSocket::bind(Endpoint{probe->local().ip, 0, 0}, options);
+  if (!socket) return tl::unexpected(socket.error());
   Part part;
-  for (std::uint32_t i = first; i < first + count; ++i) {
-    auto to = nth_address(bench.first, bench.prefix, i);
-    if (!to)
-      return tl::unexpected(
-          wrong(fmt::format("a /{} range has no {} addresses; use a wider one", bench.prefix, bench.destinations)));
-    to->port = port;
-    if (!part.socket) {
-      const auto probe = net::UdpSocket::connect(*to, options);  // the address that routing leaves from
-      if (!probe) return tl::unexpected(probe.error());
-      auto socket = net::UdpSocket::bind(Endpoint{probe->local().ip, 0, 0}, options);
-      if (!socket) return tl::unexpected(socket.error());
-      part.socket = std::make_unique<net::UdpSocket>(std::move(*socket));
-      part.table = std::make_unique<net::SendmmsgFanOut>(*part.socket);
-    }
-    part.table->set(part.table->size(), *to, {});
-  }
+  part.socket = std::make_unique<net::UdpSocket>(std::move(*socket));
+  part.table = std::make_unique<net::SendmmsgFanOut>(*part.socket);
+  for (const Endpoint& each : *to) part.table->set(part.table->size(), each, {});
   return part;
 }
 
@@ -113,17 +104,8 @@ tl::expected<Part, net::Error> make_part(const FanOutBench& bench, std::uint16_t
 tl::expected<ThreadsMeasurement, net::Error> measure_threads(const FanOutBench& bench, std::uint32_t threads) {
   if (bench.frames == 0 || bench.rounds == 0 || threads < 2 || bench.destinations < threads)
     return tl::unexpected(wrong("frames and rounds must be at least 1, threads 2, destinations as many as threads"));
-  if (bench.payload == 0 || bench.payload > wire::kMaxDatagram)
-    return tl::unexpected(wrong(fmt::format("payload = {}: use 1 to {}", bench.payload, wire::kMaxDatagram)));
-
-  Endpoint any = bench.first;
-  std::fill(any.ip.begin() + (any.is_v4() ? 12 : 0), any.ip.end(), std::uint8_t{0});
-  any.port = 0;
-  auto sink = net::UdpSocket::bind(any, {});
+  const auto sink = open_sink(bench);
   if (!sink) return tl::unexpected(sink.error());
-  if (net::attach_drop_filter(sink->fd()) != 0)
-    return tl::unexpected(net::Error{"the kernel refuses a socket filter", 71});
-
   const std::uint16_t port = sink->local().port;
   std::vector<Part> one, all;
   auto whole = make_part(bench, port, 0, bench.destinations);

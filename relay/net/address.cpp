@@ -83,6 +83,12 @@ bool is_unspecified(const std::array<std::uint8_t, 16>& ip) {
           std::equal(kMapped.begin(), kMapped.end(), ip.begin()));
 }
 
+Endpoint unspecified(const Endpoint& like) {
+  Endpoint out;
+  if (like.is_v4()) std::copy_n(like.ip.begin(), 12, out.ip.begin());
+  return out;
+}
+
 void write_source(const LocalAddress& from, int family, SourceControl& out) {
   out.size = 0;
   if (is_unspecified(from.ip)) return;

@@ -24,6 +24,8 @@ std::optional<Endpoint> from_sockaddr(const void* address, std::size_t size);
 
 /// True of 0.0.0.0, [::] and [::ffff:0.0.0.0].
 bool is_unspecified(const std::array<std::uint8_t, 16>& ip);
+/// 0.0.0.0 or [::], whichever is of that one's family; any port.
+Endpoint unspecified(const Endpoint& like);
 
 /// Control data of one datagram to send, naming its source address. Immovable while a msghdr points at it.
 struct alignas(cmsghdr) SourceControl {

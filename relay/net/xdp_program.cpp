@@ -7,7 +7,6 @@
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -64,14 +63,9 @@ Descriptor open_tap(std::uint32_t& interface) {
 }
 
 // Destinations whose device had no room are tried again, up to so many times a call's number of them: a device that is
-// slower than we are has time to catch up. Where that is not enough it stands still, and trying only costs time: half as
-// much then, until once it was enough again.
+// slower than we are has time to catch up. Where that is not enough it stands still, and trying only costs time: half
+// as much then, until once it was enough again.
 constexpr std::uint32_t kMostTries = 8, kLeastTries = 1;
-
-std::size_t whole_pages(std::size_t size) {
-  const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-  return (size + page - 1) / page * page;
-}
 
 }  // namespace
 
@@ -86,22 +80,8 @@ tl::expected<std::unique_ptr<XdpProgram>, Error> XdpProgram::load(const XdpOptio
 
 XdpProgram::~XdpProgram() {
   attachment_.reset();  // before its device: nothing is then left to be told of it
-  if (destinations_ != nullptr) munmap(destinations_, whole_pages(options_.destinations * sizeof *destinations_));
-  if (state_ != nullptr) munmap(const_cast<xdp_state*>(state_), whole_pages(sizeof *state_));
-  if (ways_ != nullptr) munmap(ways_, whole_pages(options_.ways * sizeof *ways_));
   bpf_link__destroy(tracepoint_);
   bpf_object__close(object_);
-}
-
-template <class T>
-bool XdpProgram::map_memory(const char* name, std::uint32_t count, T*& out) {
-  static_assert(sizeof(T) % 8 == 0 || std::is_same_v<T, volatile xdp_state>);  // as the kernel places elements
-  const int fd = bpf_object__find_map_fd_by_name(object_, name);
-  if (fd < 0) return false;
-  void* const at = mmap(nullptr, whole_pages(count * sizeof(T)), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-  if (at == MAP_FAILED) return false;
-  out = static_cast<T*>(at);
-  return true;
 }
 
 tl::expected<void, Error> XdpProgram::set_up() {
@@ -120,11 +100,14 @@ tl::expected<void, Error> XdpProgram::set_up() {
   if (int failed = bpf_map__set_max_entries(ways, options_.ways); failed != 0)
     return tl::unexpected(error("size its tables", -failed));
   if (int failed = bpf_object__load(object_); failed != 0) return tl::unexpected(error("load its program", -failed));
-  if (!map_memory("destinations", options_.destinations, destinations_) || !map_memory("ways", options_.ways, ways_) ||
-      !map_memory(".bss", 1, state_))
+  static_assert(sizeof(xdp_destination) % 8 == 0 && sizeof(xdp_way) % 8 == 0);
+  const auto fd = [this](const char* map) { return bpf_object__find_map_fd_by_name(object_, map); };
+  if (!destinations_.map(fd("destinations"), options_.destinations) || !ways_.map(fd("ways"), options_.ways) ||
+      !state_memory_.map(fd(".bss"), 1))
     return tl::unexpected(error("map its tables", errno));
+  state_ = &state_memory_[0];
   program_ = bpf_program__fd(bpf_object__find_program_by_name(object_, "fan_out"));
-  devices_map_ = bpf_object__find_map_fd_by_name(object_, "devices");
+  devices_map_ = fd("devices");
   if (program_ < 0 || devices_map_ < 0) return tl::unexpected(error("find its own parts", ENOENT));
   for (std::uint32_t chunk = options_.destinations / XDP_CHUNK; chunk-- > 0;) free_chunks_.push_back(chunk);
   return {};

@@ -9,6 +9,7 @@
 
 #include "relay/base/counter.hpp"
 #include "relay/base/types.hpp"
+#include "relay/net/bpf_array.hpp"
 #include "relay/net/descriptor.hpp"
 #include "relay/net/error.hpp"
 #include "relay/net/xdp/layout.h"
@@ -85,9 +86,6 @@ class XdpProgram {
   void clear_outcome();
   int call_kernel(Bytes packet, std::uint32_t repeat);
 
-  template <class T>
-  bool map_memory(const char* name, std::uint32_t count, T*& out);
-
   XdpOptions options_;
   bpf_object* object_ = nullptr;
   bpf_link* tracepoint_ = nullptr;
@@ -95,10 +93,11 @@ class XdpProgram {
   Descriptor attachment_;  // of the program to it
   int program_ = -1;       // the object's
   int devices_map_ = -1;
-  xdp_destination* destinations_ = nullptr;
-  xdp_way* ways_ = nullptr;
-  volatile xdp_state* state_ = nullptr;
-  std::uint32_t tries_ = 1;  // more, of destinations that a full queue had no room for
+  BpfArray<xdp_destination> destinations_;
+  BpfArray<xdp_way> ways_;
+  BpfArray<xdp_state> state_memory_;
+  volatile xdp_state* state_ = nullptr;  // that memory
+  std::uint32_t tries_ = 1;              // more, of destinations that a full queue had no room for
   std::vector<std::uint32_t> free_chunks_;
   std::vector<std::uint32_t> devices_;  // their interfaces; 0: free
   XdpProgramCounters counters_;

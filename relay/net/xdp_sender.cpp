@@ -76,9 +76,7 @@ bool XdpSender::try_device(std::uint32_t interface, Device& device) {
   if (!link.ethernet || !link.running) return false;
   counters_.probes.add();
   program_->forget_device(interface);  // it may be another device with this number
-  const auto index = program_->device(interface);
-  device.takes = false;
-  if (index) {
+  if (const auto index = program_->device(interface)) {
     const XdpProgram::Outcome outcome = program_->probe(probe_frame(link.mac), *index);
     device.takes = outcome.sent == 1 || outcome.congested();
   }

@@ -35,76 +35,75 @@ void Worker::note_reserved() {  // a counter, for the feed reads it while this r
 }
 
 void Worker::on_command(const Command& command, Time now) {
-  std::visit(
-      Overloaded{
-          [](std::monostate) {},
-          [&](const FrameReady& ready) {
-            if (WorkerGroup* group = groups_[ready.group.value]) send_frame(*group, ready, now);
-          },
-          [&](const AttestReady& ready) {
-            WorkerGroup* group = groups_[ready.group.value];
-            if (group == nullptr) return;
-            if (const auto pin = group->group.history.attestation(ready.number)) {
-              counters_.attestations.add();
-              send_below(*group, {pin.datagram(), true}, {Outgoing::Kind::attestation, ready.number, {}, ready.at},
-                         now);
-            } else {
-              counters_.frames_gone.add();
-            }
-          },
-          [&](const OpaqueReady& ready) {
-            WorkerGroup* group = groups_[ready.group.value];
-            if (group == nullptr) return;
-            if (const auto pin = group->group.history.opaque(ready.number)) {
-              send_below(*group, {pin.datagram(), false}, {Outgoing::Kind::opaque, ready.number, {}, ready.at}, now);
-            } else {
-              counters_.frames_gone.add();
-            }
-          },
-          [&](const SendIdle& idle) {
-            WorkerGroup* group = groups_[idle.group.value];
-            if (group == nullptr) return;
-            std::array<std::uint8_t, wire::kHeader> datagram;
-            wire::write_header(datagram, idle.header);
-            counters_.idles.add();
-            send_below(*group, {datagram, true}, {Outgoing::Kind::idle, 0, idle.header, idle.at}, now);
-          },
-          [&](const Install& install) {
-            ++installed_;
-            leases_.install(install.id, install.peer, install.local, install.role, offered(install.delivery), now);
-            counters_.leases.set(leases_.active());
-            lease_installed(*leases_.find(install.id), now);
-            if (install.group != kNoGroup) subscribe(*leases_.find(install.id), install.group, now);
-            note_reserved();
-          },
-          [&](const EpochKnown& known) {
-            WorkerGroup* group = groups_[known.group.value];
-            if (group == nullptr || !group->epochs.learn(known.epoch)) return;
-            std::array<std::uint8_t, wire::kEpochRecord> buffer;
-            Writer records{buffer};
-            wire::write_record(records, known.epoch);
-            for (const RelayChild& child : group->relays)
-              send_records(slot_of_member(memberships_[child.membership]), records.written());
-          },
-          [&](const EpochInUse& used) {
-            if (WorkerGroup* group = groups_[used.group.value]) group->epochs.in_use(used.source, used.epoch);
-          },
-          [&](const GroupInfoKnown& known) {
-            WorkerGroup* group = groups_[known.group.value];
-            if (group == nullptr) return;
-            group->info = known.info;
-            if (group->next_info == kNever && group->members > 0) group->next_info = now;
-          },
-          [&](const Standing& standing) { standing_ = standing; },
-          [&](const AddGroup& added) { add_group(added); },
-          [&](const RemoveGroup& removed) { remove_group(removed.group, now); },
-          [&](const EndLease& ended) { end_lease_of(ended.id, now); },
-          [&](const Stop&) {
-            stopping_ = true;
-            say_goodbye();
-          },
-      },
-      command);
+  std::visit(Overloaded{
+                 [](std::monostate) {},
+                 [&](const FrameReady& ready) {
+                   if (WorkerGroup* group = groups_[ready.group.value]) send_frame(*group, ready, now);
+                 },
+                 [&](const AttestReady& ready) {
+                   WorkerGroup* group = groups_[ready.group.value];
+                   if (group == nullptr) return;
+                   if (const auto pin = group->group.history.attestation(ready.number)) {
+                     counters_.attestations.add();
+                     send_below(*group, pin.datagram(), {Outgoing::Kind::attestation, ready.number, {}, ready.at}, now);
+                   } else {
+                     counters_.frames_gone.add();
+                   }
+                 },
+                 [&](const OpaqueReady& ready) {
+                   WorkerGroup* group = groups_[ready.group.value];
+                   if (group == nullptr) return;
+                   if (const auto pin = group->group.history.opaque(ready.number)) {
+                     send_below(*group, pin.datagram(), {Outgoing::Kind::opaque, ready.number, {}, ready.at}, now);
+                   } else {
+                     counters_.frames_gone.add();
+                   }
+                 },
+                 [&](const SendIdle& idle) {
+                   WorkerGroup* group = groups_[idle.group.value];
+                   if (group == nullptr) return;
+                   std::array<std::uint8_t, wire::kHeader> datagram;
+                   wire::write_header(datagram, idle.header);
+                   counters_.idles.add();
+                   send_below(*group, datagram, {Outgoing::Kind::idle, 0, idle.header, idle.at}, now);
+                 },
+                 [&](const Install& install) {
+                   ++installed_;
+                   leases_.install(install.id, install.peer, install.local, install.role, offered(install.delivery),
+                                   now);
+                   counters_.leases.set(leases_.active());
+                   lease_installed(*leases_.find(install.id), now);
+                   if (install.group != kNoGroup) subscribe(*leases_.find(install.id), install.group, now);
+                   note_reserved();
+                 },
+                 [&](const EpochKnown& known) {
+                   WorkerGroup* group = groups_[known.group.value];
+                   if (group == nullptr || !group->epochs.learn(known.epoch)) return;
+                   std::array<std::uint8_t, wire::kEpochRecord> buffer;
+                   Writer records{buffer};
+                   wire::write_record(records, known.epoch);
+                   for (const RelayChild& child : group->relays)
+                     send_records(slot_of_member(memberships_[child.membership]), records.written());
+                 },
+                 [&](const EpochInUse& used) {
+                   if (WorkerGroup* group = groups_[used.group.value]) group->epochs.in_use(used.source, used.epoch);
+                 },
+                 [&](const GroupInfoKnown& known) {
+                   WorkerGroup* group = groups_[known.group.value];
+                   if (group == nullptr) return;
+                   group->info = known.info;
+                   if (group->next_info == kNever && group->members > 0) group->next_info = now;
+                 },
+                 [&](const Standing& standing) { standing_ = standing; },
+                 [&](const AddGroup& added) { add_group(added); },
+                 [&](const RemoveGroup& removed) { remove_group(removed.group, now); },
+                 [&](const EndLease& ended) { end_lease_of(ended.id, now); },
+                 [&](const Stop&) {
+                   stopping_ = true;
+                   say_goodbye();
+                 },
+             },
+             command);
 }
 
 // Not before all have got what was told before.
@@ -133,24 +132,26 @@ void Worker::send_frame(WorkerGroup& group, const FrameReady& ready, Time now) {
   const bool to_listeners = group.outgoing.size() > 0;
   const bool at_once = !group.relays.empty() || (!to_listeners && group.members > 0);
   if (at_once) passage_.first_sent(ready.received, now);
-  send_below(group, {pin.with_signature(), true},
-             {Outgoing::Kind::frame, ready.sequence.value, {}, ready.at, ready.received}, now);
+  send_below(group, pin.with_signature(), {Outgoing::Kind::frame, ready.sequence.value, {}, ready.at, ready.received},
+             now);
   if (at_once && !to_listeners) passage_.last_sent(ready.received);
 }
 
-void Worker::send_below(WorkerGroup& group, const Copies& copies, const Outgoing::Item& item, Time now) {
+void Worker::send_below(WorkerGroup& group, Bytes signed_form, const Outgoing::Item& item, Time now) {
+  // Whoever takes it so must be able to tell that it is genuine.
+  const bool multicast = item.kind != Outgoing::Kind::opaque;
   // Relays first: what is late for them is late for everybody below them.
-  if (copies.multicast && setup_.multicast != nullptr) setup_.multicast->send_multicast(copies.for_relays, now);
+  if (multicast && setup_.multicast != nullptr) setup_.multicast->send_multicast(signed_form, now);
   measured_ = {};
   for (const RelayChild& child : group.relays) {
-    if (child.by_multicast && copies.multicast) continue;
-    send_to_relay(child, copies.for_relays);
+    if (child.by_multicast && multicast) continue;
+    send_to_relay(child, signed_form);
     ++measured_.relays;
   }
   if (!group.outgoing.add(item)) counters_.too_late.add();
   due_ = std::min(due_, group.outgoing.due());
   // Who takes it by multicast may ask as much as those who do not.
-  if (copies.multicast) resender_.node_budget().on_fan_out(group.by_multicast, now);
+  if (multicast) resender_.node_budget().on_fan_out(group.by_multicast, now);
 }
 
 bool Worker::send_some(Time now) {

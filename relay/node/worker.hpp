@@ -74,6 +74,8 @@ class Worker {
   void on_command(const Command& command, Time now);
   void on_datagram(Bytes datagram, const Endpoint& from, const LocalAddress& local, Time now);
   void on_timer(Time now);
+  /// When send_some() has something to do; kNever: not before something is told.
+  Time due() const { return due_; }
   /// Sends listeners a piece of what is due, of about a millisecond. False: nothing is due.
   bool send_some(Time now);
   /// What the last on_command() or send_some() sent is sent: that took so much of a processor's time, whatever else the
@@ -139,12 +141,8 @@ class Worker {
 
   // worker.cpp
   void send_frame(WorkerGroup& group, const FrameReady& ready, Time now);
-  /// One datagram in the forms that the ways below need; listeners get it from where `item` says it stands.
-  struct Copies {
-    Bytes for_relays;  // signed; the link's MAC is not in it
-    bool multicast;    // whoever takes it so can tell that it is genuine
-  };
-  void send_below(WorkerGroup& group, const Copies& copies, const Outgoing::Item& item, Time now);
+  /// `signed_form`: for relays, without the link's MAC. Listeners get it from where `item` says it stands.
+  void send_below(WorkerGroup& group, Bytes signed_form, const Outgoing::Item& item, Time now);
   double share() const;
   void report_load(Time now);
   void say_goodbye();

@@ -130,7 +130,7 @@ void WorkerThread::measure(Sends sends) {
 }
 
 void WorkerThread::send_some() {
-  measure([this] { return worker_->send_some(now_); });
+  if (now_ >= worker_->due()) measure([this] { return worker_->send_some(now_); });
 }
 
 // Before the datagrams of the turn: a lease that was just admitted may be speaking in them. False: more may wait.

@@ -8,9 +8,9 @@ import tempfile
 import time
 
 from children import Children, Failure
-from cpu import cpu_ns
 from network import die_with_parent, run
 from tree import Tree
+from usage import cpu_ns
 from veth import DESTINATIONS, installed
 
 HERE = pathlib.Path(__file__).resolve().parent

@@ -1,10 +1,9 @@
 """Two network namespaces and one cable: who sends, and a far end that drops and counts below the network stack."""
 import json
-import os
 import pathlib
 import subprocess
 
-from network import PREFIX, Host, remove_own, run
+from network import Host, make_namespace, remove_own, run
 
 HERE = pathlib.Path(__file__).resolve().parent
 DESTINATIONS = "11.0.0.0/8"  # all of them behind the far end
@@ -19,12 +18,10 @@ class Wire:
         triplet = run("gcc", "-print-multiarch").strip()
         run("clang", "-O2", "-g", "-Wall", "-target", "bpf", "-idirafter", f"/usr/include/{triplet}", "-c", "-o",
             str(program), str(HERE / "sink.bpf.c"))
-        self.sender, self.sink = (Host(f"{PREFIX}{os.getpid()}-{name}", name, number)
+        self.sender, self.sink = (Host(make_namespace(name), name, number)
                                   for number, name in enumerate(("sender", "sink"), 1))
         for host in (self.sender, self.sink):
-            run("ip", "netns", "add", host.namespace)
             host.run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1")
-            run("ip", "-n", host.namespace, "link", "set", "lo", "up")
         run("ip", "-n", self.sender.namespace, "link", "add", "out0", "type", "veth", "peer", "name", "in0", "netns",
             self.sink.namespace)
         for host, interface in ((self.sender, "out0"), (self.sink, "in0")):

@@ -62,7 +62,8 @@ def remove_own():
             subprocess.run(["ip", "netns", "del", name], capture_output=True)
 
 
-def _make(name):
+def make_namespace(name):
+    """Its name, which remove_own() knows."""
     namespace = f"{PREFIX}{os.getpid()}-{name}"
     run("ip", "netns", "add", namespace)
     run("ip", "-n", namespace, "link", "set", "lo", "up")
@@ -161,7 +162,7 @@ class Net:
         run("ip", "-n", self.bridge, "link", "set", "br0", "up")
 
     def _namespace(self, name):
-        self._made.append(_make(name))
+        self._made.append(make_namespace(name))
         return self._made[-1]
 
     def host(self, name):
@@ -227,7 +228,7 @@ class Wire:
     is not as fast. close() removes both."""
 
     def __init__(self, *names):
-        self.hosts = [Host(_make(name), name, number) for number, name in enumerate(names, 1)]
+        self.hosts = [Host(make_namespace(name), name, number) for number, name in enumerate(names, 1)]
         one, other = self.hosts
         # A queue for each processor: else who sends on one has to wait for the other, which takes out what both put in.
         queues = ["numtxqueues", str(os.cpu_count()), "numrxqueues", str(os.cpu_count())]

@@ -1,13 +1,23 @@
-"""CPU time of processes, in nanoseconds of the kernel's."""
+"""What processes use: CPU time, as the kernel accounts it with its own part, and memory."""
+import os
 import pathlib
 
 
-def cpu_ns(pid):
-    """Of all threads that it has now, with the kernel's part."""
-    total = 0
+def thread_ns(pid):
+    """CPU time of each thread that it has now: {id: (name, nanoseconds)}."""
+    out = {}
     for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
         try:
-            total += int((task / "schedstat").read_text().split()[0])
+            out[task.name] = ((task / "comm").read_text().strip(), int((task / "schedstat").read_text().split()[0]))
         except (FileNotFoundError, ProcessLookupError):  # it has ended
             pass
-    return total
+    return out
+
+
+def cpu_ns(pid):
+    """Of all of them."""
+    return sum(ns for _, ns in thread_ns(pid).values())
+
+
+def resident_bytes(pid):
+    return int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
