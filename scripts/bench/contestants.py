@@ -75,9 +75,9 @@ class Node:
     """A whole node, that takes RTP from ffmpeg and serves so many lease holders. A frame lasts 60 ms, so that it is not
     more than one core can do."""
 
-    def __init__(self, wire, program, swarm, destinations):
+    def __init__(self, wire, program, swarm, destinations, backend):
         self.wire, self.program, self.swarm, self.destinations = wire, program, swarm, destinations
-        self.name = "tiercast node (sendmmsg)"
+        self.backend, self.name = backend, f"tiercast node ({backend})"
         self.command = ["tiercast", "run", "-c", "FILE"]
 
     def why_not(self):
@@ -92,8 +92,11 @@ class Node:
             children = Children(pathlib.Path(folder))
             try:
                 tree = Tree(self.program, pathlib.Path(folder), children, {"node": []}, {"node": self.wire.sender},
-                            max_leases=2 * self.destinations, frame_ms=60)
+                            max_leases=2 * self.destinations, frame_ms=60, listen={"backend": self.backend})
                 tree.start()
+                used = tree.state()["node"]["listen"]["backend"]
+                if used["name"] != self.backend:
+                    raise Failure(f"the node sends by {used['name']}: {used.get('why')}")
                 tree.run_at("node", "encoder", [
                     "ffmpeg", "-v", "error", "-re", "-f", "lavfi", "-i", "anoisesrc=a=0.1:r=48000", "-c:a", "libopus",
                     "-b:a", "24k", "-vbr", "off", "-frame_duration", "60", "-f", "rtp", f"rtp://127.0.0.1:{tree.rtp}"])

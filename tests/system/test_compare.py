@@ -10,7 +10,8 @@ import readme
 from harness import ROOT, LeftOut, check, equal
 
 SMALL = ["--no-install", "--destinations", "64", "--listeners", "5", "--sizes", "8", "--rounds", "1"]
-OTHERS = {"tiercast node (sendmmsg)", "GStreamer multiudpsink", "GStreamer srtpenc ! multiudpsink", "Icecast 2 (TCP)"}
+OTHERS = {"tiercast node (xdp)", "tiercast node (sendmmsg)", "GStreamer multiudpsink", "GStreamer srtpenc ! multiudpsink",
+          "Icecast 2 (TCP)"}
 OWN = {"tiercast xdp", "tiercast sendmmsg", "bare sendmmsg"}
 
 
