@@ -62,12 +62,18 @@ ifndef SANITIZE
 $(BUILD)/tests/%.o: private OPTIMISE = -O1 -g1
 endif
 
-# Under sanitizers the standard headers that most files include are precompiled. The plain build goes without: it shows
-# what a file forgot to include, and warns of all, where gcc loses the pragmas within precompiled headers.
+# What most files include is precompiled: for the tests, and under sanitizers for all. The plain build of the program goes
+# without: it shows what a file forgot to include, and warns of all, where gcc loses the pragmas within precompiled headers.
+PRELUDE      = $(BUILD)/tests/support/prelude.hpp
+TEST_PRELUDE = $(BUILD)/tests/support/test_prelude.hpp
+$(TEST_OBJECTS): private CXXFLAGS += -Winvalid-pch -include $(TEST_PRELUDE) -Wno-array-bounds
+$(TEST_OBJECTS): $(TEST_PRELUDE).gch
+$(TEST_PRELUDE).gch: private CPPFLAGS += -isystem /usr/include/opus -DDOCTEST_CONFIG_SUPER_FAST_ASSERTS
 ifdef SANITIZE
-PRELUDE = $(BUILD)/tests/support/prelude.hpp
-$(BUILD)/%.o: private CXXFLAGS += -Winvalid-pch -include $(PRELUDE)
-$(MAIN_OBJECT) $(OBJECTS) $(TEST_OBJECTS) $(SWARM_OBJECT): $(PRELUDE).gch
+$(MAIN_OBJECT) $(OBJECTS): private CXXFLAGS += -Winvalid-pch -include $(PRELUDE)
+$(MAIN_OBJECT) $(OBJECTS): $(PRELUDE).gch
+else
+$(TEST_PRELUDE).gch: private OPTIMISE = -O1 -g1
 endif
 
 $(BUILD)/%.hpp.gch: %.hpp Makefile

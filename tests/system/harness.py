@@ -347,16 +347,39 @@ def alone(test):
     return test
 
 
+class _Beside:
+    """The process group that whoever runs the tests has at work meanwhile: it stands still while a test is alone."""
+
+    def __init__(self, group):
+        self.group = group
+
+    def pause(self):
+        self._signal(signal.SIGSTOP)
+
+    def resume(self):
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, which):
+        if self.group:
+            try:
+                os.killpg(self.group, which)
+            except ProcessLookupError:  # it is done
+                self.group = None
+
+
 def _run_side_by_side(tests, options):
     """Each in a process of its own, `options.jobs` at once; then those that are marked alone."""
     waiting = [(n, f) for n, f in tests if not hasattr(f, "alone")] + [(n, f) for n, f in tests if hasattr(f, "alone")]
+    beside = _Beside(options.beside)
     running, passed, failed = {}, 0, 0
     command = [sys.executable, sys.argv[0], "--binary", options.binary, "--lines", str(options.lines)]
     command += ["--keep"] if options.keep else []
     try:
         while waiting or running:
             while waiting and len(running) < (1 if hasattr(waiting[0][1], "alone") else options.jobs):
-                name, _ = waiting.pop(0)
+                name, function = waiting.pop(0)
+                if hasattr(function, "alone"):
+                    beside.pause()
                 output = tempfile.TemporaryFile("w+")
                 running[name] = subprocess.Popen([*command, "--exactly", name], stdout=output, stderr=output), output
             time.sleep(0.05)
@@ -370,6 +393,7 @@ def _run_side_by_side(tests, options):
                 good = process.returncode == 0
                 passed, failed = passed + good, failed + (not good)
     finally:
+        beside.resume()
         for process, _ in running.values():
             process.terminate()  # it cleans up
         for process, _ in running.values():
@@ -418,6 +442,7 @@ def main(names):
     parser.add_argument("--exactly", metavar="NAME", help="this one test")
     parser.add_argument("--repeat", type=int, default=1, metavar="N")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="tests at once")
+    parser.add_argument("--beside", type=int, metavar="GROUP", help="a process group that tests which must be alone pause")
     parser.add_argument("--lines", type=int, default=25, metavar="N", help="of each log, after a failure")
     parser.add_argument("--keep", action="store_true", help="keep the tests' files")
     options = parser.parse_args()

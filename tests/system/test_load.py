@@ -88,7 +88,7 @@ def test_the_readmes_many_listeners_get_every_frame(t):
     os.chmod(t.dir, 0o755)
     sixth.start()
     good(sixth, 50, 4)
-    for run, listeners in ((here, 500), (there, 1000)):
+    for run, listeners in ((here, 250), (there, 500)):
         run.finish(30)
         said = run.said()
         check(f"{listeners} of {listeners} joined, {listeners} have a lease" in said, f"it says {said!r}")
