@@ -66,7 +66,7 @@ endif
 # without: it shows what a file forgot to include, and warns of all, where gcc loses the pragmas within precompiled headers.
 PRELUDE      = $(BUILD)/tests/support/prelude.hpp
 TEST_PRELUDE = $(BUILD)/tests/support/test_prelude.hpp
-$(TEST_OBJECTS): private CXXFLAGS += -Winvalid-pch -include $(TEST_PRELUDE) -Wno-array-bounds
+$(TEST_OBJECTS): private CXXFLAGS += -Winvalid-pch -include $(TEST_PRELUDE) -Wno-array-bounds -Wno-stringop-overflow
 $(TEST_OBJECTS): $(TEST_PRELUDE).gch
 $(TEST_PRELUDE).gch: private CPPFLAGS += -isystem /usr/include/opus -DDOCTEST_CONFIG_SUPER_FAST_ASSERTS
 ifdef SANITIZE
