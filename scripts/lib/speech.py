@@ -4,7 +4,7 @@ import subprocess
 
 from children import Failure
 
-SOUNDS = pathlib.Path("/usr/share/asterisk/sounds/en")
+SOUNDS = pathlib.Path("/usr/share/asterisk/sounds/en_US_f_Allison")
 SPEECH = ["demo-congrats.g722", "demo-instruct.g722"]
 
 

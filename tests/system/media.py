@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections import namedtuple
 
-SOUNDS = "/usr/share/asterisk/sounds/en"
+SOUNDS = "/usr/share/asterisk/sounds/en_US_f_Allison"
 
 
 def make_speech(path, seconds):
