@@ -1,8 +1,10 @@
-// Many real listeners in one process: each a node::Listener behind a connected socket of its own, driven by one epoll.
-// Counts every sequence of every one and prints what they got as JSON. A tool of tests and benchmarks; decides nothing
-// about the stream. "deaf" ones hold a lease like any other, but the kernel drops what is sent to them: for measuring a
-// node with more listeners than this machine could be.
+// Many real listeners in one process: each a node::Listener behind connected sockets of its own, one for each parent,
+// driven by one epoll. Counts every sequence of every one and prints what they got as JSON, at the end or at SIGTERM;
+// on request a frame log of all, in the form of `tiercast listen --frame-log` with the listener's number in front. A
+// tool of tests, drills and benchmarks; decides nothing about the stream. "deaf" ones hold a lease like any other, but
+// the kernel drops what is sent to them: for measuring a node with more listeners than this machine could be.
 #include <linux/filter.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -15,6 +17,7 @@
 
 #include "crypto/random.hpp"
 #include "crypto/secret.hpp"
+#include "crypto/signature.hpp"
 #include "relay/cli/arguments.hpp"
 #include "relay/net/loop.hpp"
 #include "relay/net/udp_socket.hpp"
@@ -26,21 +29,23 @@ namespace {
 constexpr Duration kJoinEvery = 1ms;  // on the average: as many a second as one processor of a node can admit
 
 struct Counts {
-  std::uint64_t frames = 0;  // ticks that came, with audio or without
-  std::uint64_t missed = 0;  // ticks that did not, told as lost or left out, since its first one
-  std::uint64_t before = 0;  // the same before its first one
-  std::uint64_t twice = 0;   // not above the one before
+  std::uint64_t frames = 0;    // ticks that came, with audio or without
+  std::uint64_t missed = 0;    // ticks that did not, told as lost or left out, since its first one
+  std::uint64_t before = 0;    // the same before its first one
+  std::uint64_t twice = 0;     // not above the one before
+  std::uint64_t repaired = 0;  // came after a later one
 };
 
 /// One of the swarm.
 class Ear {
  public:
   virtual ~Ear() = default;
-  virtual int fd() const = 0;
+  virtual std::size_t sockets() const { return 1; }
+  virtual int fd(std::size_t socket) const = 0;
   virtual Time due() const = 0;
   /// Its HELLO leaves now.
   virtual void start(Moment now) = 0;
-  virtual void on_readable() = 0;
+  virtual void on_readable(std::size_t socket) = 0;
   virtual void on_timer(Moment now) = 0;
   virtual void leave() {}
   virtual bool joined() const = 0;
@@ -58,17 +63,17 @@ class DeafEar final : public Ear {
                                        sock_filter BPF_STMT(BPF_RET | BPF_K, 0),
                                        sock_filter BPF_STMT(BPF_RET | BPF_K, 0xffff)};
     const sock_fprog filter{static_cast<unsigned short>(program.size()), program.data()};
-    filtered_ = ::setsockopt(fd(), SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) == 0;
+    filtered_ = ::setsockopt(socket_.fd(), SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) == 0;
   }
   bool filtered() const { return filtered_; }
-  int fd() const override { return socket_.fd(); }
+  int fd(std::size_t) const override { return socket_.fd(); }
   Time due() const override { return parent_.next_deadline(); }
   bool joined() const override { return parent_.leased(); }
   void start(Moment now) override { on_timer(now); }
-  void on_readable() override {
+  void on_readable(std::size_t) override {
     std::array<std::uint8_t, 2048> buffer, records;
     while (true) {
-      const ssize_t size = ::recv(fd(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+      const ssize_t size = ::recv(socket_.fd(), buffer.data(), buffer.size(), MSG_DONTWAIT);
       if (size < 0) return;
       const Time now = net::read_clocks().mono;
       const auto input = parent_.on_datagram(Bytes{buffer.data(), static_cast<std::size_t>(size)}, records, now);
@@ -100,13 +105,47 @@ class DeafEar final : public Ear {
   bool filtered_ = false;
 };
 
+/// A line per tick of each ear; null: nobody wants any.
+class FrameLog {
+ public:
+  bool open(const char* path) {
+    file_ = std::fopen(path, "w");
+    return file_ != nullptr;
+  }
+  ~FrameLog() {
+    if (file_ != nullptr) std::fclose(file_);
+  }
+  void flush() {
+    if (file_ != nullptr) std::fflush(file_);
+  }
+  void add(std::size_t ear, const receive::Played& played, Time now) {
+    if (file_ == nullptr) return;
+    const char* kind = played.kind == receive::PlayedKind::frame   ? "frame"
+                       : played.kind == receive::PlayedKind::empty ? "empty"
+                                                                   : "lost";
+    std::array<char, 2 * sizeof(crypto::AttestHash) + 1> hash{};
+    std::size_t at = 0;
+    for (const std::uint8_t b : crypto::attest_hash(played.opus)) std::snprintf(&hash[2 * at++], 3, "%02x", b);
+    const auto ms = [](Duration d) { return std::chrono::duration<double, std::milli>(d).count(); };
+    std::fprintf(file_, "%zu %llu %s %zu %s %.3f %.3f\n", ear, static_cast<unsigned long long>(played.sequence.value),
+                 kind, played.opus.size(), hash.data(), ms(now - played.arrived),
+                 ms(played.arrived.time_since_epoch()));
+  }
+
+ private:
+  std::FILE* file_ = nullptr;
+};
+
 class ListeningEar final : public Ear, private node::UplinkOutlet {
  public:
-  ListeningEar(node::Listener::Setup setup, net::UdpSocket socket, Moment now) : socket_(std::move(socket)) {
+  ListeningEar(std::size_t number, node::Listener::Setup setup, std::vector<net::UdpSocket> sockets, FrameLog& log,
+               Moment now)
+      : number_(number), sockets_(std::move(sockets)), log_(log) {
     setup.uplinks = this;
     listener_.emplace(std::move(setup), now);
   }
-  int fd() const override { return socket_.fd(); }
+  std::size_t sockets() const override { return sockets_.size(); }
+  int fd(std::size_t socket) const override { return sockets_[socket].fd(); }
   Time due() const override { return listener_->next_deadline(); }
   bool joined() const override { return listener_->joined_at().has_value(); }
   std::optional<Duration> first_frame() const override {
@@ -116,14 +155,17 @@ class ListeningEar final : public Ear, private node::UplinkOutlet {
   Counts counts() const override { return counts_; }
   void leave() override { listener_->leave(); }
 
-  void on_readable() override {
+  void on_readable(std::size_t socket) override {
     std::array<std::uint8_t, 2048> buffer;
     while (true) {
-      const ssize_t size = ::recv(fd(), buffer.data(), buffer.size(), MSG_DONTWAIT);
-      if (size < 0 && errno == ECONNREFUSED) continue;
+      const ssize_t size = ::recv(fd(socket), buffer.data(), buffer.size(), MSG_DONTWAIT);
+      if (size < 0 && errno == ECONNREFUSED) {
+        listener_->on_unreachable(socket, net::read_clocks());
+        continue;
+      }
       if (size < 0) return;
       const Moment now = net::read_clocks();
-      listener_->on_datagram(0, Bytes{buffer.data(), static_cast<std::size_t>(size)}, now);
+      listener_->on_datagram(socket, Bytes{buffer.data(), static_cast<std::size_t>(size)}, now);
       drain(now);
     }
   }
@@ -132,27 +174,32 @@ class ListeningEar final : public Ear, private node::UplinkOutlet {
     on_timer(now);
   }
   void on_timer(Moment now) override {
-    on_readable();  // what waits in the socket, because this one process has a thousand, is no silence
+    // What waits in a socket, because this one process has a thousand, is no silence.
+    for (std::size_t i = 0; i < sockets_.size(); ++i) on_readable(i);
     listener_->on_timer(now);
     drain(now);
   }
 
  private:
-  void send_up(std::size_t, Bytes datagram) override { (void)socket_.send(datagram); }
+  void send_up(std::size_t parent, Bytes datagram) override { (void)sockets_[parent].send(datagram); }
 
   void drain(Moment now) {
     receive::Played played;
     while (listener_->next(played, now)) {
+      log_.add(number_, played, now.mono);
       if (last_ && played.sequence.value <= last_->value) ++counts_.twice;
       if (last_ && !played.discontinuity && played.sequence.value > last_->value)
         counts_.missed += played.sequence.value - last_->value - 1;
       last_ = played.sequence;
       const bool lost = played.kind == receive::PlayedKind::lost;
       ++(!lost ? counts_.frames : counts_.frames > 0 ? counts_.missed : counts_.before);
+      counts_.repaired += played.repaired ? 1 : 0;
     }
   }
 
-  net::UdpSocket socket_;
+  std::size_t number_;
+  std::vector<net::UdpSocket> sockets_;
+  FrameLog& log_;
   Time start_;
   std::optional<node::Listener> listener_;
   std::optional<Sequence> last_;
@@ -170,72 +217,145 @@ int fail(const std::string& text) {
   return 1;
 }
 
-int swarm(const Endpoint& edge, const node::Listener::Setup& setup, std::size_t count, Duration length, bool deaf) {
+volatile sig_atomic_t g_stop = 0;
+
+struct Options {
+  std::vector<Endpoint> edges;
+  node::Listener::Setup setup;
+  std::size_t count = 0;
+  Duration length{0};
+  bool deaf = false;
+  const char* frames = nullptr;
+};
+
+tl::expected<std::unique_ptr<Ear>, std::string> make_ear(std::size_t number, const Options& options, FrameLog& log) {
+  net::SocketOptions socket_options;
+  socket_options.packet_info = false;
+  socket_options.receive_buffer = 1 << 18;
+  std::vector<net::UdpSocket> sockets;
+  for (const Endpoint& edge : options.edges) {
+    auto socket = net::UdpSocket::connect(edge, socket_options);
+    if (!socket) return tl::unexpected(socket.error().text);
+    sockets.push_back(std::move(*socket));
+  }
+  if (!options.deaf)
+    return std::make_unique<ListeningEar>(number, options.setup, std::move(sockets), log, net::read_clocks());
+  auto ear = std::make_unique<DeafEar>(options.setup, std::move(sockets.front()), net::read_clocks());
+  if (!ear->filtered()) return tl::unexpected(std::string{"SO_ATTACH_FILTER"});
+  return ear;
+}
+
+void print(const std::vector<std::unique_ptr<Ear>>& ears) {
+  Counts all;
+  std::size_t joined = 0;
+  std::size_t with_misses = 0;
+  std::vector<Duration> first;
+  for (const auto& ear : ears) {
+    joined += ear->joined() ? 1 : 0;
+    if (const auto after = ear->first_frame()) first.push_back(*after);
+    const Counts counts = ear->counts();
+    all.frames += counts.frames;
+    all.missed += counts.missed;
+    all.before += counts.before;
+    all.twice += counts.twice;
+    all.repaired += counts.repaired;
+    with_misses += counts.missed > 0 ? 1 : 0;
+  }
+  std::sort(first.begin(), first.end());
+  const auto number = [](std::uint64_t n) { return static_cast<unsigned long long>(n); };
+  std::printf("{\"listeners\": %zu, \"joined\": %zu, \"heard\": %zu, \"frames\": %llu, ", ears.size(), joined,
+              first.size(), number(all.frames));
+  std::printf("\"missed\": %llu, \"listeners_that_missed\": %zu, \"missed_before_first\": %llu, \"twice\": %llu, ",
+              number(all.missed), with_misses, number(all.before), number(all.twice));
+  std::printf("\"repaired\": %llu, \"first_frame_ms_p50\": %.1f, \"first_frame_ms_p99\": %.1f}\n", number(all.repaired),
+              quantile_ms(first, 0.5), quantile_ms(first, 0.99));
+}
+
+int swarm(const Options& options) {
   rlimit files{};
   if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {
     files.rlim_cur = files.rlim_max;
     ::setrlimit(RLIMIT_NOFILE, &files);
   }
+  struct sigaction action {};
+  action.sa_handler = [](int) { g_stop = 1; };
+  ::sigaction(SIGTERM, &action, nullptr);
   const net::Descriptor epoll{::epoll_create1(EPOLL_CLOEXEC)};
   if (!epoll) return fail("epoll_create1");
-  net::SocketOptions options;
-  options.packet_info = false;
-  options.receive_buffer = 1 << 18;
+  FrameLog log;
+  if (options.frames != nullptr && !log.open(options.frames))
+    return fail(std::string{options.frames} + ": cannot be written");
   std::vector<std::unique_ptr<Ear>> ears;
-  for (std::size_t i = 0; i < count; ++i) {
-    auto socket = net::UdpSocket::connect(edge, options);
-    if (!socket) return fail(socket.error().text);
-    if (deaf) {
-      auto ear = std::make_unique<DeafEar>(setup, std::move(*socket), net::read_clocks());
-      if (!ear->filtered()) return fail("SO_ATTACH_FILTER");
-      ears.push_back(std::move(ear));
-    } else {
-      ears.push_back(std::make_unique<ListeningEar>(setup, std::move(*socket), net::read_clocks()));
+  for (std::size_t i = 0; i < options.count; ++i) {
+    auto ear = make_ear(i, options, log);
+    if (!ear) return fail(ear.error());
+    ears.push_back(std::move(*ear));
+    for (std::size_t socket = 0; socket < ears[i]->sockets(); ++socket) {
+      epoll_event event{};
+      event.events = EPOLLIN;
+      event.data.u64 = socket << 32 | i;
+      if (::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, ears[i]->fd(socket), &event) != 0) return fail("epoll_ctl");
     }
-    epoll_event event{};
-    event.events = EPOLLIN;
-    event.data.u64 = i;
-    if (::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, ears.back()->fd(), &event) != 0) return fail("epoll_ctl");
   }
   const Time begin = net::read_clocks().mono;
-  const Time end = begin + length;
+  const Time end = begin + options.length;
   std::size_t started = 0;
   std::array<epoll_event, 256> events;
   Time next_timers = Time::min();
-  for (Moment now = net::read_clocks(); now.mono < end; now = net::read_clocks()) {
+  for (Moment now = net::read_clocks(); now.mono < end && g_stop == 0; now = net::read_clocks()) {
     const int ready = ::epoll_wait(epoll.get(), events.data(), static_cast<int>(events.size()), 1);
-    for (int i = 0; i < ready; ++i) ears[events[static_cast<std::size_t>(i)].data.u64]->on_readable();
+    for (int i = 0; i < ready; ++i) {
+      const std::uint64_t of = events[static_cast<std::size_t>(i)].data.u64;
+      ears[of & 0xffffffff]->on_readable(of >> 32);
+    }
     const Moment after = net::read_clocks();
-    for (; started < count && after.mono >= begin + kJoinEvery * static_cast<int>(started); ++started)
+    for (; started < options.count && after.mono >= begin + kJoinEvery * static_cast<int>(started); ++started)
       ears[started]->start(after);
     if (after.mono < next_timers) continue;
     next_timers = after.mono + 5ms;
+    log.flush();
     for (std::size_t i = 0; i < started; ++i)
       if (after.mono >= ears[i]->due()) ears[i]->on_timer(after);
   }
-  Counts all;
-  std::size_t joined = 0;
-  std::size_t with_misses = 0;
-  std::vector<Duration> first;
-  for (auto& ear : ears) {
-    ear->leave();
-    joined += ear->joined() ? 1 : 0;
-    if (const auto after = ear->first_frame()) first.push_back(*after);
-    all.frames += ear->counts().frames;
-    all.missed += ear->counts().missed;
-    all.before += ear->counts().before;
-    all.twice += ear->counts().twice;
-    with_misses += ear->counts().missed > 0 ? 1 : 0;
-  }
-  std::sort(first.begin(), first.end());
-  const auto number = [](std::uint64_t n) { return static_cast<unsigned long long>(n); };
-  std::printf("{\"listeners\": %zu, \"joined\": %zu, \"heard\": %zu, \"frames\": %llu, ", count, joined, first.size(),
-              number(all.frames));
-  std::printf("\"missed\": %llu, \"listeners_that_missed\": %zu, \"missed_before_first\": %llu, \"twice\": %llu, ",
-              number(all.missed), with_misses, number(all.before), number(all.twice));
-  std::printf("\"first_frame_ms_p50\": %.1f, \"first_frame_ms_p99\": %.1f}\n", quantile_ms(first, 0.5),
-              quantile_ms(first, 0.99));
+  for (const auto& ear : ears) ear->leave();
+  print(ears);
   return 0;
+}
+
+constexpr const char* kUse =
+    "use: swarm ADDRESS:PORT EDGE_KEY GROUP SOURCE_ID:KEY LISTENERS SECONDS [deaf | frames FILE | playout MS | "
+    "parent ADDRESS:PORT EDGE_KEY | source SOURCE_ID:KEY] ...";
+
+/// The words from there on; false: one makes no sense.
+bool parse_words(std::span<char*> words, Options& options) {
+  while (!words.empty()) {
+    const std::string_view word = words.front();
+    const std::size_t takes = word == "deaf" ? 0 : word == "parent" ? 2 : 1;
+    if (words.size() <= takes) return false;
+    if (word == "deaf") {
+      options.deaf = true;
+    } else if (word == "frames") {
+      options.frames = words[1];
+    } else if (word == "playout") {
+      const auto ms = cli::parse_number(words[1], 20, 8000);
+      if (!ms) return false;
+      options.setup.playout = std::chrono::milliseconds{*ms};
+    } else if (word == "parent") {
+      const auto edge = parse_endpoint(words[1]);
+      const auto key = cli::parse_public_key(words[2], "tiercast pubkey");
+      if (!edge || !key) return false;
+      options.edges.push_back(*edge);
+      options.setup.parents.push_back({*key});
+    } else if (word == "source") {
+      const auto source = cli::parse_source_key(words[1]);
+      if (!source) return false;
+      options.setup.sources.push_back({source->id, source->key});
+    } else {
+      return false;
+    }
+    words = words.subspan(1 + takes);
+  }
+  return true;
 }
 
 }  // namespace
@@ -243,8 +363,7 @@ int swarm(const Endpoint& edge, const node::Listener::Setup& setup, std::size_t 
 
 int main(int argc, char** argv) {
   using namespace tiercast;
-  const bool deaf = argc == 8 && std::string_view{argv[7]} == "deaf";
-  if (argc != 7 && !deaf) return fail("use: swarm ADDRESS:PORT EDGE_KEY GROUP SOURCE_ID:KEY LISTENERS SECONDS [deaf]");
+  if (argc < 7) return fail(kUse);
   const auto edge = parse_endpoint(argv[1]);
   const auto key = cli::parse_public_key(argv[2], "tiercast pubkey");
   const auto group = cli::parse_number(argv[3], 1, 0xffffff);
@@ -254,10 +373,14 @@ int main(int argc, char** argv) {
   if (!edge || !key || !group || !source || !count || !length) return fail("an argument makes no sense");
   if (!crypto::initialise()) return fail("libsodium cannot start");
   crypto::SystemRandom random;
-  node::Listener::Setup setup;
-  setup.group = GroupId{static_cast<std::uint32_t>(*group)};
-  setup.sources = {{source->id, source->key}};
-  setup.parents = {{*key}};
-  setup.random = &random;
-  return swarm(*edge, setup, *count, *length, deaf);
+  Options options;
+  options.edges = {*edge};
+  options.count = *count;
+  options.length = *length;
+  options.setup.group = GroupId{static_cast<std::uint32_t>(*group)};
+  options.setup.sources = {{source->id, source->key}};
+  options.setup.parents = {{*key}};
+  options.setup.random = &random;
+  if (!parse_words({argv + 7, static_cast<std::size_t>(argc - 7)}, options)) return fail(kUse);
+  return swarm(options);
 }
