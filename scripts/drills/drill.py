@@ -1,12 +1,13 @@
 """What every drill has in common: listeners play a stream, something is hurt in the middle, and what the listeners got
-is measured and judged. A drill is a parser() with options of its own, and a Namespaces that knows how to hurt() and
-heal(); see kill-relay."""
+is measured and judged. A drill is an executable file here: a docstring for its --help, a parser() with what it changes of
+the options, and a stages.Namespaces that knows how to hurt() and heal(); see kill-parent."""
 import argparse
 import json
 import os
 import pathlib
 import random
 import re
+import shlex
 import shutil
 import sys
 import tempfile
@@ -23,7 +24,15 @@ BUILT = os.path.normpath(os.path.join(HERE, "../../build/release/tiercast"))
 SETTLE = 1  # s from the last listener's first tick to the beginning of what is measured
 ENOUGH = 0.5  # s each listener must have played by then
 AFTER = 2  # s: what was sent until the end is played or given up then
-MOST_LISTENERS = 64
+MOST_LISTENERS = 1000
+COMMON = """
+What is measured begins a second after the last listener heard something. Lost is what was sent in that time and never
+came; the longest gap is between two arrivals since the damage ("before": until it). Recovered is who has got all that was
+sent until then, and waits for nothing for a second. PASS: nothing was above its limit, and everybody recovered.
+
+The heal command is run also when the drill is interrupted or fails after the damage.
+Exit status: 0 PASS, 1 FAIL; others: the drill could not be run (64 command line, 69 something is missing or does not
+answer, 77 not root), 128 + N when ended by signal N."""
 
 
 def now():
@@ -36,40 +45,71 @@ class Parser(argparse.ArgumentParser):
         sys.exit(64)
 
 
-def parser(name, description, epilog):
-    out = Parser(prog=name, description=description, epilog=epilog, allow_abbrev=False,
-                 formatter_class=argparse.RawDescriptionHelpFormatter)
+def parser(text, short=None, variants=((),), **defaults):
+    """The options of the drill that is run, with other defaults and, for --short, yet others. `text`: its help;
+    `variants`: options of each way in which scripts/drills/all plays it."""
+    description, _, epilog = text.partition("\n\n")
+    out = Parser(prog=os.path.basename(sys.argv[0]), description=description, epilog=epilog.rstrip() + "\n" + COMMON,
+                 allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter)
     out.add_argument("file", nargs="?", metavar="FILE",
                      help="speech to send, anything that ffmpeg reads; repeated if short")
-    out.add_argument("--listeners", type=int, default=12, metavar="N", help="in all; default 12")
+    out.add_argument("--listeners", type=int, default=12, metavar="N", help="in all; default %(default)s")
     out.add_argument("--parents", type=int, metavar="N", help="edges that each listener receives from at once; default 1")
-    out.add_argument("--seconds", type=float, default=20, metavar="S", help="measured; default 20")
-    out.add_argument("--restart-after", type=float, metavar="S", help="undo the damage S seconds after it")
+    out.add_argument("--playout", type=int, metavar="MS", help="of the listeners; default: theirs")
+    out.add_argument("--seconds", type=float, default=20, metavar="S", help="measured; default %(default)g")
+    out.add_argument("--heal-after", type=float, metavar="S",
+                     help="undo the damage S seconds after it" + (f"; default {defaults['heal_after']:g}"
+                                                                  if "heal_after" in defaults else ""))
+    out.add_argument("--short", action="store_true", help="other defaults, for a drill of some seconds")
     out.add_argument("--seed", type=int, metavar="N", help="what is left to chance; printed")
     out.add_argument("--program", metavar="FILE", help="tiercast; default build/release/tiercast, else the one in PATH")
     out.add_argument("--keep", metavar="DIR", help="keep configurations, logs and reports in this new directory")
     out.add_argument("--json", action="store_true", help="one JSON object instead of the table")
+    out.add_argument("--variants", action="store_true", help="only print the ways in which scripts/drills/all plays it")
     own = out.add_argument_group("in network namespaces of its own (the default; root)")
     own.add_argument("--edges", type=int, metavar="N", help="default 2")
     own.add_argument("--single-parent", action="store_true", help="nobody has a second parent")
+    own.add_argument("--standby", action="store_true", help="one live parent each; the second is on standby")
     running = out.add_argument_group("against a running deployment")
     running.add_argument("--against", action="store_true", help="start listeners only")
     running.add_argument("--edge", action="append", default=[], metavar="HOST:PORT,KEY", help="an edge; several times")
     running.add_argument("--group", type=int, metavar="ID", help="default 1")
     running.add_argument("--source-key", action="append", default=[], metavar="ID:KEY", help="of the group")
-    running.add_argument("--kill-command", metavar="COMMAND", help="does the damage; run by sh")
-    running.add_argument("--restore-command", metavar="COMMAND", help="undoes it; at the end, unless --restart-after")
-    bars = out.add_argument_group("bars, above which the drill fails")
-    bars.add_argument("--max-lost", type=int, default=0, metavar="N", help="frames lost by all together; default 0")
-    bars.add_argument("--max-twice", type=int, default=0, metavar="N", help="frames played twice; default 0")
-    bars.add_argument("--max-gap", type=float, metavar="MS", help="longest gap between arrivals; default: no bar")
-    bars.add_argument("--max-recovery", type=float, metavar="MS", help="time to recover; default: no bar, but it must")
+    running.add_argument("--hurt-command", metavar="COMMAND", help="does the damage; run by sh")
+    running.add_argument("--heal-command", metavar="COMMAND", help="undoes it; at the end, unless --heal-after")
+    bars = out.add_argument_group("limits, above which the drill fails; default: none")
+    for name, kind, metavar, text in (
+            ("max-lost", int, "N", "frames lost by all together"),
+            ("max-lost-percent", float, "P", "of what was sent since the damage, until its undoing"),
+            ("grace", float, "MS", "but for what is sent from the damage until so long after its undoing"),
+            ("max-twice", int, "N", "frames played twice"), ("max-altered", int, "N", "frames that are not as they were sent"),
+            ("max-gap", float, "MS", "longest gap between arrivals"),
+            ("max-recovery", float, "MS", "time to recover, with --grace since the undoing")):
+        default = defaults.get(key := name.replace("-", "_"), 0 if name in ("max-lost", "max-twice", "max-altered") else None)
+        bars.add_argument(f"--{name}", type=kind, metavar=metavar, default=default,
+                          help=text + (f"; default {default:g}" if default is not None else ""))
+        defaults.pop(key, None)
+    out.set_defaults(**defaults)
+    out.of_short = {"seconds": 5, **({"heal_after": 1} if "heal_after" in defaults else {}), **(short or {})}
+    out.of_all = variants
     return out
+
+
+def add_victim(parser):
+    """For a stages.OneParent."""
+    parser.add_argument("--victim", choices=("relay", "edge"), help="which of the namespaces' nodes is hurt; default relay")
+    return parser
 
 
 def parse(parser):
     """The options, checked; what is only of the other stage is refused."""
+    options, _ = parser.parse_known_args()
+    if options.short:
+        parser.set_defaults(**parser.of_short)
     options = parser.parse_args()
+    if options.variants:
+        print("\n".join(map(shlex.join, parser.of_all)))
+        sys.exit(0)
 
     def refuse(names, why):
         for name in names:
@@ -77,21 +117,24 @@ def parse(parser):
                 parser.error(f"{'FILE' if name == 'file' else '--' + name.replace('_', '-')} {why}")
 
     if options.against:
-        refuse(("file", "edges", "single_parent", "victim"), "is for namespaces of the drill's own, not for --against")
-        for name in ("edge", "source_key", "kill_command"):
+        refuse(("file", "edges", "single_parent", "standby", "victim"),
+               "is for namespaces of the drill's own, not for --against")
+        for name in ("edge", "source_key", "hurt_command"):
             if not getattr(options, name):
                 parser.error(f"--against needs --{name.replace('_', '-')}")
         for edge in options.edge:
             if not re.fullmatch(r"[^,\s]+:\d+,[A-Za-z0-9+/]{43}=", edge):
                 parser.error(f"--edge {edge}: give HOST:PORT,KEY with the edge's public key")
-        if options.restart_after is not None and not options.restore_command:
-            parser.error("--restart-after needs --restore-command")
+        if options.heal_after is not None and not options.heal_command:
+            parser.error("--heal-after needs --heal-command")
         options.group = options.group or 1
     else:
-        refuse(("edge", "group", "source_key", "kill_command", "restore_command"), "needs --against")
+        refuse(("edge", "group", "source_key", "hurt_command", "heal_command"), "needs --against")
         options.edges = 2 if options.edges is None else options.edges
         if options.single_parent and (options.parents or 1) > 1:
             parser.error("--parents: --single-parent means one")
+        if options.single_parent and options.standby:
+            parser.error("--standby: --single-parent means that there is no other")
         if options.parents is None and getattr(options, "victim", None) == "edge" and not options.single_parent:
             options.parents = 2
         if options.file and not os.access(options.file, os.R_OK):
@@ -102,8 +145,8 @@ def parse(parser):
                                      ("--parents", options.parents, 1, edges), ("--seconds", options.seconds, 4, 600)):
         if not least <= value <= most:
             parser.error(f"{name} {value:g}: use {least} to {most}")
-    if options.restart_after is not None and not 0 <= options.restart_after <= 0.4 * options.seconds:
-        parser.error(f"--restart-after {options.restart_after:g}: use 0 to {0.4 * options.seconds:g}, or more --seconds")
+    if options.heal_after is not None and not 0 <= options.heal_after <= 0.4 * options.seconds:
+        parser.error(f"--heal-after {options.heal_after:g}: use 0 to {0.4 * options.seconds:g}, or more --seconds")
     options.program = options.program or (BUILT if os.path.exists(BUILT) else shutil.which("tiercast"))
     if not options.program or not os.access(options.program, os.X_OK):
         parser.error(f"{options.program or 'tiercast'} is not there to be run: build it, or give --program")
@@ -137,19 +180,15 @@ class Play:
                 self.stage.children.check(waiting)
             except Failure as failure:
                 raise Failure(str(failure), 69) from None
-            waiting = [name for name in waiting if not self.hears(name)]
-            if now() > until:
+            waiting = [name for name in waiting if not all(map(self.hears, self.stage.logs(name).values()))]
+            if waiting and now() > until:
                 raise Failure(f"after {stages.PATIENCE} s {waiting[0]}, which listens to "
-                              f"{self.stage.listeners[waiting[0]]}, hears nothing", 69)
+                              f"{self.stage.listeners[waiting[0]][0]}, hears nothing", 69)
             time.sleep(0.1)
 
-    def hears(self, name):
-        came = figures.came(self.log(name))
+    def hears(self, ticks):
+        came = figures.came(ticks)
         return len(came) >= 25 and (self.options.against or came[-1].kind == "frame")
-
-    def log(self, name):
-        path = self.stage.folder / f"{name}.frames"
-        return figures.read_log(path) if path.exists() else []
 
     def heal(self):
         did = self.stage.heal()
@@ -165,14 +204,16 @@ class Play:
         time.sleep(SETTLE)
         self.say(f"{stage.where}; seed {options.seed}")
         begin = now()
-        self.sleep_until(begin + options.seconds * random.Random(f"{options.seed} when").uniform(0.45, 0.55))
+        self.sleep_until(begin + options.seconds * random.Random(f"{options.seed} when").uniform(*stage.WHEN))
         hurt_began = now()
         self.owes_healing = options.against
         self.say(stage.hurt())
-        hurt_ended = now()
-        if options.restart_after is not None:
-            self.sleep_until(hurt_ended + options.restart_after)
+        hurt_ended, healed = now(), None
+        if options.heal_after is not None:
+            self.sleep_until(hurt_ended + options.heal_after)
+            heal_began = now()
             self.heal()
+            healed = heal_began * 1000, now() * 1000
         self.sleep_until(begin + options.seconds)
         end = now()
         self.sleep_until(end + AFTER)
@@ -180,36 +221,44 @@ class Play:
         stage.children.stop(stage.listeners)
         if self.owes_healing:
             self.heal()
-        span = figures.Span(*(at * 1000 for at in (begin, hurt_began, hurt_ended, end)))
-        return span, [(name, edge, ended[name], self.log(name)) for name, edge in stage.listeners.items()]
+        span = figures.Span(*(at * 1000 for at in (begin, hurt_began, hurt_ended, end)), healed, options.grace)
+        return span, [(name, edge, ended[process], ticks) for process, (edge, *_) in stage.listeners.items()
+                      for name, ticks in stage.logs(process).items()]
 
 
 def judge(name, play, span, listeners):
     """The result as --json prints it, and the figures for the table."""
-    options = play.options
+    options, stage = play.options, play.stage
     try:
-        each, frame = figures.measure(listeners, span)
+        each, frame, meanwhile = figures.measure(listeners, span, stage.sent())
     except figures.NothingToMeasure as nothing:
         raise Failure(str(nothing), 69) from None
-    bars = {"lost": options.max_lost, "twice": options.max_twice, "gap_ms": options.max_gap,
-            "recovery_ms": options.max_recovery}
-    reasons = figures.reasons_to_fail(each, bars)
-    rounded = [{k: round(v, 3) if isinstance(v, float) else v for k, v in f._asdict().items()} for f in each]
-    whole = {k: round(v, 3) if isinstance(v, float) else v for k, v in figures.summary(each).items()}
+    bars = {"lost": options.max_lost, "lost_percent": options.max_lost_percent, "altered": options.max_altered,
+            "twice": options.max_twice, "gap_ms": options.max_gap, "recovery_ms": options.max_recovery}
+    whole = figures.summary(each, meanwhile)
+    more_reasons, more = stage.findings()
+    reasons = figures.reasons_to_fail(each, bars, whole, stage.LASTING) + more_reasons
+
+    def rounded(fields):
+        return {k: round(v, 3) if isinstance(v, float) else v for k, v in fields.items()}
     return {"drill": name, "stage": "against" if options.against else "namespaces",
-            "verdict": "FAIL" if reasons else "PASS", "reasons": reasons, "victim": play.stage.victim, "seed": options.seed,
+            "verdict": "FAIL" if reasons else "PASS", "reasons": reasons, "victim": stage.victim, "seed": options.seed,
             "frame_ms": frame, "seconds": options.seconds, "hurt_after_s": round((span.hurt_began - span.begin) / 1000, 3),
-            "restart_after_s": options.restart_after, **whole, "bars": bars, "listeners": rounded}, each
+            "heal_after_s": options.heal_after, **rounded(whole), "bars": {**bars, "grace_ms": options.grace}, **more,
+            "listeners": [rounded(f._asdict()) for f in each]}, each
 
 
 def show(result, each, as_json):
     if as_json:
         return print(json.dumps(result, indent=2))
-    print(f"\n{figures.table(each)}\n")
+    grace = result["bars"]["grace_ms"]
+    excused = "" if grace is None else f"; what was sent from the damage until {grace:g} ms after its undoing may be lost"
+    print(f"\n{figures.table(each)}\n\nlimits: {figures.limits(result['bars'])}{excused}")
     if result["verdict"] == "FAIL":
         return print(f"FAIL: {'; '.join(result['reasons'])}")
-    print(f"PASS: {result['lost']} frames lost, {result['twice']} played twice by {len(each)} listeners; longest gap "
-          f"{result['longest_gap_ms']:.0f} ms, recovered in {result['recovery_ms']:.0f} ms")
+    recovery = "" if result["recovery_ms"] is None else f", recovered in {result['recovery_ms']:.0f} ms"
+    print(f"PASS: {result['lost']} frames lost, {result['twice']} played twice, {result['repaired']} repaired of "
+          f"{len(each)} listeners; longest gap {result['longest_gap_ms']:.0f} ms{recovery}")
 
 
 def main(parser, namespaces, running=stages.Running):

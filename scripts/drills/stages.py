@@ -5,7 +5,9 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 
+import figures
 import network
 import speech
 from children import Failure, default_signals
@@ -13,31 +15,81 @@ from tree import Tree
 
 PATIENCE = 15  # s for listeners to hear something
 COMMAND_PATIENCE = 60  # s for the operator's commands
+PROCESSES = 16  # listeners that are a process each; more are many in one
 
 
 class Stage:
     """What both have in common: listeners, each with its frame log."""
 
+    WHEN = (0.45, 0.55)  # the damage comes: of what is measured
+    LASTING = False  # it hurts until the end, or is no damage to recover from
+
     def __init__(self, options, folder, children):
         self.options, self.folder, self.children = options, folder, children
-        self.listeners = {}  # name -> the edges it receives from
+        self.listeners = {}  # process -> (what its edges are called, its log's file, its listeners: {name: number or None})
+        self.victim = None
         self.where = "?"
 
-    def listen(self, number, edges, group, source_keys, wrap=lambda command: command):
-        """edges: (what to call it, HOST:PORT,KEY) of each."""
+    def listen_all(self, edges, group, source_keys, wrap=lambda command: command):
+        """All listeners, spread over the edges. edges: (what to call it, HOST:PORT, KEY) of each."""
+        options = self.options
+        orders = [[edges[(n + i) % len(edges)] for i in range(options.parents)] for n in range(len(edges))]
+        if options.listeners <= PROCESSES:
+            for n in range(options.listeners):
+                self._listen(n + 1, orders[n % len(orders)], group, source_keys, wrap)
+            return
+        program = os.path.join(os.path.dirname(options.program), "swarm")
+        if not os.access(program, os.X_OK):
+            raise Failure(f"more than {PROCESSES} listeners need {program}: make {os.path.relpath(program)}", 69)
+        for n, order in enumerate(orders):
+            count = len(range(n, options.listeners, len(orders)))
+            self._swarm(program, n + 1, order, count, group, source_keys, wrap)
+
+    def _listen(self, number, edges, group, source_keys, wrap):
         name = f"listener-{number}"
-        command = [self.options.program, "listen", *(address for _, address in edges), "--group", str(group), "--quiet",
-                   "--report", self.folder / f"{name}.json", "--frame-log", self.folder / f"{name}.frames"]
+        log = self.folder / f"{name}.frames"
+        command = [self.options.program, "listen", *(f"{address},{key}" for _, address, key in edges), "--group", str(group),
+                   "--quiet", "--report", self.folder / f"{name}.json", "--frame-log", log]
         for key in source_keys:
             command += ["--source-key", key]
+        if self.options.playout:
+            command += ["--playout", str(self.options.playout)]
         self.children.start(name, wrap(command))
-        self.listeners[name] = "+".join(called for called, _ in edges)
+        self.listeners[name] = "+".join(called for called, *_ in edges), log, {name: None}
+
+    def _swarm(self, program, number, edges, count, group, source_keys, wrap):
+        name = f"swarm-{number}"
+        log = self.folder / f"{name}.frames"
+        (_, address, key), *others = edges
+        command = [program, address, key, str(group), source_keys[0], str(count), "86400", "frames", log]
+        for _, address, key in others:
+            command += ["parent", address, key]
+        for each in source_keys[1:]:
+            command += ["source", each]
+        if self.options.playout:
+            command += ["playout", str(self.options.playout)]
+        self.children.start(name, wrap(command))
+        self.listeners[name] = ("+".join(called for called, *_ in edges), log,
+                                {f"{name}.{ear + 1}": ear for ear in range(count)})
+
+    def logs(self, process):
+        """{listener: its ticks} until now, of that process."""
+        _, path, names = self.listeners[process]
+        ticks = figures.read_logs(path) if path.exists() else {}
+        return {name: ticks.get(number, []) for name, number in names.items()}
+
+    def sent(self):
+        """What was sent to the origin, as figures.read_sent() gives it; None: not known."""
 
     def hurt(self):
         """Does the damage; says what it did."""
 
     def heal(self):
         """Undoes it; says what it did, or nothing if there is no way."""
+
+    def findings(self):
+        """Once the listeners have ended: more reasons to fail, in words, and more fields of the result."""
+        return [], {}
 
     def check(self):
         """Fails if something that should run does not."""
@@ -53,47 +105,74 @@ class Stage:
 class Namespaces(Stage):
     """An origin, two regional relays, edges below both of them (or below one, with --single-parent), speech."""
 
+    TOOLS = ("ip",)
     RELAYS = ["relay-1", "relay-2"]
 
     def __init__(self, options, folder, children):
         super().__init__(options, folder, children)
-        self.victim, self.tree, self.may_make_namespaces = None, None, False
+        self.tree, self.net, self.may_make_namespaces = None, None, False
+        self.edges = [f"edge-{n}" for n in range(1, options.edges + 1)]
 
-    def choose(self, parents, edges, chance):
+    # What a drill may have otherwise, in the order of calls; see also hurt() and heal().
+
+    def shape(self):
+        """The parents of each node."""
+        one = 1 if self.options.single_parent else 2
+        parents = {"origin": [], **{name: ["origin"] for name in self.RELAYS}}
+        for n, edge in enumerate(self.edges):
+            parents[edge] = [self.RELAYS[(n + i) % 2] for i in range(one)]
+        return parents
+
+    def choose(self, parents, chance):
         """Decides what will be hurt, with nothing started yet; `parents` of each node."""
+
+    def make_hosts(self, names):
+        """Where each node runs."""
+        return {name: self.net.host(name) for name in names}
+
+    def make_ears(self):
+        """Where the listeners run: whatever has a command()."""
+        return self.net.host("listeners")
+
+    def make_tree(self, parents, hosts):
+        return Tree(self.options.program, self.folder, self.children, parents, hosts, max_leases=self.options.listeners + 100,
+                    live=1 if self.options.standby else None)
+
+    def senders(self):
+        """Where the encoder's RTP goes, seen from the origin's host."""
+        return [f"127.0.0.1:{self.tree.rtp}"]
 
     def start(self):
         if os.geteuid() != 0:
             raise Failure("network namespaces need root; --against a running deployment does not", 77)
         self.may_make_namespaces = True
-        if why := network.why_not(("ip",)):
+        if why := network.why_not(self.TOOLS):
             raise Failure(why, 69)
         if not shutil.which("ffmpeg"):
             raise Failure("ffmpeg is not installed: scripts/bootstrap", 69)
         network.sweep()
-        options, one = self.options, 1 if self.options.single_parent else 2
-        edges = [f"edge-{n}" for n in range(1, options.edges + 1)]
-        parents = {"origin": [], **{name: ["origin"] for name in self.RELAYS}}
-        for n, edge in enumerate(edges):
-            parents[edge] = [self.RELAYS[(n + i) % 2] for i in range(one)]
-        self.choose(parents, edges, random.Random(self.options.seed))
-        net = network.Net()
-        hosts = {name: net.host(name) for name in parents}
-        ears = net.host("listeners")
-        self.tree = Tree(options.program, self.folder, self.children, parents, hosts)
+        options, parents = self.options, self.shape()
+        self.choose(parents, random.Random(options.seed))
+        self.net = network.Net()
+        hosts = self.make_hosts(list(parents))
+        ears = self.make_ears()
+        self.tree = self.make_tree(parents, hosts)
         self.tree.start()
-        wav = speech.make_wav(options.file, self.folder, int(options.seconds) + 2 * PATIENCE)
-        self.tree.run_at("origin", "ffmpeg", speech.encoder(wav, self.tree.rtp))
-        for n in range(options.listeners):
-            heard = [edges[(n + i) % len(edges)] for i in range(options.parents)]
-            self.listen(n + 1, [(edge, f"{self.tree.address[edge]},{self.tree.key[edge]}") for edge in heard], 1,
+        opus = speech.make_opus(options.file, self.folder, int(options.seconds) + 2 * PATIENCE, self.tree.frame_ms)
+        sender = os.path.join(os.path.dirname(speech.__file__), "rtp_sender.py")
+        self.tree.run_at("origin", "encoder", [sys.executable, "-B", sender, opus, self.folder / "sent",
+                                               str(self.tree.frame_ms), *self.senders()])
+        self.listen_all([(edge, self.tree.address[edge], self.tree.key[edge]) for edge in self.edges], 1,
                         [f"1:{self.tree.source}"], ears.command)
-        below = "one parent each" if options.single_parent else "below both"
-        self.where = (f"in namespaces: an origin, {len(self.RELAYS)} relays, {len(edges)} edges ({below}), "
+        below = "one parent each" if options.single_parent else "a parent and a standby" if options.standby else "below both"
+        self.where = (f"in namespaces: an origin, {len(self.RELAYS)} relays, {len(self.edges)} edges ({below}), "
                       f"{options.listeners} listeners")
 
+    def sent(self):
+        return figures.read_sent(self.folder / "sent")
+
     def check(self):
-        self.children.check([*self.tree.names, "ffmpeg"])
+        self.children.check([*self.tree.names, "encoder"])
 
     def last_words(self):
         logs = [(name, self.folder / f"{name}.log") for name in self.tree.names] if self.tree else []
@@ -104,25 +183,33 @@ class Namespaces(Stage):
             network.remove_own()
 
 
+class OneParent(Namespaces):
+    """One that somebody depends on is hurt: a relay, or an edge. For drills with drill.add_victim()'s option."""
+
+    def choose(self, parents, chance):
+        if self.options.victim == "edge":
+            self.victim = chance.choice(self.edges[:self.options.listeners])
+        else:  # the first of an edge's is the one that is live, if one is on standby
+            self.victim = chance.choice(sorted({parents[edge][0] for edge in self.edges}))
+
+
 class Running(Stage):
     """A deployment that somebody else started: the operator's commands do the damage and undo it."""
 
     def __init__(self, options, folder, children):
         super().__init__(options, folder, children)
-        self.victim = options.kill_command
+        self.victim = options.hurt_command
         self.where = f"against {', '.join(edge.split(',')[0] for edge in options.edge)}: {options.listeners} listeners"
 
     def start(self):
-        edges = self.options.edge
-        for n in range(self.options.listeners):
-            heard = [edges[(n + i) % len(edges)] for i in range(self.options.parents)]
-            self.listen(n + 1, [(edge.split(",")[0], edge) for edge in heard], self.options.group, self.options.source_key)
+        edges = [(edge.split(",")[0], *edge.split(",")) for edge in self.options.edge]
+        self.listen_all(edges, self.options.group, self.options.source_key)
 
     def hurt(self):
-        return self.command(self.options.kill_command)
+        return self.command(self.options.hurt_command)
 
     def heal(self):
-        return self.command(self.options.restore_command) if self.options.restore_command else None
+        return self.command(self.options.heal_command) if self.options.heal_command else None
 
     def command(self, command):
         """Runs it with a shell, to its end. What it leaves running is not the drill's."""

@@ -80,6 +80,7 @@ class Children:
         for process in ending.values():
             if process.poll() is None:
                 process.terminate()
+                process.send_signal(signal.SIGCONT)  # one that was stopped would not take notice
         until = time.monotonic() + 5
         for name, process in ending.items():
             try:

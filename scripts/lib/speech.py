@@ -11,6 +11,15 @@ SPEECH = ["demo-congrats.g722", "demo-instruct.g722"]
 def make_wav(given, folder, seconds):
     """So many seconds of the file, or of Debian's asterisk-core-sounds-en-g722; repeated if it is shorter. As WAV, so
     that the encoder below is fed evenly."""
+    return _make(given, folder, seconds, ["-ac", "1", "-ar", "48000"], "speech.wav")
+
+
+def make_opus(given, folder, seconds, frame_ms=20):
+    """The same, encoded: for a sender that is no encoder."""
+    return _make(given, folder, seconds, ["-ac", "1", *_opus(frame_ms)], "speech.opus")
+
+
+def _make(given, folder, seconds, form, name):
     if given:
         source = ["-stream_loop", "-1", "-i", given]
     else:
@@ -20,15 +29,19 @@ def make_wav(given, folder, seconds):
         speech = b"".join((SOUNDS / name).read_bytes() for name in SPEECH)
         (folder / "speech.g722").write_bytes(speech * (1 + seconds * 8000 // len(speech)))  # G.722 has 64 kbit/s
         source = ["-f", "g722", "-i", folder / "speech.g722"]
-    done = subprocess.run(["ffmpeg", "-nostdin", "-v", "error", *source, "-t", str(seconds), "-vn", "-ac", "1", "-ar",
-                           "48000", folder / "speech.wav"], capture_output=True, text=True)
+    done = subprocess.run(["ffmpeg", "-nostdin", "-v", "error", *source, "-t", str(seconds), "-vn", *form, folder / name],
+                          capture_output=True, text=True)
     if done.returncode != 0:
         raise Failure(f"ffmpeg cannot read {given or 'the speech'}:\n{done.stderr}", 65)
-    return folder / "speech.wav"
+    return folder / name
+
+
+def _opus(frame_ms):
+    return ["-c:a", "libopus", "-application", "voip", "-b:a", "32k", "-frame_duration", str(frame_ms)]
 
 
 def encoder(wav, port, frame_ms=20):
     """The command that plays it to the port of its own machine, to its end."""
     # Of mono at 48 kHz 96 bytes are a millisecond: read in greater pieces than a frame, several would leave at a time.
-    return ["ffmpeg", "-nostdin", "-v", "error", "-re", "-max_size", str(96 * frame_ms), "-i", wav, "-c:a", "libopus", "-application",
-            "voip", "-b:a", "32k", "-frame_duration", str(frame_ms), "-f", "rtp", f"rtp://127.0.0.1:{port}"]
+    return ["ffmpeg", "-nostdin", "-v", "error", "-re", "-max_size", str(96 * frame_ms), "-i", wav, *_opus(frame_ms), "-f",
+            "rtp", f"rtp://127.0.0.1:{port}"]

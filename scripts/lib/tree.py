@@ -27,12 +27,14 @@ def free_ports(count):
 
 class Tree:
     """`parents` names each node's parents, none of the origin's; `hosts`, if given, where each node runs. `folder` gets
-    keys, configurations, logs, and "state" of the origin; "recordings" too if `record`."""
+    keys, configurations, logs, and "state" of the origin; "recordings" too if `record`. Of its parents so many as
+    `live` send to a node at once, others are on standby; all, without. `wraps`: of a node, what its command becomes."""
 
     def __init__(self, program, folder, children, parents, hosts=None, record=False, max_leases=100, frame_ms=20,
-                 listen=None):
+                 listen=None, live=None, wraps=None):
         self.program, self.folder, self.children = program, folder, children
         self.parents, self.hosts, self.record = parents, hosts or {}, record
+        self.live, self.wraps = live, wraps or {}
         self.max_leases, self.frame_ms, self.listen_keys = max_leases, frame_ms, listen or {}
         self.names = list(parents)
         if hosts:
@@ -59,10 +61,15 @@ class Tree:
         for name in self.names:
             self.start_node(name)
         self.wait("the tree to stand", lambda state: all(
-            state[name] and all(up["state"] == "live" for up in state[name]["upstreams"]) for name in self.names))
+            state[name] and sum(up["state"] == "live" for up in state[name]["upstreams"]) >= self.live_parents(name)
+            for name in self.names))
+
+    def live_parents(self, name):
+        return min(len(self.parents[name]), self.live or len(self.parents[name]))
 
     def start_node(self, name):
-        self.run_at(name, name, [self.program, "run", "-c", self.folder / f"{name}.toml"])
+        command = [self.program, "run", "-c", self.folder / f"{name}.toml"]
+        self.run_at(name, name, self.wraps[name](command) if name in self.wraps else command)
         self.killed.discard(name)
 
     def kill(self, name):
@@ -79,7 +86,7 @@ class Tree:
         text = f"""[node]
 name = "{name}"
 key = "{self.folder}/{name}.key"
-""" + (f"parents = {len(parents)}\n" if parents else f'state = "{self.folder}/state"\n') + f"""
+""" + (f"parents = {self.live_parents(name)}\n" if parents else f'state = "{self.folder}/state"\n') + f"""
 [listen]
 address = "{self.address[name]}"
 max_leases = {self.max_leases}
