@@ -88,7 +88,7 @@ TEST_CASE("a child's loss is told, and a dead child is forgotten with its lease"
 }
 
 TEST_CASE("listeners are counted by the loss they report, each once, and gone when they are") {
-  VirtualTree tree{44};
+  VirtualTree tree{46};
   const auto origin = tree.add({.origin = true});
   const auto good = tree.listen({.parents = {origin}});
   const auto bad = tree.listen({.parents = {origin}});
