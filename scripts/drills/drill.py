@@ -12,6 +12,7 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(1, os.path.join(HERE, "../lib"))
@@ -82,17 +83,23 @@ def parser(text, short=None, variants=((),), **defaults):
             ("max-lost", int, "N", "frames lost by all together"),
             ("max-lost-percent", float, "P", "of what was sent since the damage, until its undoing"),
             ("grace", float, "MS", "but for what is sent from the damage until so long after its undoing"),
-            ("max-twice", int, "N", "frames played twice"), ("max-altered", int, "N", "frames that are not as they were sent"),
+            ("max-twice", int, "N", "frames played twice"),
+            ("max-altered", int, "N", "frames that are not as they were sent"),
             ("max-gap", float, "MS", "longest gap between arrivals"),
             ("max-recovery", float, "MS", "time to recover, with --grace since the undoing")):
-        default = defaults.get(key := name.replace("-", "_"), 0 if name in ("max-lost", "max-twice", "max-altered") else None)
+        usual = 0 if name in ("max-lost", "max-twice", "max-altered") else None
+        default = defaults.get(key := name.replace("-", "_"), usual)
         bars.add_argument(f"--{name}", type=kind, metavar=metavar, default=default,
                           help=text + (f"; default {default:g}" if default is not None else ""))
         defaults.pop(key, None)
     out.set_defaults(**defaults)
-    out.of_short = {"seconds": 5, **({"heal_after": 1} if "heal_after" in defaults else {}), **(short or {})}
+    out.of_short = {"seconds": 5, "listeners": 6, **({"heal_after": 1} if "heal_after" in defaults else {}),
+                    **(short or {})}
     out.of_all = variants
     return out
+
+
+VICTIMS = ((), ("--victim", "edge"))  # variants of add_victim()
 
 
 def add_victim(parser):
@@ -211,11 +218,14 @@ class Play:
         hurt_ended, healed = now(), None
         if options.heal_after is not None:
             self.sleep_until(hurt_ended + options.heal_after)
+            stage.look()
             heal_began = now()
             self.heal()
             healed = heal_began * 1000, now() * 1000
         self.sleep_until(begin + options.seconds)
         end = now()
+        if healed is None:
+            stage.look()
         self.sleep_until(end + AFTER)
         ended = {name: stage.children.running[name].poll() for name in stage.listeners}
         stage.children.stop(stage.listeners)
@@ -233,6 +243,8 @@ def judge(name, play, span, listeners):
         each, frame, meanwhile = figures.measure(listeners, span, stage.sent())
     except figures.NothingToMeasure as nothing:
         raise Failure(str(nothing), 69) from None
+    if stage.LASTING:  # nothing to recover from
+        each = [of._replace(recovery_ms=None) for of in each]
     bars = {"lost": options.max_lost, "lost_percent": options.max_lost_percent, "altered": options.max_altered,
             "twice": options.max_twice, "gap_ms": options.max_gap, "recovery_ms": options.max_recovery}
     whole = figures.summary(each, meanwhile)
@@ -248,12 +260,12 @@ def judge(name, play, span, listeners):
             "listeners": [rounded(f._asdict()) for f in each]}, each
 
 
-def show(result, each, as_json):
+def show(result, each, lasting, as_json):
     if as_json:
         return print(json.dumps(result, indent=2))
     grace = result["bars"]["grace_ms"]
     excused = "" if grace is None else f"; what was sent from the damage until {grace:g} ms after its undoing may be lost"
-    print(f"\n{figures.table(each)}\n\nlimits: {figures.limits(result['bars'])}{excused}")
+    print(f"\n{figures.table(each, lasting)}\n\nlimits: {figures.limits(result['bars'])}{excused}")
     if result["verdict"] == "FAIL":
         return print(f"FAIL: {'; '.join(result['reasons'])}")
     recovery = "" if result["recovery_ms"] is None else f", recovered in {result['recovery_ms']:.0f} ms"
@@ -283,11 +295,13 @@ def main(parser, namespaces, running=stages.Running):
     except Interrupted as interrupted:
         print(f"{name}: interrupted", file=sys.stderr)
         status = interrupted.status
+    except Exception:  # no verdict: Python's own status would be that of FAIL
+        traceback.print_exc()
     finally:
         ignore_signals()
         clear_up(name, options, play, stage, children, folder)
     if status in (0, 1):
-        show(result, each, options.json)
+        show(result, each, stage.LASTING, options.json)
     return status
 
 

@@ -223,7 +223,7 @@ def reasons_to_fail(figures, bars, whole, lasting=False):
 SHOWN = 16  # listeners; of more, only the worst
 
 
-def table(figures):
+def table(figures, lasting=False):
     worst = sorted(figures, key=lambda f: (f.excused - f.lost, -f.lost, -f.longest_gap_ms))[:SHOWN // 2]
     shown = figures if len(figures) <= SHOWN else worst
     width = max(len(f.name) for f in shown) + 2
@@ -232,7 +232,7 @@ def table(figures):
              f"{'longest gap':>13}{'before':>11}{'recovered in':>14}"]
     row = "{:{}}{:{}}{:>7,}{:>7,}{:>10,}{:>7,}{:>10.1f} ms{:>8.1f} ms{:>14}"
     for f in shown:
-        recovery = "never" if f.recovery_ms is None else f"{f.recovery_ms:.0f} ms"
+        recovery = ("-" if lasting else "never") if f.recovery_ms is None else f"{f.recovery_ms:.0f} ms"
         lines.append(row.format(f.name, width, f.edge, wide, f.frames, f.lost, f.repaired, f.twice, f.longest_gap_ms,
                                 f.longest_gap_before_ms, recovery))
     if len(shown) < len(figures):

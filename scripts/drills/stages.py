@@ -1,5 +1,6 @@
 """Where a drill is played: in network namespaces of its own, or against a running deployment. A stage starts what is
 needed and the listeners, and can do the damage and undo it; when and why is the drill's."""
+import json
 import os
 import random
 import shutil
@@ -23,11 +24,11 @@ class Stage:
 
     WHEN = (0.45, 0.55)  # the damage comes: of what is measured
     LASTING = False  # it hurts until the end, or is no damage to recover from
+    victim = None  # who is hurt
 
     def __init__(self, options, folder, children):
         self.options, self.folder, self.children = options, folder, children
         self.listeners = {}  # process -> (what its edges are called, its log's file, its listeners: {name: number or None})
-        self.victim = None
         self.where = "?"
 
     def listen_all(self, edges, group, source_keys, wrap=lambda command: command):
@@ -48,8 +49,8 @@ class Stage:
     def _listen(self, number, edges, group, source_keys, wrap):
         name = f"listener-{number}"
         log = self.folder / f"{name}.frames"
-        command = [self.options.program, "listen", *(f"{address},{key}" for _, address, key in edges), "--group", str(group),
-                   "--quiet", "--report", self.folder / f"{name}.json", "--frame-log", log]
+        command = [self.options.program, "listen", *(f"{address},{key}" for _, address, key in edges),
+                   "--group", str(group), "--quiet", "--report", self.folder / f"{name}.json", "--frame-log", log]
         for key in source_keys:
             command += ["--source-key", key]
         if self.options.playout:
@@ -83,6 +84,9 @@ class Stage:
 
     def hurt(self):
         """Does the damage; says what it did."""
+
+    def look(self):
+        """While it hurts, at its end: for findings()."""
 
     def heal(self):
         """Undoes it; says what it did, or nothing if there is no way."""
@@ -135,12 +139,8 @@ class Namespaces(Stage):
         return self.net.host("listeners")
 
     def make_tree(self, parents, hosts):
-        return Tree(self.options.program, self.folder, self.children, parents, hosts, max_leases=self.options.listeners + 100,
-                    live=1 if self.options.standby else None)
-
-    def senders(self):
-        """Where the encoder's RTP goes, seen from the origin's host."""
-        return [f"127.0.0.1:{self.tree.rtp}"]
+        return Tree(self.options.program, self.folder, self.children, parents, hosts,
+                    max_leases=self.options.listeners + 100, live=1 if self.options.standby else None)
 
     def start(self):
         if os.geteuid() != 0:
@@ -161,12 +161,19 @@ class Namespaces(Stage):
         opus = speech.make_opus(options.file, self.folder, int(options.seconds) + 2 * PATIENCE, self.tree.frame_ms)
         sender = os.path.join(os.path.dirname(speech.__file__), "rtp_sender.py")
         self.tree.run_at("origin", "encoder", [sys.executable, "-B", sender, opus, self.folder / "sent",
-                                               str(self.tree.frame_ms), *self.senders()])
+                                               str(self.tree.frame_ms), f"127.0.0.1:{self.tree.rtp}"])
         self.listen_all([(edge, self.tree.address[edge], self.tree.key[edge]) for edge in self.edges], 1,
                         [f"1:{self.tree.source}"], ears.command)
-        below = "one parent each" if options.single_parent else "a parent and a standby" if options.standby else "below both"
+        below = ("one parent each" if options.single_parent else
+                 "a parent and a standby" if options.standby else "below both")
         self.where = (f"in namespaces: an origin, {len(self.RELAYS)} relays, {len(self.edges)} edges ({below}), "
                       f"{options.listeners} listeners")
+
+    def look(self):
+        """`state` is what each node says of itself, which is kept with the rest."""
+        self.state = self.tree.state()
+        for name, state in self.state.items():
+            (self.folder / f"{name}.json").write_text(json.dumps(state, indent=1))
 
     def sent(self):
         return figures.read_sent(self.folder / "sent")
@@ -191,6 +198,43 @@ class OneParent(Namespaces):
             self.victim = chance.choice(self.edges[:self.options.listeners])
         else:  # the first of an edge's is the one that is live, if one is on standby
             self.victim = chance.choice(sorted({parents[edge][0] for edge in self.edges}))
+        self.children_of = [name for name in parents if self.victim in parents[name]]
+
+    def look(self):
+        """Whom those below it still have for a live parent."""
+        super().look()
+        self.unaware = [name for name in self.children_of if self.state[name] for up in self.state[name]["upstreams"]
+                        if up["address"] == self.tree.address[self.victim] and up["state"] == "live"]
+
+    def findings(self):
+        return [f"{name} did not notice that anything happened to {self.victim}" for name in self.unaware], {}
+
+
+class Cables(Namespaces):
+    """Between every host and the bridge is a cable that may get faults."""
+
+    def make_hosts(self, names):
+        return {name: self.net.host(name, cable=True) for name in names}
+
+    def make_ears(self):
+        ears = self.net.host("listeners", cable=True)
+        self._faults().write_text("{}")
+        program = os.path.join(os.path.dirname(network.__file__), "cable.py")
+        self.children.start("cables", [sys.executable, "-B", program, self._faults(), str(self.options.seed),
+                                       *(",".join(host.ends) for host in self.net.hosts.values())])
+        return ears
+
+    def set_faults(self, **faults):
+        """As cable.py has them, from now on."""
+        self._faults().write_text(json.dumps(faults))
+        self.children.running["cables"].send_signal(signal.SIGHUP)
+
+    def check(self):
+        super().check()
+        self.children.check(["cables"])
+
+    def _faults(self):
+        return self.folder / "faults.json"
 
 
 class Running(Stage):

@@ -43,7 +43,11 @@ def why_not(tools=("ip", "nft", "tcpdump")):
 
 
 def _namespaces():
-    return [line.split()[0] for line in run("ip", "netns", "list").splitlines() if line]
+    """Not by `ip netns list`, which fails when one goes away meanwhile."""
+    try:
+        return os.listdir("/run/netns")
+    except FileNotFoundError:  # there was never one
+        return []
 
 
 def sweep():
@@ -77,6 +81,7 @@ class Host:
         self.namespace, self.name, self.number = namespace, name, number
         self.v4, self.v6 = f"10.77.0.{number}", f"fd77::{number:x}"
         self._rules = {}  # what for -> nft rules on input
+        self.ends = ()  # of its cable, if that is one with faults: (namespace:interface far from it, and its own)
 
     def command(self, command):
         return ["ip", "netns", "exec", self.namespace, *command]
@@ -156,7 +161,7 @@ class Net:
     def __init__(self):
         self.hosts = {}
         self._made = []
-        self._blocked = set()
+        self._dropped = {}  # what for -> nft rules on what the bridge passes on
         self.bridge = self._namespace("bridge")
         run("ip", "-n", self.bridge, "link", "add", "br0", "type", "bridge")
         run("ip", "-n", self.bridge, "link", "set", "br0", "up")
@@ -165,14 +170,22 @@ class Net:
         self._made.append(make_namespace(name))
         return self._made[-1]
 
-    def host(self, name):
-        """The host of that name, made when first asked for."""
+    def host(self, name, cable=False):
+        """The host of that name, made when first asked for. With `cable` it hears and says nothing until a cable.py has
+        taken its two ends, which are what `ends` of it says."""
         if name in self.hosts:
             return self.hosts[name]
         number = len(self.hosts) + 1
         host = Host(self._namespace(name), name, number)
         port = f"port{number}"
-        run("ip", "-n", self.bridge, "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", host.namespace)
+        if cable:
+            host.ends = f"{self.bridge}:{port}", f"{host.namespace}:eth0"
+            for end in host.ends:
+                namespace, interface = end.split(":")
+                run("ip", "-n", namespace, "tuntap", "add", "dev", interface, "mode", "tap")
+        else:
+            run("ip", "-n", self.bridge, "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns",
+                host.namespace)
         run("ip", "-n", self.bridge, "link", "set", port, "master", "br0", "up")
         run("ip", "-n", host.namespace, "addr", "add", f"{host.v4}/24", "dev", "eth0")
         run("ip", "-n", host.namespace, "addr", "add", f"{host.v6}/64", "dev", "eth0", "nodad")
@@ -204,11 +217,46 @@ class Net:
 
     def block(self, address, block=True):
         """The bridges pass nothing on that goes to this address, as of a multicast group; nobody is told."""
-        (self._blocked.add if block else self._blocked.discard)(address)
+        self._drop(address, [f"{'ip6' if ':' in address else 'ip'} daddr {address}"] if block else [])
+
+    def isolate(self, host, cut=True):
+        """Nothing comes to the host or from it, and nobody is told; False ends it."""
+        port = f"port{host.number}"
+        self._drop(port, [f'iifname "{port}"', f'oifname "{port}"'] if cut else [])
+
+    def _drop(self, key, what):
+        self._dropped[key] = what
         lines = ["add table bridge test", "delete table bridge test", "add table bridge test",
                  "add chain bridge test forward { type filter hook forward priority 0; }"]
-        lines += [f"add rule bridge test forward {'ip6' if ':' in a else 'ip'} daddr {a} drop" for a in self._blocked]
+        lines += [f"add rule bridge test forward {each} drop" for rules in self._dropped.values() for each in rules]
         run("ip", "netns", "exec", self.bridge, "nft", "-f", "-", input="\n".join(lines) + "\n")
+
+    def behind(self, router, name):
+        """A host whose only way is over the router, which translates its addresses (NAT). It has 10.79.0.2."""
+        inside = Host(self._namespace(name), name, 2)
+        inside.v4, inside.v6 = "10.79.0.2", None
+        run("ip", "-n", router.namespace, "link", "add", "inside", "type", "veth", "peer", "name", "eth0", "netns",
+            inside.namespace)
+        router.run("ip", "addr", "add", "10.79.0.1/24", "dev", "inside")
+        router.run("ip", "link", "set", "inside", "up")
+        inside.run("ip", "addr", "add", "10.79.0.2/24", "dev", "eth0")
+        inside.run("ip", "link", "set", "eth0", "up")
+        inside.run("ip", "route", "add", "default", "via", "10.79.0.1")
+        router.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+        return inside
+
+    @staticmethod
+    def translate(router, first, last):
+        """The router gives what comes from behind it these ports, and forgets all that it knew: its address goes and
+        comes, which is when a masquerading kernel does."""
+        router.run("nft", "-f", "-", input=f"""add table ip nat
+delete table ip nat
+add table ip nat
+add chain ip nat post {{ type nat hook postrouting priority 100; }}
+add rule ip nat post oifname "eth0" meta l4proto udp masquerade to :{first}-{last}
+""")
+        address = f"{router.v4}/24 dev eth0"
+        router.run("ip", "-batch", "-", input=f"addr del {address}\naddr add {address}\n")
 
     def partition(self, a, b, cut=True):
         """Neither hears the other, until cut=False."""

@@ -77,6 +77,9 @@ class Tree:
         self.children.kill(name)
         self.killed.add(name)
 
+    def signal(self, name, number):
+        self.children.running[name].send_signal(number)
+
     def run_at(self, node, name, command):
         """A process of that name, where the node is."""
         return self.children.start(name, self.hosts[node].command(command) if node in self.hosts else command)
