@@ -102,6 +102,10 @@ class Comparison {
     if (running_.node.name != wanted_.node.name) differs("node.name", running_.node.name, wanted_.node.name);
     if (running_.node.key != wanted_.node.key) differs("node.key", running_.node.key.path, wanted_.node.key.path);
     if (running_.node.state != wanted_.node.state) differs("node.state", running_.node.state, wanted_.node.state);
+    if (running_.node.drain != wanted_.node.drain) {
+      out_.result.node.drain = wanted_.node.drain;
+      applied("node.drain = " + to_text(wanted_.node.drain));
+    }
     if (running_.node.cpu != wanted_.node.cpu)
       differs("node.cpu", to_text(running_.node.cpu), to_text(wanted_.node.cpu));
   }

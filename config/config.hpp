@@ -26,9 +26,10 @@ struct KeyRef {
 struct Node {
   std::string name;
   KeyRef key;
-  std::string state;              // directory; empty unless set. Demanded of origins
-  int parents = 2;                // live at once, 1..8
-  std::optional<unsigned> cpu{};  // of the thread that takes frames in; absent: the scheduler's choice
+  std::string state;                          // directory; empty unless set. Demanded of origins
+  int parents = 2;                            // live at once, 1..8
+  Duration drain = std::chrono::seconds{10};  // when stopped, those below get so long to go elsewhere; 0: none
+  std::optional<unsigned> cpu{};              // of the thread that takes frames in; absent: the scheduler's choice
 };
 
 inline constexpr std::size_t kMaxAddresses = 8;

@@ -17,8 +17,9 @@ constexpr std::int64_t kMaxSpread = 90;              // percent: the rest is for
 constexpr std::int64_t kMaxLeases = (1 << 24) - 1;   // a lease's slot is 24 bits
 constexpr std::int64_t kMaxGroupId = (1 << 24) - 1;  // 24 bits, 0 means none
 constexpr std::int64_t kMaxParents = 8;              // live at once
-constexpr std::int64_t kMostCpu = 1023;              // a cpu_set_t's
-constexpr std::int64_t kMostBusyPoll = 1000;         // µs; more would be a processor that never sleeps
+constexpr Duration kMostDrain = std::chrono::hours{1};
+constexpr std::int64_t kMostCpu = 1023;       // a cpu_set_t's
+constexpr std::int64_t kMostBusyPoll = 1000;  // µs; more would be a processor that never sleeps
 constexpr std::size_t kMaxName = 64;
 constexpr std::size_t kMaxSocketPath = 107;           // sockaddr_un's sun_path and its zero
 constexpr Duration kLeastRotation = wire::kEpochAge;  // an epoch is known below for so long before its use
@@ -206,22 +207,24 @@ std::optional<Duration> parse_duration(std::string_view text) {
   return std::nullopt;
 }
 
-void read_rotation(Table& table, Group& group) {
-  const Value* value = table.value("rotate");
+/// A time, or "off", which is zero. `examples` and `range`: what would be right.
+void read_time(Table& table, std::string_view key, Duration least, Duration most, std::string_view examples,
+               std::string_view range, Duration& out) {
+  const Value* value = table.value(key);
   if (!value) return;
   const bool off = (value->kind == Value::Kind::text && value->text == "off") ||
                    (value->kind == Value::Kind::integer && value->integer == 0);
   if (off) {
-    group.rotate = Duration::zero();
+    out = Duration::zero();
     return;
   }
   const auto duration = value->kind == Value::Kind::text ? parse_duration(value->text) : std::nullopt;
   if (!duration) {
-    table.refuse("rotate", "use a time such as \"1h\", \"30m\" or \"90s\", or \"off\"");
-  } else if (*duration < kLeastRotation || *duration > kMostRotation) {
-    table.refuse("rotate", "use \"30s\" to \"24h\", or \"off\"");
+    table.refuse(key, "use a time such as " + std::string{examples} + ", or \"off\"");
+  } else if (*duration < least || *duration > most) {
+    table.refuse(key, "use " + std::string{range} + ", or \"off\"");
   } else {
-    group.rotate = *duration;
+    out = *duration;
   }
 }
 
@@ -393,6 +396,7 @@ Node read_node(Table& table, const Machine& machine) {
   out.key = read_key_ref(table, "key", "/etc/tiercast/node.key", machine);
   if (const auto state = table.text("state", "/var/lib/tiercast")) out.state = *state;
   if (const auto parents = table.integer("parents", 1, kMaxParents)) out.parents = static_cast<int>(*parents);
+  read_time(table, "drain", std::chrono::seconds{1}, kMostDrain, "\"10s\" or \"1m\"", "\"1s\" to \"1h\"", out.drain);
   if (const auto cpu = table.integer("cpu", 0, kMostCpu)) {
     if (is_usable(*cpu, machine)) {
       out.cpu = static_cast<unsigned>(*cpu);
@@ -472,7 +476,8 @@ Group read_group(Table& table, const Machine& machine) {
   table.not_available("ticket_key", "leave it out, with admission = \"open\"");
   if (const auto frame = table.one_of("frame_ms", {10, 20, 40, 60})) out.frame_ms = static_cast<std::uint8_t>(*frame);
   if (const auto pinned = table.boolean("pinned")) out.pinned = *pinned;
-  read_rotation(table, out);
+  read_time(table, "rotate", kLeastRotation, kMostRotation, "\"1h\", \"30m\" or \"90s\"", "\"30s\" to \"24h\"",
+            out.rotate);
   read_input(table, out, machine);
   read_record(table, out);
   table.report_unknown();

@@ -228,6 +228,22 @@ Subcommand add_reload(CLI::App& root) {
   return {app, [options] { return *options; }};
 }
 
+Subcommand add_drain(CLI::App& root) {
+  CLI::App* app = root.add_subcommand(
+      "drain", "have a running node's listeners and relays go elsewhere, and then stop it (as SIGTERM does)");
+  auto options = std::make_shared<DrainOptions>();
+  auto timeout = std::make_shared<std::string>();
+  app->add_option("--timeout", *timeout, "seconds after which it stops all the same; default: its node.drain")
+      ->type_name("SECONDS");
+  add_socket(app, options->socket);
+  app->footer("Exit status: 0 nobody was left, 75 it stopped with some left.");
+  return {app, [options, timeout] {
+            if (!timeout->empty())
+              options->timeout = static_cast<std::uint32_t>(demand("--timeout", parse_number(*timeout, 0, 3600)));
+            return *options;
+          }};
+}
+
 template <class GroupOptions>
 Subcommand add_group_request(CLI::App& root, const char* name, const char* description) {
   CLI::App* app = root.add_subcommand(name, description);
@@ -457,6 +473,7 @@ tl::expected<Options, Stop> parse_command_line(std::span<const char* const> argu
   commands.push_back(add_group_request<EndOptions>(root, "end", "end a group's broadcast"));
   commands.push_back(add_group_request<RotateOptions>(root, "rotate", "change a group's key now"));
   commands.push_back(add_reload(root));
+  commands.push_back(add_drain(root));
   CLI::App* bench = root.add_subcommand("bench", "measure this machine")->require_subcommand(1);
   commands.push_back(add_bench_fanout(*bench));
   commands.push_back(add_bench_seal(*bench));

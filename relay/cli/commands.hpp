@@ -15,6 +15,7 @@ int run(const StatusOptions& options);
 int run(const EndOptions& options);
 int run(const RotateOptions& options);
 int run(const ReloadOptions& options);
+int run(const DrainOptions& options);
 int run(const BenchFanoutOptions& options);
 int run(const LoadOptions& options);
 int run(const BenchSealOptions& options);

@@ -81,6 +81,11 @@ struct ReloadOptions {
   std::string socket = kDefaultSocket;
 };
 
+struct DrainOptions {
+  std::string socket = kDefaultSocket;
+  std::optional<std::uint32_t> timeout;  // s, 0..3600; absent: the node's node.drain
+};
+
 struct BenchFanoutOptions {
   std::uint32_t destinations = 10000;
   std::uint32_t frames = 100;
@@ -129,7 +134,7 @@ struct BenchRefuseOptions {
 };
 
 using Options = std::variant<RunOptions, CheckOptions, KeygenOptions, PubkeyOptions, ListenOptions, StatusOptions,
-                             EndOptions, RotateOptions, ReloadOptions, BenchFanoutOptions, BenchSealOptions,
-                             BenchJoinOptions, BenchRefuseOptions, LoadOptions>;
+                             EndOptions, RotateOptions, ReloadOptions, DrainOptions, BenchFanoutOptions,
+                             BenchSealOptions, BenchJoinOptions, BenchRefuseOptions, LoadOptions>;
 
 }  // namespace tiercast::cli

@@ -27,6 +27,15 @@ void look_at_workers(const Snapshot& s, Complaints& out) {
   }
 }
 
+void look_at_drain(const Snapshot& s, Complaints& out) {
+  if (!s.drain) return;
+  out.push_back(
+      {Wrong::drains,
+       fmt::format("draining: {} of its leases left, and it stops in {:.0f} s", s.drain->leases, s.drain->seconds_left),
+       s.drain->staying == 0 ? "it was told to stop, and waits until they have gone elsewhere"
+                             : fmt::format("{} of them have no other parent to go to", s.drain->staying)});
+}
+
 // --- parents ---
 
 std::string state_of(const Parent& parent) {
@@ -215,6 +224,7 @@ std::vector<Complaint> judge(const Interval& status) {
   const Snapshot& s = status.now();
   Complaints out;
   look_at_workers(s, out);
+  look_at_drain(s, out);
   look_at_parents(s, out);
   if (expects_frames(s)) look_at_multicast(s, out);
   for (const Group& group : s.groups) {

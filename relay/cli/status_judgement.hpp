@@ -11,6 +11,7 @@ namespace tiercast::cli {
 /// The worst first: what stops everybody, then what will, then what costs some, then what is only worth knowing.
 enum class Wrong : std::uint8_t {
   worker_stalled,
+  drains,
   no_parent_live,
   input_refused,  // and nothing else comes
   input_silent,

@@ -148,6 +148,11 @@ tl::expected<Snapshot, std::string> read_snapshot(const Json& j) try {
   out.uptime_ms = node.value("uptime_ms", 0.0);
   out.started_unix_ms = node.value("started_unix_ms", std::int64_t{0});
   out.seeking = node.value("seeking", false);
+  if (j.contains("draining")) {
+    const Json& drain = j["draining"];
+    out.drain = {drain.value("leases", std::uint64_t{0}), drain.value("staying", std::uint64_t{0}),
+                 drain.value("seconds_left", 0.0)};
+  }
   if (j.contains("listen")) out.listen = listen(j["listen"]);
   for (const auto& one : j.at("upstreams")) out.parents.push_back(parent(one));
   for (const auto& one : j.at("groups")) out.groups.push_back(group(one));

@@ -82,6 +82,11 @@ struct Snapshot {
   double uptime_ms = 0;
   std::int64_t started_unix_ms = 0;  // tells one run of a node from the next
   bool seeking = false;
+  struct Drain {
+    std::uint64_t leases = 0, staying = 0;
+    double seconds_left = 0;
+  };
+  std::optional<Drain> drain;  // it will stop
   std::optional<Listen> listen;
   std::vector<Parent> parents;
   std::vector<Group> groups;

@@ -289,7 +289,11 @@ LeaseSlot LeaseTable::next_active(LeaseSlot from) const {
   const State& s = *state_;
   for (std::uint32_t slot = from.value; slot < s.max_leases; ++slot) {
     const auto& block = s.blocks[slot / kBlock];
-    if (block && block[slot % kBlock].id != LeaseId{}) return LeaseSlot{slot};
+    if (!block) {
+      slot |= kBlock - 1;
+    } else if (block[slot % kBlock].id != LeaseId{}) {
+      return LeaseSlot{slot};
+    }
   }
   return kNoSlot;
 }

@@ -46,6 +46,7 @@ struct Lease {
   wire::Role role = wire::Role::listener;
   wire::Delivery delivery = wire::Delivery::unicast;
   bool confirmed = false;           // has echoed its first token
+  bool stays = false;               // told to go elsewhere, its holder said that it cannot
   std::uint8_t loss_class = 0;      // the worker's: where it counts this lease by its loss
   std::uint16_t reported_loss = 0;  // of 65535
   std::uint32_t round_trip_us = 0;

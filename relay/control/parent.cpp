@@ -47,7 +47,11 @@ Time Parent::silent_from() const {
 Parent::Input Parent::on_datagram(Bytes datagram, MutableBytes records, Time now) {
   const auto type = wire::Type{wire::type_of(datagram)};
   if (type == wire::Type::control) {
-    if (!lease_) return {};
+    if (!lease_) {
+      // It has not heard that it was left, or it would not say anything.
+      if (leaving_ && leaving_->on_control(datagram, records, now)) says_leave_ = true;
+      return {};
+    }
     const auto opened = lease_->on_control(datagram, records, now);
     if (!opened) return {};
     if (!lease_->unanswered_since()) unreachable_ = false;
@@ -65,7 +69,11 @@ Parent::Input Parent::on_datagram(Bytes datagram, MutableBytes records, Time now
     (lease_ ? counters_.rejoins : counters_.joins).add();
     grant_ = joining_->take_grant();
     joining_.reset();
-    if (lease_) leaving_.emplace(std::move(*lease_));
+    if (lease_) {
+      leaving_.emplace(std::move(*lease_));
+      says_leave_ = true;
+    }
+    drains_ = false;
     lease_.emplace(*grant_, *random_, now);
     denial_.reset();
     silent_ = unreachable_ = false;
@@ -151,9 +159,30 @@ void Parent::on_unreachable(Time now) {
   seek(now + random_->jitter(probe(), kSpread));
 }
 
-void Parent::on_go_away(std::uint16_t retry_after_s, Time now) {
+void Parent::on_go_away(wire::LeaveReason reason, std::uint16_t retry_after_s, Time now) {
+  const Time again = now + random_->jitter(std::max<Duration>(200ms, std::chrono::seconds{retry_after_s}), kSpread);
+  drains_ = reason == wire::LeaveReason::drain && lease_;
+  if (drains_) {
+    not_before_ = again;
+    return;
+  }
   lease_.reset();
-  seek(now + random_->jitter(std::max<Duration>(200ms, std::chrono::seconds{retry_after_s}), kSpread));
+  seek(again);
+}
+
+void Parent::hurry(Time now) {
+  if (lease_ || under_way() || (denial_ && denial_->reason != wire::DenyReason::draining)) return;
+  not_before_ = now;
+  seek(now + Duration{static_cast<Duration::rep>(random_->below(static_cast<std::uint64_t>(spread().count())))});
+}
+
+void Parent::leave(Time now) {
+  if (!lease_) return;
+  leaving_.emplace(std::move(*lease_));
+  says_leave_ = true;
+  lease_.reset();
+  drains_ = false;
+  seek(now);
 }
 
 void Parent::expect_stream(bool expected, Time now) {
@@ -203,13 +232,11 @@ Time Parent::next_deadline() const {
 }
 
 Bytes Parent::take_datagram(const KeepaliveContents& contents, MutableBytes out, Time now) {
-  if (leaving_) {
+  if (std::exchange(says_leave_, false)) {
     std::array<std::uint8_t, 8> record{};
     Writer records{record};
     wire::write_record(records, wire::Leave{wire::LeaveReason::stop});
-    const Bytes leave = leaving_->seal(records.written(), out);
-    leaving_.reset();
-    return leave;
+    return leaving_->seal(records.written(), out);
   }
   if (lease_) {
     if (Bytes keepalive = lease_->keepalive_if_due(contents, out, now); !keepalive.empty()) return keepalive;

@@ -49,8 +49,14 @@ class Parent {
   void on_multicast(Stream kind, bool counts, Time now);
   /// ICMP says that nobody is there.
   void on_unreachable(Time now);
-  /// It said goodbye: seek it (or its successor) anew after a while.
-  void on_go_away(std::uint16_t retry_after_s, Time now);
+  /// It said goodbye: seek it (or its successor) anew after a while. For a drain, its lease is kept: see leave().
+  void on_go_away(wire::LeaveReason reason, std::uint16_t retry_after_s, Time now);
+  /// It said that it will stop, and serves until then. Whoever has another parent is to leave() it.
+  bool drains() const { return lease_ && drains_; }
+  /// It is needed now, however long it asked to be left alone when it drained itself.
+  void hurry(Time now);
+  /// Ends the lease, and says so until it is heard. The parent is sought anew when it allowed that.
+  void leave(Time now);
   void on_timer(Time now);
   Time next_deadline() const;
 
@@ -101,7 +107,8 @@ class Parent {
   ParentConfig config_;
   Random* random_;
   std::optional<UplinkLease> lease_;
-  std::optional<UplinkLease> leaving_;  // replaced by a newer lease: says so once
+  std::optional<UplinkLease> leaving_;  // replaced by a newer lease, or left
+  bool says_leave_ = false;             // by that one
   std::optional<JoinInitiator> joining_;
   std::optional<JoinGrant> grant_;
   std::optional<wire::Denied> denial_;
@@ -111,6 +118,7 @@ class Parent {
   Time stream_expected_since_;
   std::uint32_t frames_ = 0;  // since loss_since_
   Time loss_since_;
+  bool drains_ = false;       // the lease's parent will stop
   bool silent_ = false;       // what was due has not come: noted once, until it speaks again
   bool unreachable_ = false;  // ICMP said so, and no acknowledgement otherwise
   Duration idle_patience_;    // how long IDLE alone is good enough; not the same for all children

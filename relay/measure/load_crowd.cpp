@@ -199,6 +199,10 @@ void LoadCrowd::on_control(std::uint32_t i, Bytes datagram, Time now) {
     if (const auto* epoch = std::get_if<wire::EpochRecord>(&*record)) on_epoch(listener, *epoch);
     if (const auto* info = std::get_if<wire::GroupInfo>(&*record)) on_info(*info);
     const auto* away = std::get_if<wire::GoAway>(&*record);
+    if (away != nullptr && away->reason == wire::LeaveReason::drain) {
+      send_record(i, wire::GoAway{wire::LeaveReason::drain, 0, {}});  // there is no other edge
+      continue;
+    }
     if (away == nullptr && !std::holds_alternative<wire::Leave>(*record)) continue;
     ++counters_.leases_ended;
     close(i, now);
@@ -298,10 +302,11 @@ void LoadCrowd::pump(std::uint32_t i, Time now) {
   if (const Bytes datagram = listener.joining->take_datagram(); !datagram.empty()) outlet_->send(i, datagram);
 }
 
-void LoadCrowd::send_leave(std::uint32_t i) {
+template <class Record>
+void LoadCrowd::send_record(std::uint32_t i, const Record& record) {
   std::array<std::uint8_t, 16> buffer;
   Writer records{buffer};
-  wire::write_record(records, wire::Leave{wire::LeaveReason::stop});
+  wire::write_record(records, record);
   const Bytes datagram = listeners_[i].lease->seal(records.written(), out_);
   if (!datagram.empty()) outlet_->send(i, datagram);
 }
@@ -323,7 +328,7 @@ void LoadCrowd::churn(Time now) {
     churned_ = (churned_ + 1) % plan_.listeners;
     if (listeners_[i].state != State::leased) continue;
     ++counters_.replaced;
-    send_leave(i);
+    send_record(i, wire::Leave{wire::LeaveReason::stop});
     close(i, now);
     listeners_[i].replacing = true;
     rest(i, kAfterLeaving, now);
@@ -341,7 +346,7 @@ void LoadCrowd::leave_some(Time now) {
   next_leave_ = now + kLeaveEvery;
   for (std::uint32_t n = 0; n < kLeavesAtOnce && leave_next_ < listeners_.size(); ++leave_next_) {
     if (listeners_[leave_next_].state != State::leased) continue;
-    send_leave(leave_next_);
+    send_record(leave_next_, wire::Leave{wire::LeaveReason::stop});
     ++n;
   }
 }
@@ -381,7 +386,7 @@ void LoadCrowd::wake(std::uint32_t i, Time now) {
       close(i, now);
       rest(i, random_->jitter(kAfterLeaving, 0.5), now);
     } else if (listener.lease->handshake_old(now)) {
-      send_leave(i);
+      send_record(i, wire::Leave{wire::LeaveReason::stop});
       close(i, now);
       listener.replacing = true;
       rest(i, kAfterLeaving, now);

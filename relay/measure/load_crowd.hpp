@@ -109,7 +109,8 @@ class LoadCrowd {
   void pump(std::uint32_t i, Time now);
   void keep_alive(std::uint32_t i, Time now);
   std::uint16_t take_loss(std::uint32_t i);
-  void send_leave(std::uint32_t i);
+  template <class Record>
+  void send_record(std::uint32_t i, const Record& record);
   void close(std::uint32_t i, Time now);
   void schedule(std::uint32_t i, Time now);
   Time deadline(const Listener& listener) const;

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "relay/control/drain.hpp"
+
 namespace tiercast::node {
 namespace {
 constexpr Duration kInfoEvery = 1s;
@@ -64,7 +66,10 @@ void Feed::on_reports(Moment now) {
     while (auto report = link.reports->pop()) {
       if (const auto* freed = std::get_if<SlotFreed>(&*report)) {
         link.free.give_back(freed->slot);
+        if (freed->stayed) --link.staying;
         child_left(link.boot_tag, freed->slot);
+      } else if (std::holds_alternative<LeaseStays>(*report)) {
+        ++link.staying;
       } else if (const auto* wanted = std::get_if<GroupWanted>(&*report)) {
         FeedGroup* group = group_at(wanted->group);
         if (group == nullptr) continue;  // it leaves
@@ -107,6 +112,7 @@ void Feed::on_join(Bytes datagram, const Endpoint& from, const LocalAddress& loc
 }
 
 std::optional<wire::DenyReason> Feed::refuse(const control::Joiner& joiner) const {
+  if (drain_) return wire::DenyReason::draining;
   const GroupId wanted = joiner.request.group;
   const bool known = group_by_id(wanted) != nullptr;
   if (joiner.request.role == wire::Role::relay) {
@@ -141,7 +147,8 @@ std::optional<LeaseId> Feed::admit(const control::Joiner& joiner, Writer& record
     if (!slot) refusal = wire::DenyReason::full;
   }
   if (refusal) {
-    wire::write_record(records, wire::Denied{*refusal, 0, {}});
+    const std::uint16_t retry = *refusal == wire::DenyReason::draining ? back_after(joiner.request.role, now) : 0;
+    wire::write_record(records, wire::Denied{*refusal, retry, {}});
     return std::nullopt;
   }
   const LeaseId id = control::make_lease_id(best->boot_tag, *slot, static_cast<std::uint32_t>(setup_.random->u64()));
@@ -326,6 +333,7 @@ void Feed::on_timer(Moment now) {
   if (now.mono >= resync_at_) {
     resync_at_ = kNever;
     tell_changes_again();
+    tell_to_go();
     if (stopping_) tell_to_stop();
     command_all(standing_);
     for (auto& group : groups_) {
@@ -360,6 +368,32 @@ Time Feed::next_deadline() const {
   return next;
 }
 
+void Feed::drain(Duration over, Moment now) {
+  moment_ = now;
+  drain_ = {over, now.mono + over};
+  tell_to_go();
+  wake_workers();
+}
+
+/// When whoever asks while this node drains may ask again, in seconds.
+std::uint16_t Feed::back_after(wire::Role role, Time now) const {
+  if (role == wire::Role::relay) return control::kRelayDrainRetry;
+  const auto left = std::chrono::duration_cast<std::chrono::seconds>(drain_->until - now).count() + 1;
+  return static_cast<std::uint16_t>(std::clamp<std::int64_t>(left, 1, control::kListenerDrainRetry));
+}
+
+std::size_t Feed::leases() const {
+  std::size_t sum = 0;
+  for (const WorkerLink& link : setup_.workers) sum += link.free.taken();
+  return sum;
+}
+
+std::size_t Feed::staying() const {
+  std::size_t sum = 0;
+  for (const WorkerLink& link : setup_.workers) sum += link.staying;
+  return sum;
+}
+
 void Feed::stop(Moment now) {
   moment_ = now;
   stopping_ = true;
@@ -372,6 +406,15 @@ void Feed::stop(Moment now) {
     if (group->recorder) group->recorder->finish();
   tell_to_stop();
   wake_workers();
+}
+
+void Feed::tell_to_go() {
+  if (!drain_) return;
+  for (std::size_t w = 0; w < setup_.workers.size(); ++w) {
+    WorkerLink& link = setup_.workers[w];
+    if (!link.told_to_drain) link.told_to_drain = command(w, Drain{drain_->over});
+    if (!link.told_to_drain) resync_at_ = std::min(resync_at_, moment_.mono + kResyncAfter);
+  }
 }
 
 // A worker whose ring has no room is told when it has, if that is soon.

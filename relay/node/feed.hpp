@@ -109,6 +109,13 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   /// Groups and recordings that are not wholly gone.
   std::size_t leaving() const { return leaving_.size() + closing_.size(); }
 
+  /// Nobody is let in any more, and all below are told to go elsewhere, in about half of `over` if they are many. They
+  /// are served until stop().
+  void drain(Duration over, Moment now);
+  /// Of all workers, those that a joiner was promised included.
+  std::size_t leases() const;
+  /// Of these: told to go elsewhere, their holders said that they cannot.
+  std::size_t staying() const;
   /// Goodbye to parents and children; then stopped() becomes true.
   void stop(Moment now);
   bool stopped() const;
@@ -177,6 +184,8 @@ class Feed final : private control::Doorkeeper, private FrameSink {
 
   bool command(std::size_t worker, Command&& command);
   void command_all(const Command& command);
+  void tell_to_go();
+  std::uint16_t back_after(wire::Role role, Time now) const;
   void tell_to_stop();
   void wake_workers();
   void update_wanted(FeedGroup& group, Time now);
@@ -194,8 +203,11 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   void tell_changes_again();
   void free_what_is_gone();
   void retire_parents(Time now);
+  bool stays(std::size_t parent) const;
   bool replaces(std::size_t other, std::size_t parent, Time now) const;
   void drop_parent(std::size_t parent);
+  void leave_parent(std::size_t parent, Time now);
+  void on_go_away(std::size_t parent, const wire::GoAway& away, Time now);
   void update_parents();
   void close_recorder(FeedGroup& group);
 
@@ -222,6 +234,11 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   std::size_t next_asked_ = 0;
   Time next_tally_up_, next_info_;
   bool stopping_ = false;
+  struct Draining {
+    Duration over{};
+    Time until;
+  };
+  std::optional<Draining> drain_;
   Time resync_at_ = kNever;      // a worker's ring was full: what it must know is told again
   std::vector<Uplink> uplinks_;  // one a parent
   Time next_unsubscribe_;        // from what this node carries no more

@@ -173,31 +173,66 @@ void Feed::retire_parent(std::size_t p, Moment now) {
   next_retire_ = now.mono;
 }
 
-// Every group that the one brings comes from the other, too.
+/// Neither given up here nor about to stop.
+bool Feed::stays(std::size_t p) const { return !uplinks_[p].retiring && !parents_[p].drains(); }
+
+// Every group that the one brings comes from the other, too, and has for so long that nothing before it is missing.
 bool Feed::replaces(std::size_t other, std::size_t parent, Time now) const {
   return parents_[other].live(now) && std::all_of(groups_.begin(), groups_.end(), [&](const auto& group) {
-           return !group->subscriptions[parent].brings || group->ended || group->subscriptions[other].brings;
+           return !group->subscriptions[parent].frames.brings(now) || group->ended ||
+                  group->subscriptions[other].frames.may_replace_another(now);
          });
 }
 
+// A parent that the configuration gives up is let go of, at the latest after kRetireAfter; one that is about to stop is
+// left, or else serves until it does.
 void Feed::retire_parents(Time now) {
   if (now < next_retire_) return;
   next_retire_ = kNever;
   for (std::size_t p = parents_.size(); p-- > 0;) {
-    if (!uplinks_[p].retiring) continue;
+    if (stays(p)) continue;
     bool another = false;
     bool hope = false;
     for (std::size_t q = 0; q < parents_.size(); ++q) {
-      if (uplinks_[q].retiring) continue;
+      if (!stays(q)) continue;
       hope = true;
       another = another || replaces(q, p, now);
     }
-    if (another || !hope || now >= *uplinks_[p].retiring + kRetireAfter) {
+    const auto& retiring = uplinks_[p].retiring;
+    if (retiring && (another || !hope || now >= *retiring + kRetireAfter)) {
       drop_parent(p);
+    } else if (another) {
+      leave_parent(p, now);
     } else {
       next_retire_ = now + kRetireLook;
     }
   }
+}
+
+void Feed::on_go_away(std::size_t p, const wire::GoAway& away, Time now) {
+  parents_[p].on_go_away(away.reason, away.retry_after_s, now);
+  if (!parents_[p].drains()) return;
+  next_retire_ = now;
+  bool hope = false;
+  for (std::size_t q = 0; q < parents_.size(); ++q) {
+    if (!stays(q)) continue;
+    hope = true;
+    parents_[q].hurry(now);
+  }
+  if (hope) return;
+  std::array<std::uint8_t, 16> buffer;
+  Writer no_other{buffer};
+  wire::write_record(no_other, wire::GoAway{wire::LeaveReason::drain, 0, {}});
+  send_up(p, no_other.written());
+}
+
+void Feed::leave_parent(std::size_t p, Time now) {
+  parents_[p].leave(now);
+  for (auto& group : groups_) {
+    group->subscriptions[p] = {};
+    if (group->told_primary == p) group->told_primary.reset();
+  }
+  pump(p, now);
 }
 
 void Feed::drop_parent(std::size_t p) {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "relay/control/drain.hpp"
 #include "relay/forward/attestation_gaps.hpp"
 #include "relay/forward/gaps.hpp"
 #include "relay/forward/stream_place.hpp"
@@ -47,7 +48,7 @@ struct FeedGroup {
   struct Subscription {
     bool confirmed = false;
     Time ask_at;
-    bool brings = false;  // frames have come from it since
+    control::Bringing frames{};
   };
   std::vector<Subscription> subscriptions;  // one a parent
   Time next_unsubscribe;                    // a parent that did not hear that is told again

@@ -19,7 +19,6 @@ constexpr Duration kHousekeeping = 500ms;
 constexpr Duration kInputSilent = 3s;
 constexpr Duration kParentMissing = 10s;  // then its name is resolved and its socket made anew
 constexpr Duration kWorkerStalled = 10s;  // then the watchdog is not fed any more
-constexpr Duration kGoodbye = 2s;         // workers get so long to say it
 constexpr unsigned kCompletionsPerTurn = 256;
 constexpr std::size_t kJoinBuffers = 256;  // of all listen addresses together
 
@@ -176,6 +175,7 @@ int FeedThread::run() {
   if (config_.node.cpu) bind_to_cpu(*config_.node.cpu, "feed", placement_counters_);  // of all its threads it alone
   while (true) {
     turn();
+    go_on_draining(net::read_clocks());
     if (!stopping_since_) continue;
     if (feed_->stopped() || net::read_clocks().mono > *stopping_since_ + kGoodbye) break;
   }
@@ -193,6 +193,7 @@ void FeedThread::turn() {
   }
   Time deadline = std::min(feed_->next_deadline(), next_housekeeping_);
   if (stopping_since_) deadline = std::min(deadline, now.mono + 10ms);
+  if (draining_) deadline = std::min({deadline, draining_->until, draining_->next_told});
   loop_.turn(deadline, kCompletionsPerTurn);
 }
 
@@ -205,13 +206,18 @@ void FeedThread::on_signal() {
       continue;
     }
     const Moment now = net::read_clocks();
-    ops::log::info("stopping", {{"signal", info.ssi_signo}});
-    stop(now, ExitCode::ok);
+    if (draining_ || config_.node.drain == Duration::zero()) {
+      ops::log::info("stopping", {{"signal", info.ssi_signo}, {"leases", feed_->leases()}});
+      stop(now, ExitCode::ok);
+    } else {
+      ops::log::info("draining", {{"signal", info.ssi_signo}, {"leases", feed_->leases()}});
+      drain(config_.node.drain, now);
+    }
   }
 }
 
 void FeedThread::stop(Moment now, int exit_code) {
-  notifier_.stopping();
+  notifier_.stopping(kGoodbye);
   stopping_since_ = now.mono;
   exit_code_ = exit_code;
   feed_->stop(now);
@@ -226,7 +232,7 @@ void FeedThread::take_media(Moment now) {
       switch (item->kind) {
         case MediaItem::Kind::packet: feed_->on_rtp(media->group(), item->datagram(), now); break;
         case MediaItem::Kind::end:
-          if (ended(group)) break;
+          if (ended(group) || (draining_ && media->is_pipe())) break;
           feed_->end_group(media->group(), now);
           ops::log::info("broadcast_ended", {{"group", group.group.name},
                                              {"input", media->name()},
@@ -395,8 +401,9 @@ std::string FeedThread::status_line() const {
   std::size_t live = 0;
   const Time now = net::read_clocks().mono;
   for (const auto& parent : feed_->parents()) live += parent.live(now) ? 1 : 0;
-  std::string line =
-      std::to_string(feed_->groups().size()) + " group(s), " + std::to_string(listeners) + " listener(s)";
+  std::string line = (draining_ ? "draining, " + std::to_string(feed_->leases()) + " lease(s) left: " : "") +
+                     std::to_string(feed_->groups().size()) + " group(s), " + std::to_string(listeners) +
+                     " listener(s)";
   if (!feed_->parents().empty())
     line += ", " + std::to_string(live) + " of " + std::to_string(feed_->parents().size()) + " parent(s) live";
   return line;
@@ -409,10 +416,11 @@ std::optional<std::string> FeedThread::answer(std::string_view request, std::uin
   const std::string_view argument = space == std::string_view::npos ? std::string_view{} : request.substr(space + 1);
   if (verb == "status")
     return status_json({config_, setup_.backend, *feed_, setup_.workers, setup_.media, uplinks_, outlet_, loop_,
-                        setup_.join_sockets, setup_.start, turns_at_, placement_counters_},
+                        setup_.join_sockets, setup_.start, turns_at_, placement_counters_, drain_status(now)},
                        now);
+  if (verb == "drain") return answer_drain(argument, connection, now);
   if (verb == "reload") {
-    if (stopping_since_) return error_json("this node is stopping");
+    if (draining_ || stopping_since_) return error_json("this node is stopping");
     if (!request_reload(connection)) return error_json("too many wait for a reload already");
     return std::nullopt;
   }

@@ -14,6 +14,7 @@
 #include "relay/node/public_outlet.hpp"
 #include "relay/node/reloader.hpp"
 #include "relay/node/state_saver.hpp"
+#include "relay/node/status.hpp"
 #include "relay/node/uplink_sockets.hpp"
 #include "relay/node/worker_thread.hpp"
 #include "relay/ops/admin_server.hpp"
@@ -23,6 +24,7 @@ namespace tiercast::node {
 
 class FeedThread {
  public:
+  static constexpr Duration kGoodbye = std::chrono::seconds{2};  // workers get so long to say it
   struct Setup {
     config::Config config;
     ReadConfig read_config;  // for a reload
@@ -51,6 +53,13 @@ class FeedThread {
   void on_signal();
   void take_media(Moment now);
   void stop(Moment now, int exit_code);
+
+  // feed_thread_drain.cpp
+  void drain(Duration over, Moment now);
+  void go_on_draining(Moment now);
+  std::optional<std::string> answer_drain(std::string_view seconds, std::uint64_t connection, Moment now);
+  void tell_followers(bool over, Moment now);
+  std::optional<DrainStatus> drain_status(Moment now) const;
   void turn();
   void housekeeping(Moment now);
   void save_states(Moment now);
@@ -117,6 +126,13 @@ class FeedThread {
   std::vector<std::uint64_t> turns_seen_;
   std::vector<Time> turns_at_;
   Time next_housekeeping_, next_watchdog_;
+  struct Draining {
+    Time until;
+    Time next_told;  // whoever follows it
+    std::optional<Time> asked;
+    std::vector<std::uint64_t> followers;  // connections
+  };
+  std::optional<Draining> draining_;  // those below are to leave before this node stops
   std::optional<Time> stopping_since_;
   int exit_code_ = 0;
   std::uint64_t multicast_sent_ = 0, multicast_dropped_ = 0;  // as last seen

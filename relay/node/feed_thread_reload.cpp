@@ -32,7 +32,7 @@ bool FeedThread::request_reload(std::optional<std::uint64_t> connection) {
 }
 
 void FeedThread::begin_reload() {
-  if (!reload_wanted_ || reloader_->busy() || held_ || stopping_since_) return;
+  if (!reload_wanted_ || reloader_->busy() || held_ || draining_ || stopping_since_) return;
   reload_wanted_ = false;
   answering_ = std::exchange(waiting_, {});
   notifier_.reloading(net::read_clocks().mono);

@@ -109,7 +109,7 @@ void Feed::on_stream(std::size_t p, Bytes datagram, MulticastUplink* multicast, 
   } else if (result.taken == Taken::fresh || h.sequence.value + recent >= newest.value) {
     parent.on_stream(Stream::frame, now);
   }
-  group->subscriptions[p].brings = true;
+  group->subscriptions[p].frames.on_frame(now);
   if (!multicast) group->place.told(h.sequence);
   if (result.taken != Taken::fresh) return;
   on_frame_stored(*group, h.sequence);  // first of all
@@ -202,8 +202,8 @@ void Feed::on_parent_records(std::size_t p, Bytes records, Time now) {
                      on_info(p, r, now);
                      on_subscribed(p, wire::Subscribed{r.group, 0}, now);  // it tells of what is subscribed only
                    },
-                   [&](const wire::GoAway& r) { parents_[p].on_go_away(r.retry_after_s, now); },
-                   [&](const wire::Leave&) { parents_[p].on_go_away(0, now); },
+                   [&](const wire::GoAway& r) { on_go_away(p, r, now); },
+                   [&](const wire::Leave&) { parents_[p].on_go_away(wire::LeaveReason::stop, 0, now); },
                    [&](const wire::Subscribed& r) { on_subscribed(p, r, now); },
                    [](const auto&) {},
                },

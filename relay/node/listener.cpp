@@ -12,6 +12,7 @@ namespace {
 
 constexpr Duration kCountEvery = 1s;
 constexpr Duration kCountRepeat = 5s;
+constexpr Duration kLeaveLook = 50ms;
 // A frame further ahead of the last one than this is taken for a hole's end only when attested: whoever holds the
 // group's key could make it.
 constexpr std::uint64_t kLeap = 64;
@@ -87,6 +88,7 @@ void Listener::on_joined(std::size_t p, Time now) {
   const control::JoinGrant grant = parents_[p].take_grant();
   if (!joined_at_) joined_at_ = now;
   uplinks_[p].told_counted = true;
+  uplinks_[p].frames = {};
   if (grant.group_info) {
     const std::chrono::milliseconds frame{grant.group_info->frame_ms};
     if (!stream_) {
@@ -138,8 +140,8 @@ void Listener::on_records(std::size_t p, Bytes records, Time now) {
                    [&](const wire::Subscribed& r) {
                      if (r.group == setup_.group && r.denied != 0) uplinks_[p].removed = wire::DenyReason{r.denied};
                    },
-                   [&](const wire::GoAway& r) { parents_[p].on_go_away(r.retry_after_s, now); },
-                   [&](const wire::Leave&) { parents_[p].on_go_away(0, now); },
+                   [&](const wire::GoAway& r) { on_go_away(p, r, now); },
+                   [&](const wire::Leave&) { parents_[p].on_go_away(wire::LeaveReason::stop, 0, now); },
                    [](const auto&) {},
                },
                *record);
@@ -193,6 +195,7 @@ void Listener::on_stream(std::size_t p, Bytes datagram, MulticastUplink* multica
         parent.on_stream(Kind::frame, now);
         stream_->place.told(header->sequence);
       }
+      uplinks_[p].frames.on_frame(now);
       note_frame(header->sequence, header->jumps(), now);
       if (playout.wants_epochs(now)) parent.hasten(now);
       return;
@@ -268,12 +271,13 @@ void Listener::on_timer(Moment now) {
     if (auto& multicast = uplinks_[p].multicast) multicast->way.on_timer(now.mono);
     pump(p, now.mono);
   }
+  leave_who_drains(now.mono);
   ask_for_missing(now.mono);
   count_at_one_parent(now.mono);
 }
 
 Time Listener::next_deadline() const {
-  Time next = parents_.size() > 1 ? next_count_ : kNever;
+  Time next = parents_.size() > 1 ? std::min(next_count_, next_leave_) : kNever;
   for (const auto& parent : parents_) next = std::min(next, parent.next_deadline());
   for (const Uplink& uplink : uplinks_)
     if (uplink.multicast) next = std::min(next, uplink.multicast->way.next_deadline());
@@ -343,6 +347,42 @@ void Listener::count_at_one_parent(Time now) {
     Writer records{buffer};
     wire::write_record(records, wire::Tally{setup_.group, here ? 1U : 0U, 0});
     send_records(p, records.written());
+  }
+}
+
+void Listener::on_go_away(std::size_t p, const wire::GoAway& away, Time now) {
+  parents_[p].on_go_away(away.reason, away.retry_after_s, now);
+  if (!parents_[p].drains()) return;
+  next_leave_ = now;
+  bool hope = false;
+  for (auto& parent : parents_) {
+    if (parent.drains()) continue;
+    hope = true;
+    parent.hurry(now);
+  }
+  if (hope) return;
+  std::array<std::uint8_t, 16> buffer;
+  Writer no_other{buffer};
+  wire::write_record(no_other, wire::GoAway{wire::LeaveReason::drain, 0, {}});
+  send_records(p, no_other.written());
+}
+
+// As soon as another one has brought frames for so long that nothing before them is missing.
+void Listener::leave_who_drains(Time now) {
+  if (now < next_leave_) return;
+  next_leave_ = kNever;
+  bool another = ended();
+  for (std::size_t p = 0; p < parents_.size(); ++p)
+    another =
+        another || (!parents_[p].drains() && parents_[p].live(now) && uplinks_[p].frames.may_replace_another(now));
+  for (std::size_t p = 0; p < parents_.size(); ++p) {
+    if (!parents_[p].drains()) continue;
+    if (another) {
+      parents_[p].leave(now);
+      pump(p, now);
+    } else {
+      next_leave_ = now + kLeaveLook;
+    }
   }
 }
 

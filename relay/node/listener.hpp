@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "relay/control/drain.hpp"
 #include "relay/control/parent.hpp"
 #include "relay/forward/attestation_gaps.hpp"
 #include "relay/forward/gaps.hpp"
@@ -125,6 +126,7 @@ class Listener {
   };
   struct Uplink {
     std::optional<MulticastUplink> multicast;
+    control::Bringing frames;
     bool told_counted = true;                 // what a node takes a listener for
     std::optional<wire::DenyReason> removed;  // it gave the group up, and why
   };
@@ -136,6 +138,8 @@ class Listener {
   Bytes proven(Bytes signed_form, const wire::Header& header, MulticastUplink& multicast, Time now);
   void send_records(std::size_t parent, Bytes records);
   void pump(std::size_t parent, Time now);
+  void on_go_away(std::size_t parent, const wire::GoAway& away, Time now);
+  void leave_who_drains(Time now);
   void ask_for_missing(Time now);
   void count_at_one_parent(Time now);
   void note_frame(Sequence sequence, bool jumps, Time now);
@@ -149,6 +153,7 @@ class Listener {
   bool said_ended_ = false;  // by a parent, which proves nothing: for diagnose() only
   std::optional<Time> joined_at_, first_frame_at_;
   Time next_count_;
+  Time next_leave_ = kNever;  // a parent drains: is there another that brings frames?
   ListenerCounters counters_;
 };
 

@@ -46,6 +46,7 @@ class MediaThread {
   std::optional<MediaItem> take() { return ready_.pop(); }
   /// For the log, once it has ended or failed: what it is, how long it was.
   const std::string& name() const { return file_->name(); }
+  bool is_pipe() const { return file_->is_pipe(); }
   Duration played() const { return frame_ * static_cast<Duration::rep>(played_.get()); }
   const publish::OggReaderCounters* ogg_counters() const { return file_->reader().counters(); }
 

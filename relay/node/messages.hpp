@@ -82,17 +82,25 @@ struct Standing {
   bool seeking = false;
   InlineVector<NodeId, wire::kMaxPath> path;
 };
+/// Tell every lease to go elsewhere, in about half of `over` if they are many, until all have: they are served
+/// meanwhile.
+struct Drain {
+  Duration over;
+};
 /// Say goodbye to every lease.
 struct Stop {};
 
 using Command = std::variant<std::monostate, FrameReady, AttestReady, OpaqueReady, SendIdle, Install, EpochKnown,
-                             EpochInUse, GroupInfoKnown, Standing, AddGroup, RemoveGroup, EndLease, Stop>;
+                             EpochInUse, GroupInfoKnown, Standing, AddGroup, RemoveGroup, EndLease, Drain, Stop>;
 
 // --- worker -> feed ---
 
 struct SlotFreed {
   control::LeaseSlot slot;
+  bool stayed = false;  // it was told of by LeaseStays
 };
+/// Told to go elsewhere, the lease's holder said that it knows of no other place.
+struct LeaseStays {};
 /// Somebody below wants the group, or nobody does any more.
 struct GroupWanted {
   GroupIndex group;
@@ -118,7 +126,7 @@ struct GroupLetGo {
 };
 struct Stopped {};
 
-using Report =
-    std::variant<std::monostate, SlotFreed, GroupWanted, TallyChanged, ChildSeen, GroupLetGo, WorkerLoad, Stopped>;
+using Report = std::variant<std::monostate, SlotFreed, LeaseStays, GroupWanted, TallyChanged, ChildSeen, GroupLetGo,
+                            WorkerLoad, Stopped>;
 
 }  // namespace tiercast::node

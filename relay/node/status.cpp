@@ -281,6 +281,12 @@ Json children_json(const StatusSources& s, Time now) {
   return out;
 }
 
+Json drain_fields(const DrainStatus& drain) {
+  return {{"leases", drain.leases},
+          {"staying", drain.staying},
+          {"seconds_left", std::chrono::duration<double>{drain.left}.count()}};
+}
+
 std::uint64_t resident_bytes() {
   std::ifstream statm{"/proc/self/statm"};
   std::uint64_t total = 0;
@@ -303,6 +309,7 @@ std::string status_json(const StatusSources& s, Moment now) {
                   std::chrono::duration_cast<std::chrono::milliseconds>(s.start.wall.time_since_epoch()).count()},
                  {"path", path_json(s.feed.standing().path)},
                  {"seeking", s.feed.standing().seeking}};
+  if (s.drain) out["draining"] = drain_fields(*s.drain);
   if (s.config.listen) out["listen"] = listen_json(s, now.mono);
   out["upstreams"] = Json::array();
   for (std::size_t p = 0; p < s.feed.parents().size(); ++p) out["upstreams"].push_back(upstream_json(s, p, now.mono));
@@ -354,6 +361,11 @@ std::string reload_json(const std::vector<std::string>& problems, const std::vec
                         const std::vector<std::string>& restart) {
   if (!problems.empty()) return Json{{"refused", problems}}.dump() + "\n";
   return Json{{"changed", applied}, {"needs_restart", restart}}.dump() + "\n";
+}
+std::string drain_json(const DrainStatus& drain, bool over) {
+  Json out = drain_fields(drain);
+  out["over"] = over;
+  return out.dump() + "\n";
 }
 std::string error_json(const std::string& error) { return Json{{"error", error}}.dump() + "\n"; }
 

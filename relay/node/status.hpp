@@ -14,6 +14,13 @@
 
 namespace tiercast::node {
 
+/// Before a node stops, those below are to go elsewhere.
+struct DrainStatus {
+  std::size_t leases = 0;   // left
+  std::size_t staying = 0;  // of these, whose holders said that they cannot
+  Duration left{};          // then it stops
+};
+
 struct StatusSources {
   const config::Config& config;
   const Backend& backend;
@@ -27,10 +34,13 @@ struct StatusSources {
   Moment start;
   std::span<const Time> workers_turned;  // when each worker was last seen to turn
   const PlacementCounters& feed_placement;
+  std::optional<DrainStatus> drain;
 };
 
 std::string status_json(const StatusSources& sources, Moment now);
 std::string ok_json(const std::string& result);
+/// `over`: it stops now.
+std::string drain_json(const DrainStatus& drain, bool over);
 std::string error_json(const std::string& error);
 /// What came of a reload: refused because of `problems`, or what was taken over and what was not.
 std::string reload_json(const std::vector<std::string>& problems, const std::vector<std::string>& applied,

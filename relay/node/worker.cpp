@@ -98,6 +98,7 @@ void Worker::on_command(const Command& command, Time now) {
                  [&](const AddGroup& added) { add_group(added); },
                  [&](const RemoveGroup& removed) { remove_group(removed.group, now); },
                  [&](const EndLease& ended) { end_lease_of(ended.id, now); },
+                 [&](const Drain& drain) { begin_drain(drain, now); },
                  [&](const Stop&) {
                    stopping_ = true;
                    say_goodbye();
@@ -264,6 +265,7 @@ void Worker::on_records(const control::ControlResult& result, Time now) {
                    [&](const wire::Nack& r) { on_nack(lease, r, allowance, now); },
                    [&](const wire::Tally& r) { on_tally(lease, r, now); },
                    [&](const wire::Leave&) { leaves = true; },
+                   [&](const wire::GoAway&) { on_stays(lease); },
                    [](const auto&) {},
                },
                *record);
@@ -389,7 +391,7 @@ void Worker::on_timer(Time now) {
   while (const auto lease = leases_.expire_one(now)) {
     end_memberships(*lease, now);
     resender_.lease_ended(lease->id);
-    return_slot(control::slot_of(lease->id));
+    return_slot(*lease);
   }
   counters_.leases.set(leases_.active());
   note_reserved();
@@ -397,6 +399,7 @@ void Worker::on_timer(Time now) {
   for (WorkerGroup* group : carried_)
     if (now >= group->next_info) send_info(*group, now);
   say_goodbyes(now);
+  tell_to_go(now);
   report_tallies(now);
   report_children(now);
   report_load(now);
@@ -408,6 +411,7 @@ Time Worker::next_deadline() const {
   Time next =
       std::min({leases_.next_deadline(), resender_.next_deadline(), next_children_, next_goodbye_, due_, next_load_});
   if (relays_placed_ > 0) next = std::min(next, next_tally_expiry_);
+  if (telling_) next = std::min(next, telling_->next);
   for (const WorkerGroup* group : carried_) next = std::min({next, group->next_info, group->next_tally});
   return next;
 }

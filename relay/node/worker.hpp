@@ -30,7 +30,7 @@ struct WorkerCounters {
   /// Listeners' leases now: those that have reported no loss yet, then by kLossBounds.
   std::array<Counter, kLossBounds.size() + 1> listeners_by_loss;
   Counter subscribes, subscribe_denied, drop_subscribe, drop_not_member;
-  Counter removed_members, ended_leases, delivery_changes;
+  Counter removed_members, ended_leases, delivery_changes, go_aways;
   template <class F>
   void each(F&& f) const {
     f("fanout_frame", frames);
@@ -49,6 +49,7 @@ struct WorkerCounters {
     f("worker_removed_member", removed_members);    // of groups that this node carries no more
     f("worker_ended_lease", ended_leases);          // by this node, not by its holder or time
     f("worker_delivery_change", delivery_changes);  // between unicast, multicast and none
+    f("worker_go_away", go_aways);                  // leases told to go elsewhere, each as often as it was told
   }
 };
 
@@ -125,7 +126,7 @@ class Worker {
   void drop_membership(std::uint32_t membership, Time now);
   void on_tally(control::Lease& lease, const wire::Tally& tally, Time now);
   void end_lease(control::LeaseSlot slot, Time now);
-  void return_slot(control::LeaseSlot slot);
+  void return_slot(const control::Lease& ended);
   void members_changed(WorkerGroup& group, Time now);
   void report_tallies(Time now);
   void lease_installed(const control::Lease& lease, Time now);
@@ -137,6 +138,12 @@ class Worker {
   void say_goodbyes(Time now);
   void remove_member(const Membership& member, Time now);
   void end_lease_of(LeaseId id, Time now);
+  // worker_drain.cpp
+  void begin_drain(const Drain& drain, Time now);
+  void tell_to_go(Time now);
+  std::uint32_t next_to_tell();
+  void begin_telling(Time now);
+  void on_stays(control::Lease& lease);
   bool report(Report&& report);
 
   // worker.cpp
@@ -168,7 +175,7 @@ class Worker {
   Time next_goodbye_ = kNever;
   std::vector<Membership> memberships_;
   std::vector<std::uint32_t> free_memberships_;
-  std::vector<control::LeaseSlot> to_return_;
+  std::vector<SlotFreed> to_return_;
   std::vector<control::LeaseSlot> relay_leases_;
   std::size_t next_child_ = 0;  // in relay_leases_: who is told of first
   Time next_children_ = kNever;
@@ -183,7 +190,14 @@ class Worker {
   } measured_;
   std::uint32_t frames_begun_ = 0, frames_overrun_ = 0;  // that had waited for longer than two intervals; since judged
   bool stopping_ = false, stopped_ = false;
-  bool overrun_ = false;  // most of them
+  struct Telling {
+    Duration over{};        // many are told in half of this
+    Time began, next;       // this time round; its next part
+    std::size_t relay = 0;  // of relay_leases_: the next one, before all listeners
+    std::uint32_t slot = 0;
+  };
+  std::optional<Telling> telling_;  // leases to go elsewhere
+  bool overrun_ = false;            // most of them
   forward::SendCost listener_cost_, many_cost_, relay_cost_;
   Time last_load_, next_load_ = kNever;
   std::uint32_t installed_ = 0;

@@ -50,7 +50,9 @@ struct WorkerLink {
   std::function<void()> wake;  // after commands were pushed
   bool rung = false;           // commands were pushed since the last wake
   bool told_to_stop = false, stopped = false;
-  std::uint64_t untold = 0;  // commands that its full ring did not take
+  bool told_to_drain = false;
+  std::uint32_t staying = 0;  // leases whose holders cannot go elsewhere
+  std::uint64_t untold = 0;   // commands that its full ring did not take
 
   /// It has let commands wait for so long that it must have stopped: nobody should be given to it.
   bool stands_still(Time now) {

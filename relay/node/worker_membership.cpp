@@ -167,14 +167,16 @@ void Worker::end_lease(control::LeaseSlot slot, Time now) {
   control::Lease& lease = leases_.at(slot);
   end_memberships(lease, now);
   resender_.lease_ended(lease.id);
+  const control::Lease ended = lease;
   leases_.release(slot);
   counters_.leases.set(leases_.active());
-  return_slot(slot);
+  return_slot(ended);
 }
 
 // The feed's ring may be full: then the slot waits here and is returned by the next timer.
-void Worker::return_slot(control::LeaseSlot slot) {
-  if (!report(SlotFreed{slot})) to_return_.push_back(slot);
+void Worker::return_slot(const control::Lease& ended) {
+  const SlotFreed freed{control::slot_of(ended.id), ended.stays};
+  if (!report(SlotFreed{freed})) to_return_.push_back(freed);
 }
 
 // A child says what is below it. A relay: for the one parent that it counts itself at; a listener with several parents

@@ -60,7 +60,10 @@ bool Notifier::ready(std::string_view status) {
   return send(status.empty() ? std::string{"READY=1"} : "READY=1\n" + status_line(status));
 }
 bool Notifier::status(std::string_view text) { return send(status_line(text)); }
-bool Notifier::stopping() { return send("STOPPING=1"); }
+bool Notifier::stopping(Duration takes) {
+  const auto usec = std::chrono::duration_cast<std::chrono::microseconds>(takes).count();
+  return send("STOPPING=1\nEXTEND_TIMEOUT_USEC=" + std::to_string(usec));
+}
 bool Notifier::watchdog() { return send("WATCHDOG=1"); }
 bool Notifier::reloading(Time now) {
   const auto usec = std::chrono::duration_cast<std::chrono::microseconds>(now.time_since_epoch()).count();

@@ -24,7 +24,8 @@ class Notifier {
 
   bool ready(std::string_view status = {});
   bool status(std::string_view text);
-  bool stopping();
+  /// The manager kills a process that stops for longer than the unit's TimeoutStopSec=, or than this from now on.
+  bool stopping(Duration takes);
   /// Before a reload; ready() ends it. `now` is CLOCK_MONOTONIC.
   bool reloading(Time now);
   bool watchdog();

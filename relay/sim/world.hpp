@@ -71,6 +71,10 @@ class World : public Carrier {
   void restart(std::size_t node);
   /// With another configuration.
   void restart(std::size_t node, const NodeSpec& spec);
+  /// Tells those below to go elsewhere, and serves them on.
+  void drain(std::size_t node, Duration over = std::chrono::seconds{10});
+  /// As kill(), but with goodbyes to all around.
+  void stop(std::size_t node);
   /// SIGSTOP and SIGCONT: what comes meanwhile waits in its sockets as far as there is room.
   void pause(std::size_t node, bool on);
   void pause_listener(std::size_t listener, bool on);

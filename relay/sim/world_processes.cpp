@@ -187,6 +187,17 @@ void World::restart(std::size_t n, const NodeSpec& spec) {
   start(*nodes_[n]);
 }
 
+void World::drain(std::size_t n, Duration over) {
+  feed(n).drain(over, moment(*nodes_[n]));
+  settle(*nodes_[n]);
+}
+
+void World::stop(std::size_t n) {
+  feed(n).stop(moment(*nodes_[n]));
+  settle(*nodes_[n]);
+  kill(n);
+}
+
 void World::pause(std::size_t n, bool on) {
   NodeHost& node = *nodes_[n];
   if (!node.process || node.stopped == on) return;

@@ -249,6 +249,10 @@ TEST_CASE("status, end, rotate and reload go to the default socket or another") 
   CHECK(parsed<ReloadOptions>({"reload"}).socket == "/run/tiercast/admin.sock");
   CHECK(parsed<ReloadOptions>({"reload", "--socket", "/s"}).socket == "/s");
   CHECK(refusal({"reload", "now"}) == "tiercast reload: The following argument was not expected: now");
+  CHECK(parsed<DrainOptions>({"drain"}).socket == "/run/tiercast/admin.sock");
+  CHECK_FALSE(parsed<DrainOptions>({"drain"}).timeout);
+  CHECK(parsed<DrainOptions>({"drain", "--timeout", "0", "--socket", "/s"}).timeout == 0U);
+  CHECK(refusal({"drain", "--timeout", "3601"}) == "tiercast drain: --timeout \"3601\": use a whole number, 0 to 3600");
   CHECK(refusal({"rotate"}) == "tiercast rotate: GROUP is required");
   CHECK(refusal({"end", ""}) == "tiercast end: GROUP: empty; give the group's name or id");
   CHECK(refusal({"rotate", "a", "b"}) == "tiercast rotate: The following argument was not expected: b");
@@ -371,9 +375,11 @@ TEST_CASE("bench seal, join and refuse take their measures") {
 
 TEST_CASE("no command or a wrong one names those there are") {
   CHECK(refusal({}) ==
-        "tiercast: no command; use run, check, keygen, pubkey, listen, status, end, rotate, reload, bench or load");
+        "tiercast: no command; use run, check, keygen, pubkey, listen, status, end, rotate, reload, drain, bench or "
+        "load");
   CHECK(refusal({"frobnicate"}) ==
         "tiercast: no such command: frobnicate; use run, check, keygen, pubkey, listen, status, end, rotate, reload, "
+        "drain, "
         "bench or load");
   CHECK(refusal({"lisetn"}) == "tiercast: no such command: lisetn; did you mean listen?");
   CHECK(refusal({"bench"}) == "tiercast bench: no command; use fanout, seal, join or refuse");

@@ -242,12 +242,22 @@ TEST_CASE("judge: the worst comes first, whatever is wrong beside it") {
                                     Wrong::frames_dropped, Wrong::kernel_drops, Wrong::resend_refused,
                                     Wrong::nearly_full, Wrong::input_partly_refused, Wrong::clocks_disagree});
   // What cannot be beside those: no live parent at all, a silent group below parents with input, a full node.
-  CHECK(Wrong::worker_stalled < Wrong::no_parent_live);
+  CHECK(Wrong::worker_stalled < Wrong::drains);
+  CHECK(Wrong::drains < Wrong::no_parent_live);
   CHECK(Wrong::no_parent_live < Wrong::input_refused);
   CHECK(Wrong::parents_seeking < Wrong::group_silent);
   CHECK(Wrong::group_silent < Wrong::epoch_unknown);
   CHECK(Wrong::kernel_drops < Wrong::full);
   CHECK(Wrong::full < Wrong::resend_refused);
+}
+
+TEST_CASE("judge: a node that drains says who is left, and until when") {
+  Snapshot s = relay();
+  s.drain = Snapshot::Drain{3, 0, 7.6};
+  CHECK(only(s).wrong == Wrong::drains);
+  CHECK(only(s).text == "draining: 3 of its leases left, and it stops in 8 s");
+  s.drain->staying = 2;
+  CHECK(only(s).advice == "2 of them have no other parent to go to");
 }
 
 TEST_CASE("judge: a node that was restarted in between is not compared with what it was") {

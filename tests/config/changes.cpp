@@ -166,6 +166,13 @@ TEST_CASE(
   CHECK(c.groups_added.empty());
 }
 
+TEST_CASE("how long a stop may take is taken over") {
+  const auto c = after(relay(), [](Config& to) { to.node.drain = std::chrono::seconds{30}; });
+  CHECK(c.applied == Lines{"node.drain = 30s"});
+  CHECK(c.restart.empty());
+  CHECK(c.result.node.drain == std::chrono::seconds{30});
+}
+
 TEST_CASE("what of a group is cheap is taken over, what its frames depend on is not") {
   auto c = after(relay(), [](Config& to) {
     to.groups[0].pinned = true;

@@ -64,6 +64,7 @@ group = [{ name = "g", id = 16777215, sources = [{ id = 255, key = "AwMDAwMDAwMD
   const Config& config = *loaded.config;
   CHECK(config.node.state.empty());
   CHECK(config.node.parents == 2);
+  CHECK(config.node.drain == 10s);
   CHECK(config.listen->workers == 1);
   CHECK(config.listen->backend == Backend::automatic);
   CHECK(config.listen->max_leases == 50000);
@@ -116,6 +117,21 @@ TEST_CASE("rotation takes hours, minutes and seconds between its bounds, and off
   CHECK(rotation("\"30s\"") == 30s);
   CHECK(rotation("\"off\"") == 0s);
   CHECK(rotation("0") == 0s);
+}
+
+TEST_CASE("those below get from a second to an hour to go elsewhere, or none") {
+  const auto with = [](const std::string& value) { return replaced(kWhole, "parents = 3", "drain = " + value); };
+  const auto drain = [&](const std::string& value) {
+    const Loaded loaded = parse(with(value), "f.toml", kMachine);
+    REQUIRE(loaded.config);
+    return loaded.config->node.drain;
+  };
+  CHECK(drain("\"1s\"") == 1s);
+  CHECK(drain("\"1h\"") == 1h);
+  CHECK(drain("\"off\"") == 0s);
+  CHECK(drain("0") == 0s);
+  must_be(problems_of(with("\"61m\"")), {"f.toml:5:9: node.drain = \"61m\": use \"1s\" to \"1h\", or \"off\""});
+  must_be(problems_of(with("10")), {"f.toml:5:9: node.drain = 10: use a time such as \"10s\" or \"1m\", or \"off\""});
 }
 
 TEST_CASE("a credential is looked for where systemd puts it") {
@@ -475,7 +491,7 @@ TEST_CASE("unknown keys are errors, with the nearest known key as a hint") {
       {"parents = 3", "  Parents = 3", "f.toml:5:3: node.Parents: unknown key; did you mean parents?"},
       {"parents = 3", "\"par ents\" = 3", "f.toml:5:1: node.par ents: unknown key; did you mean parents?"},
       {"parents = 3", "colour = 3",
-       "f.toml:5:1: node.colour: unknown key; known here: name, key, state, parents or cpu"},
+       "f.toml:5:1: node.colour: unknown key; known here: name, key, state, parents, drain or cpu"},
       {"parents = 3", "parents = 3\nname.first = 3",
        "f.toml:6:14: not valid TOML: target (name) is neither table nor an array of tables: inserting this"},
       {"{ directory = \"/r\" }", "{ directory = \"/r\", dir = \"/r\" }",

@@ -282,13 +282,73 @@ TEST_CASE("another version is told, and asked again later") {
 TEST_CASE("a goodbye ends the lease at once, and the next join is not too early") {
   Upstream up;
   up.run(1s, Parent::Stream::attestation);
-  up.parent.on_go_away(4, up.now);
+  up.parent.on_go_away(wire::LeaveReason::stop, 4, up.now);
   CHECK(!up.parent.leased());
   up.run(1900ms);
   CHECK(up.hellos == 1);
   up.run(4200ms);
   CHECK(up.hellos == 2);
   CHECK(up.joined == 2);
+}
+
+TEST_CASE("a parent that drains is kept until it is left, and says so until it has heard") {
+  for (const auto role : {wire::Role::relay, wire::Role::listener}) {
+    Upstream up{role};
+    up.run(1s, Parent::Stream::attestation);
+    up.parent.on_go_away(wire::LeaveReason::drain, 4, up.now);
+    CHECK(up.parent.drains());
+    up.run(5s, Parent::Stream::attestation);
+    CHECK(up.parent.live(up.now));
+    CHECK(up.hellos == 1);
+    up.parent.on_go_away(wire::LeaveReason::drain, 4, up.now);
+    up.parent.leave(up.now);
+    CHECK_FALSE(up.parent.leased());
+    CHECK_FALSE(up.parent.drains());
+    const auto said_under_it = [&](std::size_t keys) {
+      std::array<std::uint8_t, 16> record;
+      Writer records{record};
+      wire::write_record(records, wire::GoAway{wire::LeaveReason::drain, 4, {}});
+      Datagram sealed(wire::kMaxDatagram);
+      sealed.resize(crypto::seal_control(up.node.door.keys[keys].responder_to_initiator.view(), Lane{0},
+                                         LeaseId{0x1234000001abcdef}, up.counter++, records.written(), sealed));
+      return sealed;
+    };
+    up.run(100ms);
+    CHECK(up.leaves == 1);
+    up.run(100ms);
+    CHECK(up.leaves == 1);
+    up.give(said_under_it(0));  // it has not heard
+    up.run(100ms);
+    CHECK(up.leaves == 2);
+    CHECK(up.hellos == 1);
+    up.run(1700ms);  // half of what it asked for
+    CHECK(up.joined == 1);
+    up.run(4200ms);
+    CHECK(up.joined == 2);
+    CHECK(up.leaves == 2);
+    CHECK(up.parent.leased());
+    CHECK_FALSE(up.parent.drains());
+  }
+}
+
+TEST_CASE("a parent that drained is sought at once where it is needed, but not one that denied for good") {
+  Upstream up;
+  up.parent.hurry(up.now);  // it has a lease
+  up.parent.on_go_away(wire::LeaveReason::drain, 600, up.now);
+  up.parent.leave(up.now);
+  up.run(10s);
+  CHECK(up.hellos == 1);
+  up.parent.hurry(up.now);
+  up.run(200ms);
+  CHECK(up.joined == 2);
+  up.parent.on_go_away(wire::LeaveReason::stop, 0, up.now);
+  up.node.door.deny = wire::DenyReason::not_allowed;
+  up.run(1s);
+  REQUIRE(up.parent.denial());
+  const int before = up.hellos;
+  up.parent.hurry(up.now);
+  up.run(1s);
+  CHECK(up.hellos == before);
 }
 
 TEST_CASE("loss is what did not come of what was due") {
@@ -320,6 +380,6 @@ TEST_CASE("questions go to live parents in turns, else to any that has a lease")
   CHECK(parent_to_ask(parents, next, now) == 2);
   CHECK(parent_to_ask(parents, next, now) == 0);
   CHECK(parent_to_ask(parents, next, now + 10s).has_value());
-  for (auto& parent : parents) parent.on_go_away(0, now);
+  for (auto& parent : parents) parent.on_go_away(wire::LeaveReason::stop, 0, now);
   CHECK(!parent_to_ask(parents, next, now));
 }

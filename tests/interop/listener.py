@@ -100,6 +100,9 @@ class Listener:
                 self._probed_at = None
             elif isinstance(record, wire.GoAway):
                 self.counters["go_away"] += 1
+                if wire.GO_AWAY_REASONS[record.reason] == "drain":
+                    self._send(self.lease.seal(wire.go_away()))
+                    continue
                 self._joins_at = now + record.retry_after + random.uniform(0, 1)
             elif isinstance(record, wire.Leave):
                 self.counters["left_by_parent"] += 1

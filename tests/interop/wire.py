@@ -119,6 +119,10 @@ def leave(reason):
     return _record(0x0a, number(reason, 1))
 
 
+def go_away():
+    return _record(0x08, number(2, 1), number(0, 2))  # drain: there is nowhere else
+
+
 def epochs_held(group, names):
     return _record(0x0b, *(number(group, 3) + number(source, 1) + number(epoch, 4) for source, epoch in names))
 

@@ -166,7 +166,7 @@ TEST_CASE("a new parent is used at once, and one that is given up is left when a
   for (int i = 0; i < 100; ++i) {
     tree.add_parent(edge, i % 2 == 0 ? one : two);
     tree.retire_parent(edge, i % 2 == 0 ? two : one);
-    tree.run(200ms);
+    tree.run(600ms);
     REQUIRE(tree.feed(edge).parents().size() <= 2);
   }
   tree.run(6s);

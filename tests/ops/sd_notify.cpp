@@ -70,8 +70,8 @@ TEST_CASE("each message is one datagram of the documented form, at a path and at
     CHECK(manager.heard() == "WATCHDOG=1");
     CHECK(notifier.reloading(Time{1234567890ns}));
     CHECK(manager.heard() == "RELOADING=1\nMONOTONIC_USEC=1234567");
-    CHECK(notifier.stopping());
-    CHECK(manager.heard() == "STOPPING=1");
+    CHECK(notifier.stopping(1500ms));
+    CHECK(manager.heard() == "STOPPING=1\nEXTEND_TIMEOUT_USEC=1500000");
     CHECK(manager.heard() == "nothing");
   }
 }

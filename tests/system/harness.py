@@ -96,7 +96,7 @@ class Process:
             self.signal(signal.SIGKILL)
         return self.process.wait() if self.process else None
 
-    def stop(self, timeout=10):
+    def stop(self, timeout=15):
         """SIGTERM; the exit status."""
         if self.alive:
             self.signal(signal.SIGTERM)

@@ -161,7 +161,9 @@ END""")
     check(re.search(r"tiercast\[\d+\]: ready node=origin\n", said), f"the journal has it: {said!r}")
     check(re.search(r"^origin origin .* up ", said, re.M), f"the status: {said!r}")
     reloads = [c for c in commands if " reload" in c.text]
-    shell.run([c for c in commands[then:] if c not in reloads])
+    upgrade = [c for c in commands if c.text.startswith(("tiercast drain", "systemctl start", "tiercast status  "))]
+    equal(len(upgrade), 3, "what an upgrade takes")
+    shell.run([c for c in commands[then:] if c not in reloads + upgrade])
     equal(manager.properties("tiercast@edge.service", "ActiveState", "TriggeredBy"), ["active", "tiercast@edge.socket"],
           "the edge")
     equal(manager.host.run("ss", "-ulnH", "sport", "=", ":4801").count("UNCONN"), 4, "the sockets of its drop-in")
@@ -199,3 +201,11 @@ END""")
                  "edge.toml: ok: "):
         check(told in said, f"{told!r} is in what they print: {said!r}")
     eventually(edges_parent, 10, "the edge hears the origin again")
+
+    # Nobody is below the origin any more, so that all are away at once. Without its socket's unit nothing starts it.
+    by_hand(shell, "systemctl stop tiercast@edge.socket tiercast@edge")
+    equal(shell.run(upgrade[:1]).said(), "drained: nobody is left; the node stops\n", "what drain prints")
+    eventually(lambda: manager.properties("tiercast@origin.service", "ActiveState") == ["inactive"], 5, "the origin ends")
+    by_hand(shell, "systemctl start tiercast@origin")
+    check("origin origin " in shell.run(upgrade[1:]).said(), "the status")
+    eventually(edges_parent, 10, "the edge hears the origin that was started again")
