@@ -142,7 +142,8 @@ def parse(parser):
             parser.error("--parents: --single-parent means one")
         if options.single_parent and options.standby:
             parser.error("--standby: --single-parent means that there is no other")
-        if options.parents is None and getattr(options, "victim", None) == "edge" and not options.single_parent:
+        hurts_edges = getattr(options, "victim", None) == "edge" or getattr(options, "hurts_edges", False)
+        if options.parents is None and hurts_edges and not options.single_parent:
             options.parents = 2
         if options.file and not os.access(options.file, os.R_OK):
             parser.error(f"{options.file} cannot be read")
