@@ -454,16 +454,22 @@ void Playout::advance_to(Sequence sequence) {
   if (skip_to_ && *skip_to_ <= next_) skip_to_.reset();
 }
 
-void Playout::give(const Version& version, Played& out) {
-  out = Played{};
-  out.sequence = next_;
+Played Playout::describe(const Version& version) const {
+  Played out;
+  out.sequence = version.sequence;
   out.kind = version.size == 0 ? PlayedKind::empty : PlayedKind::frame;
   out.opus = Bytes{version.opus}.first(version.size);
   out.source = config_.sources[version.source].id;
-  out.discontinuity = std::exchange(discontinuity_, false);
-  out.end = ended_ = end_ == next_;
   out.repaired = version.repaired;
   out.arrived = version.arrived;
+  out.expected = clock_.expected(version.sequence);
+  return out;
+}
+
+void Playout::give(const Version& version, Played& out) {
+  out = describe(version);
+  out.discontinuity = std::exchange(discontinuity_, false);
+  out.end = ended_ = end_ == next_;
   (version.size == 0 ? counters_.empty : counters_.frames).add();
   if (version.repaired) counters_.repaired.add();
   advance_to(next_.next());
@@ -476,6 +482,7 @@ void Playout::give_up(Played& out) {
   out.discontinuity = std::exchange(discontinuity_, false);
   out.end = ended_ = end_ == next_;
   out.arrived = now_;
+  out.expected = clock_.expected(next_);
   // One that says that ticks were skipped before it has followed another packet than this.
   if (const Version* after = playable(next_.next()); after != nullptr && (after->flags & wire::kFlagDiscontinuity) == 0)
     out.next_opus = Bytes{after->opus}.first(after->size);

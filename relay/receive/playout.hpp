@@ -49,6 +49,7 @@ struct Played {
   bool end = false;            // attested: the broadcast ends with this one
   bool repaired = false;       // came after a later one: resent, rebuilt from parity, or reordered
   Time arrived;                // lost: when it was given up
+  Time expected = kNever;      // when it comes if nothing delays it, as far as that is known
   Bytes next_opus;             // lost: the packet after it, if that is here, valid as long: its FEC may hold this one
 };
 
@@ -116,6 +117,14 @@ class Playout {
   /// The next tick that is due. Sequences rise; only where an unattested place turns out not to be the stream's does
   /// the next one, marked as a discontinuity, start lower.
   bool next(Played& out);
+  /// f(const Played&) for what is held and may be played from position() on, holes or not: for a player, who cannot
+  /// wait until next() is sure. Whether the ticks before one exist (discontinuity), and an end, only next() tells.
+  template <class F>
+  void each_ahead(F&& f) const {
+    if (!started_) return;
+    for (Sequence s = next_; s < heard_end_; s = s.next())
+      if (const Version* v = playable(s)) f(describe(*v));
+  }
 
   /// Nothing needs to be asked for: it is held, played, given up or before the start.
   bool has(Sequence sequence) const;
@@ -186,6 +195,7 @@ class Playout {
   void admit_held();
   Step step() const;
   void advance_to(Sequence sequence);
+  Played describe(const Version& version) const;
   void give(const Version& version, Played& out);
   void give_up(Played& out);
 
