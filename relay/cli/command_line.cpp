@@ -83,7 +83,7 @@ Subcommand add_pubkey(CLI::App& root) {
 
 struct ListenWords {
   std::vector<std::string> parents, source_keys, outputs;
-  std::string key, multicast, group, pcm, channels, rtp, sdp, seconds, playout, report, frame_log;
+  std::string key, multicast, group, pcm, channels, rtp, sdp, seconds, playout, latency, report, frame_log;
   bool strict = false, quiet = false;
 };
 
@@ -143,6 +143,12 @@ ListenOptions finish_listen(const ListenWords& words) {
     const std::uint64_t playout = demand("--playout", parse_number(words.playout, kLeastPlayout, kMostPlayout));
     out.playout = std::chrono::milliseconds{playout};
   }
+  if (!words.latency.empty()) {
+    if (out.pcm.empty() && !out.rtp)
+      throw Refused("--latency: of what is played live; give --pcm - or --rtp HOST:PORT too");
+    const std::uint64_t latency = demand("--latency", parse_number(words.latency, kLeastPlayout, kMostPlayout));
+    out.latency = std::chrono::milliseconds{latency};
+  }
   out.report = words.report;
   out.frame_log = words.frame_log;
   const auto to_stdout = std::count(out.outputs.begin(), out.outputs.end(), "-");
@@ -190,7 +196,10 @@ Subcommand add_listen(CLI::App& root) {
   add("--rtp", words->rtp, "HOST:PORT", "send the frames there as RTP");
   add("--sdp", words->sdp, "FILE", "write the RTP session's description");
   add("--seconds", words->seconds, "N", "stop after N seconds");
-  add("--playout", words->playout, "MS", "playout delay, 20 to 8000");
+  add("--playout", words->playout, "MS",
+      "how long a missing frame is waited for, 20 to 8000; default 300, 800\nwith --strict");
+  add("--latency", words->latency, "MS",
+      "fixed delay of --pcm into a pipe and of --rtp, 20 to 8000; unless\ngiven, as short as the network allows");
   add("--report", words->report, "FILE", "write statistics as JSON at the end");
   add("--frame-log", words->frame_log, "FILE",
       "write a line per tick: sequence; frame, empty or lost; bytes; their\nBLAKE2b-128; ms it waited to be played; ms "

@@ -24,8 +24,16 @@ tl::expected<node::OutputFile, net::Error> create_audio(const std::string& path)
   return file;
 }
 
+/// Who plays later than usual can wait longer for what is missing.
+Duration playout_of(const ListenOptions& options) {
+  if (options.playout) return *options.playout;
+  const Duration usual = options.strict ? wire::kStrictPlayout : wire::kPlayout;
+  return std::max(usual, options.latency.value_or(usual));
+}
+
 tl::expected<Sinks, net::Error> make_sinks(const ListenOptions& options, Random& random) {
   Sinks sinks;
+  const node::LiveDelay delay{playout_of(options), options.latency};
   for (const std::string& path : options.outputs) {
     auto file = create_audio(path);
     if (!file) return tl::unexpected{file.error()};
@@ -38,7 +46,8 @@ tl::expected<Sinks, net::Error> make_sinks(const ListenOptions& options, Random&
   if (!options.pcm.empty()) {
     auto file = create_audio(options.pcm);
     if (!file) return tl::unexpected{file.error()};
-    sinks.push_back(node::make_sample_sink(std::move(*file), node::SampleFormat::raw, options.channels));
+    sinks.push_back(file->live() ? node::make_live_sample_sink(std::move(*file), options.channels, delay)
+                                 : node::make_sample_sink(std::move(*file), node::SampleFormat::raw, options.channels));
   }
   if (!options.frame_log.empty()) {
     auto file = node::OutputFile::create(options.frame_log);
@@ -58,7 +67,8 @@ tl::expected<Sinks, net::Error> make_sinks(const ListenOptions& options, Random&
       if (!file) return tl::unexpected{file.error()};
       sdp.emplace(std::move(*file));
     }
-    sinks.push_back(node::make_rtp_sink(std::move(*socket), addresses->front(), options.group, random, std::move(sdp)));
+    sinks.push_back(
+        node::make_rtp_sink(std::move(*socket), addresses->front(), options.group, random, std::move(sdp), delay));
   }
   return sinks;
 }
@@ -75,7 +85,7 @@ int run(const ListenOptions& options) {
   node::ListenSession::Setup setup;
   setup.listener.group = options.group;
   setup.listener.strict = options.strict;
-  setup.listener.playout = options.playout;
+  setup.listener.playout = playout_of(options);
   setup.listener.random = &random;
   for (const auto& source : options.source_keys) setup.listener.sources.push_back({source.id, source.key});
   setup.edges = options.parents;

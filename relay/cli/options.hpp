@@ -49,6 +49,7 @@ struct ListenOptions {
   std::string sdp;                             // write the session's description there; only with rtp
   std::optional<Duration> seconds;             // stop after so long; absent: at the broadcast's end or a signal
   std::optional<Duration> playout;             // playout delay; absent: the protocol's default
+  std::optional<Duration> latency;             // of live outputs, fixed; absent: what the network asks for
   std::string report;                          // JSON statistics at the end: file, "-": stdout, empty: none
   std::string frame_log;                       // one line per played frame: file, "-": stdout, empty: none
   bool quiet = false;

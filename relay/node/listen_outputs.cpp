@@ -17,15 +17,40 @@ ListenOutputs::ListenOutputs(std::vector<std::unique_ptr<ListenSink>> sinks, boo
   for (auto& sink : sinks) outputs_.push_back({std::move(sink)});
 }
 
+void ListenOutputs::begin(std::chrono::milliseconds frame, Moment now) {
+  if (std::exchange(begun_, true)) return;
+  for (const Output& output : outputs_) output.sink->begin(frame, now.wall);
+}
+
+void ListenOutputs::on_ahead(const receive::Played& played, std::chrono::milliseconds frame, Moment now) {
+  begin(frame, now);
+  for (const Output& output : outputs_) output.sink->on_ahead(played, now);
+}
+
 void ListenOutputs::on_played(const receive::Played& played, std::chrono::milliseconds frame, Moment now) {
-  if (!std::exchange(begun_, true))
-    for (const Output& output : outputs_) output.sink->begin(frame, now.wall);
+  begin(frame, now);
   for (const Output& output : outputs_) output.sink->on_played(played, now);
 }
 
-void ListenOutputs::on_turn() {
-  for (const Output& output : outputs_) output.sink->on_turn();
+void ListenOutputs::on_turn(Moment now) {
+  for (const Output& output : outputs_) output.sink->on_turn(now);
   tell();
+}
+
+Time ListenOutputs::next_deadline() const {
+  Time next = kNever;
+  for (const Output& output : outputs_) next = std::min(next, output.sink->next_deadline());
+  return next;
+}
+
+bool ListenOutputs::idle() const {
+  return std::all_of(outputs_.begin(), outputs_.end(), [](const Output& output) { return output.sink->idle(); });
+}
+
+std::optional<PlayerFigures> ListenOutputs::player(Time now) const {
+  for (const Output& output : outputs_)
+    if (const auto figures = output.sink->player(now)) return figures;
+  return std::nullopt;
 }
 
 bool ListenOutputs::all_gone() const {

@@ -19,8 +19,15 @@ class ListenOutputs {
   ListenOutputs(std::vector<std::unique_ptr<ListenSink>> sinks, bool quiet, Say say);
 
   void on_played(const receive::Played& played, std::chrono::milliseconds frame, Moment now);
+  /// A tick before its turn.
+  void on_ahead(const receive::Played& played, std::chrono::milliseconds frame, Moment now);
   /// After every turn of the loop.
-  void on_turn();
+  void on_turn(Moment now);
+  Time next_deadline() const;
+  /// Nothing is still to be played.
+  bool idle() const;
+  /// Of the first output that plays.
+  std::optional<PlayerFigures> player(Time now) const;
   /// There was audio to be put out, and no such output is open any more.
   bool all_gone() const;
   /// May take some seconds where readers are slow.
@@ -39,6 +46,7 @@ class ListenOutputs {
     bool told_slow = false;
     bool told_end = false;
   };
+  void begin(std::chrono::milliseconds frame, Moment now);
   void tell();
 
   std::vector<Output> outputs_;

@@ -68,12 +68,12 @@ int ListenSession::run() {
     const Moment now = net::read_clocks();
     listener_->on_timer(now);
     drain(now);
-    outputs_.on_turn();
+    outputs_.on_turn(now);
     if (outputs_.all_gone()) break;
-    if (listener_->ended() || (setup_.seconds && now.mono >= start_.mono + *setup_.seconds)) break;
+    if ((listener_->ended() && outputs_.idle()) || (setup_.seconds && now.mono >= start_.mono + *setup_.seconds)) break;
     if ((given_up = hopeless(now))) break;
     if (now.mono >= next_show_) show(now, false);
-    Time deadline = std::min(listener_->next_deadline(), next_show_);
+    Time deadline = std::min({listener_->next_deadline(), outputs_.next_deadline(), next_show_});
     if (setup_.seconds) deadline = std::min(deadline, start_.mono + *setup_.seconds);
     loop_.turn(deadline, 64);
   }
@@ -90,6 +90,7 @@ int ListenSession::run() {
 }
 
 void ListenSession::drain(Moment now) {
+  listener_->each_ahead([&](const receive::Played& ahead) { outputs_.on_ahead(ahead, *listener_->frame(), now); });
   receive::Played played;
   while (listener_->next(played, now)) outputs_.on_played(played, *listener_->frame(), now);
 }
@@ -146,11 +147,24 @@ void ListenSession::show(Moment now, bool last) {
     }
     latency = text.data();
   }
-  std::fprintf(stderr, "\r%02lld:%02lld  frames %llu  lost %llu  %s  jitter %.1f ms  parents %zu/%zu \033[K%s",
+  std::string player;
+  if (const auto figures = outputs_.player(now.mono)) {
+    std::array<char, 128> text{};
+    const int size =
+        std::snprintf(text.data(), text.size(), "  delay %.0f/%.0f ms  late %llu  concealed %llu", ms(figures->delay),
+                      ms(figures->target), static_cast<unsigned long long>(figures->late),
+                      static_cast<unsigned long long>(figures->concealed));
+    player.assign(text.data(), static_cast<std::size_t>(size));
+    if (figures->drift_ppm) {
+      std::snprintf(text.data(), text.size(), "  drift %+.0f ppm", *figures->drift_ppm);
+      player += text.data();
+    }
+  }
+  std::fprintf(stderr, "\r%02lld:%02lld  frames %llu  lost %llu  %s  jitter %.1f ms  parents %zu/%zu%s \033[K%s",
                static_cast<long long>(seconds / 60), static_cast<long long>(seconds % 60),
                static_cast<unsigned long long>(summary.frames + summary.empty),
                static_cast<unsigned long long>(summary.lost), latency.c_str(), ms(summary.jitter),
-               listener_->live_parents(now.mono), names_.size(), last ? "\n" : "");
+               listener_->live_parents(now.mono), names_.size(), player.c_str(), last ? "\n" : "");
   std::fflush(stderr);
 }
 
@@ -207,6 +221,11 @@ std::string ListenSession::report() const {
     of["state"] = status.state == State::open ? "open" : status.state == State::failed ? "failed" : "reader gone";
     if (!status.why.empty()) of["why"] = status.why;
     of["dropped"] = status.dropped;
+    if (const auto figures = sink.player(net::read_clocks().mono)) {
+      of["target_ms"] = ms(figures->target);
+      of["delay_ms"] = ms(figures->delay);
+      of["drift_ppm"] = figures->drift_ppm ? Json(*figures->drift_ppm) : Json(nullptr);
+    }
     sink.each_counter([&](const char* name, const Counter& counter) { of[name] = counter.get(); });
     out["outputs"].push_back(of);
   });

@@ -78,6 +78,11 @@ class Listener {
   Time next_deadline() const;
   /// The next tick to be heard, in order. After every on_…() until false.
   bool next(receive::Played& played, Moment now);
+  /// receive::Playout::each_ahead().
+  template <class F>
+  void each_ahead(F&& f) const {
+    if (stream_) stream_->playout.each_ahead(f);
+  }
   /// Leaves all parents.
   void leave();
   /// That parent has ended the group's subscription since the last call, because of this.

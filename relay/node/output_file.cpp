@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -47,6 +48,12 @@ OutputFile::OutputFile(std::string name, int fd, bool owned) : fd_(fd), owned_(o
 }
 
 bool OutputFile::terminal() const { return ::isatty(fd_) == 1; }
+
+std::size_t OutputFile::backlog() const {
+  int unread = 0;  // FIONREAD tells it at either end of a pipe
+  if (kind_ != Kind::stream || ::ioctl(fd_, FIONREAD, &unread) != 0) unread = 0;
+  return queue_.bytes() + static_cast<std::size_t>(std::max(unread, 0));
+}
 
 void OutputFile::write(Bytes piece, bool keep) {
   if (status_.state != OutputStatus::State::open || piece.empty()) return;

@@ -50,6 +50,11 @@ class OutputFile {
 
   bool regular() const { return kind_ == Kind::regular; }
   bool terminal() const;
+  /// Somebody reads along: a pipe or socket.
+  bool live() const { return kind_ == Kind::stream || kind_ == Kind::socket; }
+  /// Bytes that were written and have not been read yet, as far as that can be seen: of a socket's only those queued
+  /// here.
+  std::size_t backlog() const;
   /// What has been written; into a file whole pieces only.
   std::uint64_t bytes() const { return bytes_; }
   const OutputStatus& status() const { return status_; }

@@ -28,6 +28,12 @@ class OutputQueue {
   }
   bool empty() const { return count_ == 0; }
   std::size_t size() const { return count_; }
+  /// That wait.
+  std::size_t bytes() const {
+    std::size_t sum = 0;
+    for (std::size_t i = 0; i < count_; ++i) sum += slots_[(first_ + i) % slots_.size()].bytes.size();
+    return sum - taken_;
+  }
   /// What is left of the oldest piece; only if there is one.
   Bytes front() const { return Bytes{slots_[first_].bytes}.subspan(taken_); }
   /// `bytes` of front() have gone, at most all of it. True: and with them the piece.

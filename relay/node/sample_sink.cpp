@@ -18,7 +18,7 @@ class SampleSink final : public ListenSink {
   void on_played(const receive::Played& played, Moment) override {
     file_.write(receive::to_s16le(decoder_->decode(played), buffer_));
   }
-  void on_turn() override { file_.pump(); }
+  void on_turn(Moment) override { file_.pump(); }
   void finish() override {
     file_.finish(kLastPatience);
     // Also where the disk was full: what is in the file is all there is.

@@ -125,6 +125,7 @@ TEST_CASE("listen takes its least and leaves the rest at defaults") {
   CHECK_FALSE(options.rtp);
   CHECK_FALSE(options.seconds);
   CHECK_FALSE(options.playout);
+  CHECK_FALSE(options.latency);
 }
 
 TEST_CASE("listen takes everything at once") {
@@ -159,6 +160,8 @@ TEST_CASE("listen takes everything at once") {
                                               "1.5",
                                               "--playout",
                                               "800",
+                                              "--latency",
+                                              "150",
                                               "--report",
                                               "r.json",
                                               "--frame-log",
@@ -185,6 +188,7 @@ TEST_CASE("listen takes everything at once") {
   CHECK(options.sdp == "x.sdp");
   CHECK(options.seconds == Duration{1500ms});
   CHECK(options.playout == Duration{800ms});
+  CHECK(options.latency == Duration{150ms});
   CHECK(options.report == "r.json");
   CHECK(options.frame_log == "-");
 }
@@ -221,6 +225,10 @@ TEST_CASE("listen says what is missing or wrong") {
   CHECK(refusal(listen({"--sdp", "x"})) == who + "--sdp: describes what --rtp HOST:PORT sends; give that too");
   CHECK(refusal(listen({"--seconds", "soon"})) == who + "--seconds \"soon\": use seconds, 0.001 to 604800");
   CHECK(refusal(listen({"--playout", "19"})) == who + "--playout \"19\": use a whole number, 20 to 8000");
+  CHECK(refusal(listen({"--latency", "100", "-o", "-"})) ==
+        who + "--latency: of what is played live; give --pcm - or --rtp HOST:PORT too");
+  CHECK(refusal(listen({"--latency", "9000", "--pcm", "-"})) ==
+        who + "--latency \"9000\": use a whole number, 20 to 8000");
   for (const char* other : {"--report", "--pcm", "--frame-log"})
     CHECK(refusal(listen({"-o", "-", other, "-"})) ==
           who + "only one of --output, --pcm, --report, --frame-log and --sdp can be -, standard output");

@@ -32,7 +32,7 @@ struct FakeSink final : ListenSink {
     ++begun;
   }
   void on_played(const receive::Played&, Moment) override { ++played; }
-  void on_turn() override { ++turns; }
+  void on_turn(Moment) override { ++turns; }
   void finish() override { ++finished; }
   const OutputStatus& status() const override { return status_; }
   bool audio() const override { return audio_; }
@@ -57,10 +57,13 @@ std::vector<std::unique_ptr<ListenSink>> list(Sinks... sinks) {
   return out;
 }
 
+constexpr Moment kNow{Time{1h}, WallTime{1'700'000'000s}};
+
 void play(ListenOutputs& outputs, const std::vector<receive::Played>& played) {
-  for (const receive::Played& p : played) {
-    outputs.on_played(p, 20ms, Moment{Time{1h}, WallTime{1'700'000'000s}});
-    outputs.on_turn();
+  for (receive::Played p : played) {
+    p.expected = kNow.mono;
+    outputs.on_played(p, 20ms, kNow);
+    outputs.on_turn(kNow);
   }
 }
 
@@ -99,14 +102,14 @@ TEST_CASE("listen outputs: what becomes of each is told once, and what failed ma
   ListenOutputs outputs = rig.outputs(
       list(std::make_unique<FakeSink>(slow), std::make_unique<FakeSink>(full), std::make_unique<FakeSink>(closed)),
       quiet);
-  outputs.on_turn();
+  outputs.on_turn(kNow);
   CHECK(rig.said.empty());
   slow.dropped = 1;
   full.state = State::failed;
   full.why = "No space left on device";
   closed.state = State::reader_gone;
   for (int i = 0; i < 3; ++i) {
-    outputs.on_turn();
+    outputs.on_turn(kNow);
     ++slow.dropped;
   }
   outputs.finish();
@@ -192,7 +195,7 @@ TEST_CASE("listen outputs: a WAV file or Ogg file that no tick reached stays emp
   Rig rig;
   ListenOutputs outputs = rig.outputs(list(node::make_ogg_sink(create(directory / "a.opus"), GroupId{1}, 7),
                                            node::make_sample_sink(create(directory / "b.wav"), SampleFormat::wav, 1)));
-  outputs.on_turn();
+  outputs.on_turn(kNow);
   outputs.finish();
   CHECK(read_file(directory / "a.opus").empty());
   CHECK(read_file(directory / "b.wav").empty());
@@ -251,9 +254,12 @@ TEST_CASE("listen outputs: RTP to where nobody listens yet is no failure; that n
     CHECK(rig.said == std::vector<std::string>{"cannot write to RTP to 127.0.0.1:9 any further: Broken pipe"});
   }
   SUBCASE("only some leave") {
-    play(outputs, ticks("f", opus_tone(20ms, 1, 4)));
+    const auto packets = opus_tone(20ms, 1, 4);
+    const auto played = ticks("ffff", packets);
+    play(outputs, {played[0]});
+    outputs.on_turn({kNow.mono + 100ms, kNow.wall});
     REQUIRE(::shutdown(fd, SHUT_WR) == 0);
-    play(outputs, ticks("ff", opus_tone(20ms, 1, 4)));
+    play(outputs, {played.begin() + 1, played.end()});
     outputs.finish();
     CHECK(outputs.exit_code() == ExitCode::ok);
     std::uint64_t refused = 0;

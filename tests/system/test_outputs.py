@@ -214,7 +214,10 @@ def test_samples_on_standard_output_go_into_a_player(t):
         equal(process.wait(20), 0, f"a player's exit status: {process.complaints()}")
     played = trees.dense(listener)
     equal(probed(base + ".wav", "channels,duration_ts"), f"2,{len(played) * TICK}", "the WAV file beside it")
-    equal(samples(base + ".pcm") == samples(base + ".wav", 44), True, "the same came by the pipe and into the file")
+    # Through the pipe it is played: the player's buffer is filled with silence, and the pace may be corrected.
+    piped_, filed = loudness(samples(base + ".pcm"), 2), loudness(samples(base + ".wav", 44), 2)
+    alike, _ = media.likeness([0] * 100 + piped_ + [0] * 100, media.loud(filed))
+    check(alike > 0.95, f"what came by the pipe is like what is in the file: {alike:.3f}")
 
 
 def test_rtp_and_its_sdp_file_are_opened_by_ffmpeg_and_gstreamer(t):
@@ -298,8 +301,9 @@ def test_a_reader_that_sleeps_costs_the_listener_nothing(t):
     played = trees.dense(listener)
     trees.accepted_by_others(listener.output, len(played) * 0.02)
     (report,) = [o for o in listener.report()["outputs"] if o["name"] == "standard output"]
-    equal(len(got) % (2 * TICK), 0, "bytes of half a tick")
-    equal(len(got) // (2 * TICK) + report["dropped"], len(played), "ticks that were read or left out")
+    equal(len(got) % 2, 0, "bytes of half a sample")
+    kept = len(got) / (2 * TICK)
+    check(100 <= kept <= 150, f"{kept} ticks were kept: two seconds, and what a pipe holds")
     check(report["dropped"] >= 100, f"the report counts {report['dropped']} ticks left out")
     equal(listener.log().count("too slowly"), 1, "times that it says so")
 

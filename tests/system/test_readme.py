@@ -161,10 +161,14 @@ OTHERS = {"frame_duration", "io_uring", "io_uring_disabled", "rmem_max", "rp_fil
 
 def test_every_counter_and_key_that_the_readme_names_is_there(t):
     tree = trees.Tree(t, edge={"group": {"record": {"directory": os.path.join(t.dir, "recordings")}}}).start()
-    listener = t.listener("ear", [tree.edge], host=tree.ears).start()
+    pipe = os.path.join(t.dir, "pipe")
+    os.mkfifo(pipe)
+    player = tree.ears.popen(["cat", pipe], stdout=subprocess.DEVNULL)
+    listener = t.listener("ear", [tree.edge], host=tree.ears, options=["--pcm", pipe]).start()
     trees.listening(tree.origin, 1)
     have = {key for node in tree.nodes for key in keys_of(node.status())}
     trees.end(tree.origin, [listener])
+    player.wait()
     have |= keys_of(listener.report())
     have |= set(re.findall(r'\b([a-z_]+)\b(?= *=)', sources("config/examples")))  # keys of the configuration
     have |= set(re.findall(r'log::\w+\(\s*"(\w+)"', sources("relay")))  # events
