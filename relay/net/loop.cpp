@@ -1,11 +1,13 @@
 #include "relay/net/loop.hpp"
 
+#include <fcntl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cassert>
 #include <cerrno>
+#include <cstdio>
 #include <ctime>
 
 #include "relay/net/loop_state.hpp"
@@ -119,6 +121,22 @@ int Loop::State::start(Kind kind, int fd, std::function<void(int)> callback, uns
   return 0;
 }
 
+int Loop::State::start(Kind kind, std::string path, std::string to, std::function<void(int)> callback, unsigned flags,
+                       unsigned mode) {
+  Operation* op = take();
+  if (op == nullptr) return ENOSPC;
+  op->kind = kind;
+  op->fd = -1;
+  op->path = std::move(path);
+  op->to = std::move(to);
+  op->callback = std::move(callback);
+  op->events = flags;
+  op->offset = mode;
+  op->rest = {};
+  wait(*op);
+  return 0;
+}
+
 template <class Match>
 void Loop::State::cancel(Match match) {
   bool asked = false;
@@ -196,7 +214,17 @@ void Loop::State::arm(Operation& op, io_uring_sqe& sqe) {
                           op.offset);
       break;
     }
-    case Kind::fsync: io_uring_prep_fsync(&sqe, op.fd, IORING_FSYNC_DATASYNC); break;
+    case Kind::fsync: io_uring_prep_fsync(&sqe, op.fd, op.events != 0 ? 0 : IORING_FSYNC_DATASYNC); break;
+    case Kind::open:
+      io_uring_prep_openat(&sqe, AT_FDCWD, op.path.c_str(), static_cast<int>(op.events) | O_CLOEXEC,
+                           static_cast<mode_t>(op.offset));
+      break;
+    case Kind::rename:
+      io_uring_prep_renameat(&sqe, AT_FDCWD, op.path.c_str(), AT_FDCWD, op.to.c_str(), RENAME_NOREPLACE);
+      break;
+    case Kind::link: io_uring_prep_linkat(&sqe, AT_FDCWD, op.path.c_str(), AT_FDCWD, op.to.c_str(), 0); break;
+    case Kind::unlink: io_uring_prep_unlinkat(&sqe, AT_FDCWD, op.path.c_str(), 0); break;
+    case Kind::close: io_uring_prep_close(&sqe, op.fd); break;
   }
   io_uring_sqe_set_data64(&sqe, tag(op));
   op.stage = Stage::armed;
@@ -289,7 +317,22 @@ void Loop::cancel(int fd) {
 int Loop::write(int fd, Bytes data, std::uint64_t offset, DoneHandler done) {
   return state_->start(Kind::write, fd, std::move(done), 0, data, offset);
 }
-int Loop::fsync(int fd, DoneHandler done) { return state_->start(Kind::fsync, fd, std::move(done), 0, {}, 0); }
+int Loop::fsync(int fd, DoneHandler done, bool whole) {
+  return state_->start(Kind::fsync, fd, std::move(done), whole ? 1 : 0);
+}
+int Loop::open(std::string path, int flags, unsigned mode, OpenHandler opened) {
+  return state_->start(Kind::open, std::move(path), {}, std::move(opened), static_cast<unsigned>(flags), mode);
+}
+int Loop::rename(std::string from, std::string to, DoneHandler done) {
+  return state_->start(Kind::rename, std::move(from), std::move(to), std::move(done));
+}
+int Loop::link(std::string from, std::string to, DoneHandler done) {
+  return state_->start(Kind::link, std::move(from), std::move(to), std::move(done));
+}
+int Loop::unlink(std::string path, DoneHandler done) {
+  return state_->start(Kind::unlink, std::move(path), {}, std::move(done));
+}
+int Loop::close(int fd, DoneHandler done) { return state_->start(Kind::close, fd, std::move(done)); }
 int Loop::busy_poll(unsigned microseconds) { return state_->busy_poll(microseconds); }
 const LoopCounters& Loop::counters() const { return state_->counters(); }
 

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <tl/expected.hpp>
 
 #include "relay/base/counter.hpp"
@@ -43,7 +44,7 @@ struct ReceiveOptions {
 };
 
 struct LoopOptions {
-  unsigned operations = 256;  // receptions, polls and unfinished writes at once
+  unsigned operations = 256;  // receptions, polls and unfinished file operations at once
 };
 
 struct LoopCounters {
@@ -68,7 +69,7 @@ struct LoopCounters {
 
 /// Belongs to the thread that first calls turn() (or cancels something after that), and dies there; before its first
 /// turn() it may be made and filled on any thread. Handlers may call everything but turn(). Nothing is allocated per
-/// completion; receive(), poll(), write() and fsync() may allocate.
+/// completion; what starts an operation may allocate.
 class Loop {
  public:
   /// Exit status 71 with what to change where io_uring is refused.
@@ -99,13 +100,22 @@ class Loop {
   /// so that close(fd) closes it.
   void cancel(int fd);
 
-  /// 0 or an errno; called once, never from within write() or fsync() themselves.
+  /// 0 or an errno; called once, never from within the function that was given it. cancel() ends none of these.
   using DoneHandler = std::function<void(int error)>;
   /// Writes all of `data` at `offset` of a regular file. `data` and `fd` stay as they are until `done`; cancel() does
   /// not end it. Writes are not ordered among each other: chain what must be.
   [[nodiscard]] int write(int fd, Bytes data, std::uint64_t offset, DoneHandler done);
-  /// fdatasync(2) of what had been written (completed) before.
-  [[nodiscard]] int fsync(int fd, DoneHandler done);
+  /// fdatasync(2) of what had been written (completed) before; `whole`: fsync(2), as a directory needs.
+  [[nodiscard]] int fsync(int fd, DoneHandler done, bool whole = false);
+  /// openat(2), close-on-exec; `opened` gets the descriptor, the caller's from then on, or -errno.
+  using OpenHandler = std::function<void(int fd)>;
+  [[nodiscard]] int open(std::string path, int flags, unsigned mode, OpenHandler opened);
+  /// Never over a file that is there: EEXIST. EINVAL: the file system knows no such rename.
+  [[nodiscard]] int rename(std::string from, std::string to, DoneHandler done);
+  [[nodiscard]] int link(std::string from, std::string to, DoneHandler done);
+  [[nodiscard]] int unlink(std::string path, DoneHandler done);
+  /// close(2), which may wait for a file server; `fd` is the loop's from now on, unless it fails.
+  [[nodiscard]] int close(int fd, DoneHandler done);
 
   /// Before it sleeps it asks the network devices that its sockets receive from, for up to so many microseconds
   /// (IORING_REGISTER_NAPI, Linux 6.9). 0 or an errno: EINVAL where the kernel has no such thing.

@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <algorithm>
 #include <cassert>
 #include <cerrno>
@@ -22,8 +24,7 @@ unsigned Loop::State::dispatch(const io_uring_cqe& cqe) {
   switch (op.kind) {
     case Kind::receive: return on_received(op, cqe.res, cqe.flags);
     case Kind::poll: return on_polled(op, cqe.res, cqe.flags);
-    case Kind::write:
-    case Kind::fsync: return on_written(op, cqe.res);
+    default: return on_file(op, cqe.res);
   }
   return 0;
 }
@@ -122,7 +123,7 @@ unsigned Loop::State::on_polled(Operation& op, int result, unsigned flags) {
   return wanted ? 1 : 0;
 }
 
-unsigned Loop::State::on_written(Operation& op, int result) {
+unsigned Loop::State::on_file(Operation& op, int result) {
   op.stage = Stage::ended;
   int error = 0;
   if (result < 0) {
@@ -133,15 +134,21 @@ unsigned Loop::State::on_written(Operation& op, int result) {
     op.rest = op.rest.subspan(std::min(written, op.rest.size()));
     op.offset += written;
   }
-  const bool again = (error == EINTR || error == EAGAIN || (error == 0 && op.kind == Kind::write && !op.rest.empty()));
+  const bool interrupted = (error == EINTR || error == EAGAIN) && op.kind != Kind::close;
+  const bool again = interrupted || (error == 0 && op.kind == Kind::write && !op.rest.empty());
   if (again && !op.cancelled) {
     settle(op);
     return 0;
   }
   const auto done = std::move(op.callback);
   const bool wanted = !op.cancelled;
+  const bool opens = op.kind == Kind::open;
   release(op);  // before the call: a chain of writes needs one place
-  if (wanted) done(error);
+  if (wanted) {
+    done(opens ? result : error);
+  } else if (opens && result >= 0) {
+    ::close(result);
+  }
   return wanted ? 1 : 0;
 }
 

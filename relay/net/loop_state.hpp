@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "relay/net/address.hpp"
@@ -18,7 +19,7 @@ inline constexpr std::size_t kReceiveName = 32;
 static_assert(kReceiveName >= sizeof(sockaddr_in6));
 static_assert((sizeof(io_uring_recvmsg_out) + kReceiveName) % alignof(cmsghdr) == 0);
 
-enum class Kind : std::uint8_t { receive, poll, write, fsync };
+enum class Kind : std::uint8_t { receive, poll, write, fsync, open, rename, link, unlink, close };
 
 enum class Stage : std::uint8_t {
   free,
@@ -40,9 +41,10 @@ struct Operation {
   DatagramHandler* handler = nullptr;
   std::optional<BufferRing> buffers;
   std::function<void(int)> callback;
-  unsigned events = 0;
+  unsigned events = 0;  // of a poll; flags of an open, and whether an fsync is a whole one
   Bytes rest;
-  std::uint64_t offset = 0;
+  std::uint64_t offset = 0;  // of a write; mode of an open
+  std::string path, to;      // as long as the kernel may look at them
 };
 
 /// A datagram of a background receiver, put aside until nothing else is there.
@@ -66,7 +68,10 @@ class Loop::State {
   unsigned turn(Time deadline, unsigned max_completions);
   int receive(int fd, DatagramHandler& handler, const ReceiveOptions& options);
   bool receives(int fd) const;
-  int start(Kind kind, int fd, std::function<void(int)> callback, unsigned events, Bytes data, std::uint64_t offset);
+  int start(Kind kind, int fd, std::function<void(int)> callback, unsigned events = 0, Bytes data = {},
+            std::uint64_t offset = 0);
+  int start(Kind kind, std::string path, std::string to, std::function<void(int)> callback, unsigned flags = 0,
+            unsigned mode = 0);
   template <class Match>
   void cancel(Match match);
   int busy_poll(unsigned microseconds);
@@ -93,7 +98,7 @@ class Loop::State {
   unsigned dispatch_aside();
   unsigned on_received(Operation& op, int result, unsigned flags);
   unsigned on_polled(Operation& op, int result, unsigned flags);
-  unsigned on_written(Operation& op, int result);
+  unsigned on_file(Operation& op, int result);
   void deliver(Operation& op, std::uint16_t buffer, int size);
   void call(Operation& op, int argument);
   void settle(Operation& op);

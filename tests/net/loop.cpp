@@ -9,9 +9,11 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <filesystem>
 #include <thread>
 
 #include "relay/net/io_uring_setup.hpp"
+#include "tests/cli/temporary_directory.hpp"
 #include "tests/net/sockets.hpp"
 #include "tests/support/counting_allocator.hpp"
 
@@ -503,6 +505,43 @@ TEST_CASE("a write that fails says why, an empty one succeeds, and cancel() ends
   CHECK(*empty == 0);
   CHECK(*kept == 0);
   CHECK(contents(file.get()) == text);
+}
+
+TEST_CASE("files are opened, renamed, linked, removed and closed, never over one that is there") {
+  Loop loop = test::make_loop({.operations = 2});
+  test::TemporaryDirectory folder;
+  const auto result = [&](auto&& start) {
+    std::optional<int> got;
+    REQUIRE(start([&got](int value) { got = value; }) == 0);
+    CHECK_FALSE(got);  // never at once
+    REQUIRE(test::turn_until(loop, [&] { return got.has_value(); }));
+    return *got;
+  };
+  const auto open = [&](const std::string& name, int flags) {
+    return result([&](auto done) { return loop.open(folder / name, flags, 0640, done); });
+  };
+  const auto rename = [&](const std::string& from, const std::string& to) {
+    return result([&](auto done) { return loop.rename(folder / from, folder / to, done); });
+  };
+  const int file = open("a", O_WRONLY | O_CREAT | O_EXCL);
+  REQUIRE(file >= 0);
+  CHECK((::fcntl(file, F_GETFD) & FD_CLOEXEC) != 0);
+  CHECK(open("a", O_WRONLY | O_CREAT | O_EXCL) == -EEXIST);
+  CHECK(open("no/b", O_WRONLY | O_CREAT) == -ENOENT);
+  CHECK(result([&](auto done) { return loop.link(folder / "a", folder / "b", done); }) == 0);
+  CHECK(result([&](auto done) { return loop.link(folder / "a", folder / "b", done); }) == EEXIST);
+  CHECK(rename("a", "b") == EEXIST);
+  CHECK(rename("a", "c") == 0);
+  CHECK(rename("a", "d") == ENOENT);
+  CHECK(result([&](auto done) { return loop.unlink(folder / "b", done); }) == 0);
+  CHECK_FALSE(std::filesystem::exists(folder / "b"));
+  CHECK(std::filesystem::exists(folder / "c"));
+  const int directory = open("", O_RDONLY | O_DIRECTORY);
+  REQUIRE(directory >= 0);
+  CHECK(result([&](auto done) { return loop.fsync(directory, done, true); }) == 0);
+  for (const int fd : {file, directory}) CHECK(result([&](auto done) { return loop.close(fd, done); }) == 0);
+  CHECK(::fcntl(file, F_GETFD) == -1);
+  CHECK(result([&](auto done) { return loop.close(file, done); }) == EBADF);
 }
 
 TEST_CASE("a full device is told as such") {
