@@ -19,10 +19,9 @@ constexpr std::size_t kLeadingBytes =
 constexpr std::size_t kPending = kLeadingBytes + 4 * kMaxPage;
 constexpr std::size_t kMaxName = 256;
 constexpr unsigned kLongestPacket = kOpusRate * 120 / 1000;
-constexpr unsigned kPreSkip = 120;               // 2.5 ms, the shortest packet there is
-constexpr std::uint8_t kShortestMode = 28 << 3;  // its TOC: fullband CELT, one frame (RFC 6716 §3.1)
-constexpr std::uint8_t kStereo = 0x04;           // in any TOC
-constexpr std::size_t kProbe = 2048;             // bytes that ffmpeg reads before it tells a format (PROBE_BUF_MIN)
+constexpr unsigned kPreSkip = 120;      // 2.5 ms, the shortest packet there is
+constexpr std::uint8_t kStereo = 0x04;  // in any TOC
+constexpr std::size_t kProbe = 2048;    // bytes that ffmpeg reads before it tells a format (PROBE_BUF_MIN)
 
 void put_le(std::vector<std::uint8_t>& out, std::uint64_t value, int bytes) {
   for (int i = 0; i < bytes; ++i) out.push_back(static_cast<std::uint8_t>(value >> (8 * i)));
@@ -44,14 +43,15 @@ std::vector<std::uint8_t> opus_head(int channels) {
 }
 
 /// RFC 7845 §5.2; zeros at its end are padding.
-std::vector<std::uint8_t> opus_tags(const std::string& group, WallTime started, std::size_t least) {
+std::vector<std::uint8_t> opus_tags(const OggOpusConfig& config, WallTime started, std::size_t least) {
   std::vector<std::uint8_t> out{'O', 'p', 'u', 's', 'T', 'a', 'g', 's'};
   put_text(out, "tiercast " TIERCAST_VERSION);
-  put_le(out, 2, 4);
-  put_text(out, "TITLE=" + group.substr(0, kMaxName));
+  put_le(out, 2 + config.comments.size(), 4);
+  put_text(out, "TITLE=" + config.group.substr(0, kMaxName));
   const auto second = std::chrono::floor<std::chrono::seconds>(started);
   put_text(out, fmt::format("DATE={:%Y-%m-%dT%H:%M:%S}.{:06}Z",
                             fmt::gmtime(std::chrono::system_clock::to_time_t(second)), (started - second).count()));
+  for (const std::string& comment : config.comments) put_text(out, comment.substr(0, 2 * kMaxName));
   if (out.size() < least) out.resize(least);
   return out;
 }
@@ -100,6 +100,8 @@ bool OggOpusWriter::add(const Played& played) {
     ++leading_;
     return true;
   }
+  // The page that is open waits for a packet behind it, for the mark of the end.
+  if (begun_ && config_.page_ticks != 0 && played.sequence.value % config_.page_ticks == 0) flush_page();
   if (!begun_) begin(fits ? played.opus[0] : static_cast<std::uint8_t>(toc_for(config_.frame) | kStereo));
   if (fits) {
     counters_.packets.add();
@@ -109,6 +111,14 @@ bool OggOpusWriter::add(const Played& played) {
     conceal(samples_);
   }
   if (config_.live) flush_page();
+  return true;
+}
+
+bool OggOpusWriter::flush() {
+  if (finished_ || !begun_ || page_segments_ == 0) return true;
+  if (!has_room()) return false;
+  if (std::exchange(taken_, false)) pending_.clear();
+  flush_page();
   return true;
 }
 
@@ -131,9 +141,9 @@ void OggOpusWriter::begin(std::uint8_t toc) {
   toc_ = toc;
   const auto most = static_cast<std::uint64_t>(kMaxLeading / config_.frame);
   const std::uint64_t forgotten = leading_ > most ? leading_ - most : 0;
-  for (const auto& header : {opus_head(opus_channels(toc)),
-                             opus_tags(config_.group, config_.started + config_.frame * static_cast<int>(forgotten),
-                                       config_.live ? kProbe : 0)}) {
+  for (const auto& header :
+       {opus_head(opus_channels(toc)),
+        opus_tags(config_, config_.started + config_.frame * static_cast<int>(forgotten), config_.live ? kProbe : 0)}) {
     ogg_packet packet{};
     packet.packet = const_cast<unsigned char*>(header.data());
     packet.bytes = static_cast<long>(header.size());
@@ -150,7 +160,7 @@ void OggOpusWriter::begin(std::uint8_t toc) {
 
 /// The shortest packet there is; `samples` of it count.
 void OggOpusWriter::write_silence(unsigned samples) {
-  const std::uint8_t packet[] = {static_cast<std::uint8_t>(kShortestMode | (toc_ & kStereo))};
+  const std::uint8_t packet[] = {opus_shortest((toc_ & kStereo) != 0)};
   write(packet, samples);
 }
 
@@ -164,7 +174,7 @@ void OggOpusWriter::conceal(unsigned samples) {
 void OggOpusWriter::write(Bytes packet, unsigned samples) {
   const std::size_t segments = packet.size() / 255 + 1;
   if (page_segments_ != 0 && (page_segments_ + segments > kPageSegments || page_bytes_ + packet.size() > kPageBytes ||
-                              granule_ - page_granule_ + samples > kPageSamples))
+                              (config_.page_ticks == 0 && granule_ - page_granule_ + samples > kPageSamples)))
     flush_page();
   granule_ += samples;
   page_segments_ += segments;

@@ -19,6 +19,10 @@ struct OggOpusConfig {
   std::string group;                    // group's name, into OpusTags
   WallTime started;                     // of the first tick written
   bool live = false;                    // somebody listens while it is written
+  std::vector<std::string> comments{};  // more of OpusTags: "NAME=value"
+  /// Pages begin where the sequence is a multiple of so many ticks, so that those of two files of one broadcast have
+  /// the same packets; 0: after a second, wherever that is.
+  unsigned page_ticks = 0;
 };
 
 struct OggOpusCounters {
@@ -42,6 +46,8 @@ struct OggOpusCounters {
 /// and the pre-skip (RFC 7845 §4.2) is just that: opusfile and opusinfo find ticks × length. ffprobe adds the pre-skip,
 /// as it does to every Ogg Opus file.
 ///
+/// A file that was cut off anywhere is made whole again by ogg_repair.
+///
 /// Live, every tick is a page at once, and the headers go out with the first tick, for two channels where that has no
 /// audio: mono is played on both. They fill what ffmpeg wants to see before it looks at a stream at all, which speech
 /// would take half a second to do.
@@ -54,6 +60,8 @@ class OggOpusWriter {
 
   /// False: there is no room until take() was called; nothing happened.
   bool add(const Played& played);
+  /// Closes the page that is open, before its time: nothing may come for a while. False as in add().
+  bool flush();
   /// Ends the stream (the last page is marked); take() the rest. add() does nothing afterwards. False as in add().
   /// Where no tick was added, the file stays empty.
   bool finish();

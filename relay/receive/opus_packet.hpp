@@ -41,6 +41,9 @@ inline bool opus_has_fec(Bytes packet) {
   return first || (opus_channels(toc) == 2 && (frames[0][0] >> (6 - 2 * each) & 1) != 0);
 }
 
+/// The shortest packet there is, of one byte and 2.5 ms: fullband CELT, one frame without bytes (RFC 6716 §3.1).
+constexpr std::uint8_t opus_shortest(bool stereo) { return static_cast<std::uint8_t>(28 << 3 | (stereo ? 0x04 : 0)); }
+
 using ConcealmentPacket = InlineVector<std::uint8_t, 2>;
 
 /// A packet of `samples` (at most 120 ms, a multiple of the mode's frame) whose frames have no bytes: a decoder

@@ -262,6 +262,45 @@ TEST_CASE("ogg opus: ticks that a discontinuity skips are not inserted") {
   CHECK(parse(file_of(played, 20ms)).pages.back().granule == kPreSkip + 6 * 960);
 }
 
+TEST_CASE(
+    "ogg opus: pages by the sequence are the same wherever a file begins, and one that is open can be closed early") {
+  const auto packets = opus_tone(20ms, 1, 40);
+  const auto played = ticks(std::string(120, 'f'), packets);  // from sequence 5000 on
+  const auto pages_from = [&](std::size_t first, bool early) {
+    OggOpusConfig config = config_for(20ms);
+    config.page_ticks = 25;
+    config.comments = {"TIERCAST_SEQUENCE=" + std::to_string(5000 + first)};
+    OggOpusWriter writer{config};
+    Datagram file;
+    const auto take = [&] {
+      const Bytes bytes = writer.take();
+      file.insert(file.end(), bytes.begin(), bytes.end());
+      return bytes.size();
+    };
+    for (std::size_t i = first; i < played.size(); ++i) {
+      REQUIRE(writer.add(played[i]));
+      take();
+      if (!early || i != 60) continue;
+      REQUIRE(writer.flush());
+      CHECK(take() > 0);
+      REQUIRE(writer.flush());
+      CHECK(take() == 0);  // there is nothing more
+    }
+    REQUIRE(writer.finish());
+    take();
+    const Parsed parsed = parse(file);
+    const std::string tags(parsed.packets[1].begin(), parsed.packets[1].end());
+    CHECK(tags.find(config.comments[0]) != std::string::npos);
+    std::vector<std::int64_t> ends;  // in ticks of the broadcast
+    for (std::size_t p = 2; p < parsed.pages.size(); ++p)
+      ends.push_back((parsed.pages[p].granule - kPreSkip) / 960 + static_cast<std::int64_t>(first));
+    return ends;
+  };
+  CHECK(pages_from(0, false) == std::vector<std::int64_t>{25, 50, 75, 100, 120});
+  CHECK(pages_from(7, false) == std::vector<std::int64_t>{25, 50, 75, 100, 120});
+  CHECK(pages_from(30, true) == std::vector<std::int64_t>{50, 61, 75, 100, 120});
+}
+
 TEST_CASE("ogg opus: an end without any audio is still a file, without any tick it is empty") {
   const auto played = ticks("lelele", {});
   CHECK(parse(file_of(played, 20ms)).pages.back().granule == kPreSkip + 6 * 960);
