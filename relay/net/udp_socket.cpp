@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <thread>
 
 #include "relay/base/exit_code.hpp"
 #include "relay/net/address.hpp"
@@ -79,12 +80,16 @@ tl::expected<UdpSocket, Error> UdpSocket::open(int family, const SocketOptions& 
   return UdpSocket{std::move(descriptor), family};
 }
 
-tl::expected<void, Error> UdpSocket::bind_to(const Endpoint& address) {
+tl::expected<void, Error> UdpSocket::bind_to(const Endpoint& address, Duration patience) {
   sockaddr_storage storage{};
   const socklen_t size = to_sockaddr(address, family_, storage);
   if (size == 0) return tl::unexpected(bind_refusal(address, EAFNOSUPPORT));
-  if (::bind(fd(), reinterpret_cast<const sockaddr*>(&storage), size) != 0)
-    return tl::unexpected(bind_refusal(address, errno));
+  constexpr Duration kAgain = 20ms;
+  while (::bind(fd(), reinterpret_cast<const sockaddr*>(&storage), size) != 0) {
+    if (errno != EADDRINUSE || patience < kAgain) return tl::unexpected(bind_refusal(address, errno));
+    patience -= kAgain;
+    std::this_thread::sleep_for(kAgain);
+  }
   wildcard_ = is_unspecified(address.ip);
   return {};
 }
@@ -92,7 +97,7 @@ tl::expected<void, Error> UdpSocket::bind_to(const Endpoint& address) {
 tl::expected<UdpSocket, Error> UdpSocket::bind(const Endpoint& address, const SocketOptions& options) {
   auto made = open(family_of(address), options);
   if (!made) return made;
-  if (auto bound = made->bind_to(address); !bound) return tl::unexpected(bound.error());
+  if (auto bound = made->bind_to(address, options.patience); !bound) return tl::unexpected(bound.error());
   return made;
 }
 

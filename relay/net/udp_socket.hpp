@@ -24,6 +24,9 @@ struct SocketOptions {
   int receive_buffer = 0;
   int send_buffer = 0;
   std::string interface {};  // SO_BINDTODEVICE; empty: any
+  /// bind() waits so long for a port that is in use: a process that was killed may be gone before its io_uring has let
+  /// go of its sockets.
+  Duration patience{0};
 };
 
 class UdpSocket {
@@ -40,7 +43,7 @@ class UdpSocket {
   static tl::expected<UdpSocket, Error> adopt(Descriptor descriptor);
 
   /// Binds what open() made.
-  tl::expected<void, Error> bind_to(const Endpoint& address);
+  tl::expected<void, Error> bind_to(const Endpoint& address, Duration patience = {});
 
   int fd() const { return descriptor_.get(); }
   int family() const { return family_; }

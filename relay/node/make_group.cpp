@@ -44,6 +44,7 @@ tl::expected<net::UdpSocket, net::Error> bind_rtp(const Endpoint& at) {
   net::SocketOptions options;
   options.packet_info = false;
   options.receive_buffer = 1 << 20;
+  options.patience = 2s;
   return net::UdpSocket::bind(at, options);
 }
 

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 
 #include <cerrno>
+#include <thread>
 
 #include "relay/net/resolve.hpp"
 #include "tests/net/sockets.hpp"
@@ -154,4 +155,23 @@ TEST_CASE("a name that does not resolve is told, exit status 69") {
   REQUIRE_FALSE(none);
   CHECK(none.error().exit_code == 69);
   CHECK(none.error().text.find("no-such-host.invalid") != std::string::npos);
+}
+
+TEST_CASE("a port whose holder is about to go is waited for, if so asked") {
+  auto held = UdpSocket::bind(*parse_endpoint("127.0.0.1:0"), {});
+  REQUIRE(held);
+  const Endpoint at = held->local();
+  SocketOptions options;
+  CHECK_FALSE(UdpSocket::bind(at, options));
+  options.patience = 30ms;
+  const auto refused = UdpSocket::bind(at, options);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().text.find("the port is in use") != std::string::npos);
+  std::thread goes{[&held] {
+    std::this_thread::sleep_for(50ms);
+    held = tl::unexpected{Error{}};
+  }};
+  options.patience = 60s;
+  CHECK(UdpSocket::bind(at, options));
+  goes.join();
 }
