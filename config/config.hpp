@@ -111,6 +111,8 @@ struct SourceInput {
 
 struct Record {
   std::string directory;
+  Duration silence = std::chrono::minutes{10};  // without audio, then the file is finished; 0: however long
+  std::vector<std::string> finished{};          // a command and its arguments, run with each finished file
   bool operator==(const Record&) const = default;
 };
 

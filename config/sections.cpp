@@ -21,6 +21,7 @@ constexpr Duration kMostDrain = std::chrono::hours{1};
 constexpr std::int64_t kMostCpu = 1023;       // a cpu_set_t's
 constexpr std::int64_t kMostBusyPoll = 1000;  // µs; more would be a processor that never sleeps
 constexpr std::size_t kMaxName = 64;
+constexpr std::size_t kMostArguments = 16;
 constexpr std::size_t kMaxSocketPath = 107;           // sockaddr_un's sun_path and its zero
 constexpr Duration kLeastRotation = wire::kEpochAge;  // an epoch is known below for so long before its use
 constexpr Duration kMostRotation = std::chrono::hours{24};
@@ -207,9 +208,13 @@ std::optional<Duration> parse_duration(std::string_view text) {
   return std::nullopt;
 }
 
-/// A time, or "off", which is zero. `examples` and `range`: what would be right.
-void read_time(Table& table, std::string_view key, Duration least, Duration most, std::string_view examples,
-               std::string_view range, Duration& out) {
+/// A time within bounds, or off, which is 0. `least` and `most` are what messages call the bounds.
+struct Times {
+  Duration least, most;
+  std::string_view least_text, most_text;
+  std::string_view examples = "\"1h\", \"30m\" or \"90s\"";
+};
+void read_time(Table& table, std::string_view key, const Times& within, Duration& out) {
   const Value* value = table.value(key);
   if (!value) return;
   const bool off = (value->kind == Value::Kind::text && value->text == "off") ||
@@ -220,9 +225,10 @@ void read_time(Table& table, std::string_view key, Duration least, Duration most
   }
   const auto duration = value->kind == Value::Kind::text ? parse_duration(value->text) : std::nullopt;
   if (!duration) {
-    table.refuse(key, "use a time such as " + std::string{examples} + ", or \"off\"");
-  } else if (*duration < least || *duration > most) {
-    table.refuse(key, "use " + std::string{range} + ", or \"off\"");
+    table.refuse(key, "use a time such as " + std::string{within.examples} + ", or \"off\"");
+  } else if (*duration < within.least || *duration > within.most) {
+    table.refuse(
+        key, "use \"" + std::string{within.least_text} + "\" to \"" + std::string{within.most_text} + "\", or \"off\"");
   } else {
     out = *duration;
   }
@@ -341,6 +347,12 @@ void read_record(Table& table, Group& group) {
   group.record.emplace();
   record->demand("directory", "\"/var/lib/tiercast\"");
   if (const auto directory = record->text("directory", "/var/lib/tiercast")) group.record->directory = *directory;
+  read_time(*record, "silence", {1s, 24h, "1s", "24h"}, group.record->silence);
+  const auto finished = record->texts("finished", "/usr/local/bin/post", kMostArguments);
+  for (const auto& word : finished) group.record->finished.push_back(word.text);
+  if (!finished.empty() && finished.front().text.front() != '/')
+    record->refuse("finished", *finished.front().value,
+                   "no shell runs it: begin with the program's whole path, as in [\"/usr/local/bin/post\"]");
   record->report_unknown();
 }
 
@@ -396,7 +408,7 @@ Node read_node(Table& table, const Machine& machine) {
   out.key = read_key_ref(table, "key", "/etc/tiercast/node.key", machine);
   if (const auto state = table.text("state", "/var/lib/tiercast")) out.state = *state;
   if (const auto parents = table.integer("parents", 1, kMaxParents)) out.parents = static_cast<int>(*parents);
-  read_time(table, "drain", std::chrono::seconds{1}, kMostDrain, "\"10s\" or \"1m\"", "\"1s\" to \"1h\"", out.drain);
+  read_time(table, "drain", {1s, kMostDrain, "1s", "1h", "\"10s\" or \"1m\""}, out.drain);
   if (const auto cpu = table.integer("cpu", 0, kMostCpu)) {
     if (is_usable(*cpu, machine)) {
       out.cpu = static_cast<unsigned>(*cpu);
@@ -476,8 +488,7 @@ Group read_group(Table& table, const Machine& machine) {
   table.not_available("ticket_key", "leave it out, with admission = \"open\"");
   if (const auto frame = table.one_of("frame_ms", {10, 20, 40, 60})) out.frame_ms = static_cast<std::uint8_t>(*frame);
   if (const auto pinned = table.boolean("pinned")) out.pinned = *pinned;
-  read_time(table, "rotate", kLeastRotation, kMostRotation, "\"1h\", \"30m\" or \"90s\"", "\"30s\" to \"24h\"",
-            out.rotate);
+  read_time(table, "rotate", {kLeastRotation, kMostRotation, "30s", "24h"}, out.rotate);
   read_input(table, out, machine);
   read_record(table, out);
   table.report_unknown();

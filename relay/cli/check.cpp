@@ -1,5 +1,9 @@
 // tiercast check: everything that would keep a node from starting, without starting it.
+#include <unistd.h>
+
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 
 #include "config/document.hpp"
@@ -48,6 +52,28 @@ LoadFailure check_media(const config::Config& config) {
   return out;
 }
 
+/// What cannot be known from here, as another user may run the node, perhaps once: looked at, and only told.
+void note_recordings(const config::Config& config, const std::string& file) {
+  for (const config::Group& group : config.groups) {
+    if (!group.record) continue;
+    const auto note = [&](const std::string& text) {
+      std::fprintf(stderr, "%s: note: group \"%s\": %s\n", file.c_str(), group.name.c_str(), text.c_str());
+    };
+    std::error_code unknown;
+    const std::filesystem::path directory = group.record->directory;
+    if (!std::filesystem::is_directory(directory, unknown) &&
+        !std::filesystem::is_directory(directory.parent_path(), unknown))
+      note("neither the record directory " + directory.string() +
+           " nor its parent is there: the node makes the last folder only");
+    if (group.record->finished.empty()) continue;
+    const std::string& program = group.record->finished.front();
+    if (::access(program.c_str(), X_OK) != 0) {
+      const int error = errno;
+      note(program + ", to be run with finished recordings, cannot be run: " + std::strerror(error));
+    }
+  }
+}
+
 /// A drop-in's: the unit's own ListenDatagram= lines are dropped, and one is added for joins and one a worker.
 std::string socket_unit(const config::Listen& listen, const std::string& file) {
   std::string out = "# /etc/systemd/system/tiercast@NAME.socket.d/listen.conf, from " + config::printable(file) + "\n" +
@@ -85,6 +111,7 @@ int run(const CheckOptions& options) {
   for (const std::string& key : keys->unread)
     std::fprintf(stderr, "%s: note: %s is not looked at: only the unit with its LoadCredential= has it\n",
                  options.config.c_str(), key.c_str());
+  note_recordings(*config, options.config);
   return print(options.config + ": ok: " + summary(*config, keys->node) + "\n");
 }
 

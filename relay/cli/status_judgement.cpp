@@ -164,6 +164,12 @@ void look_at_clock(const Group& group, Complaints& out) {
   }
 }
 
+void look_at_recording(const Group& group, Complaints& out) {
+  if (group.recording_problem.empty()) return;
+  out.push_back({Wrong::recording_fails, name_of(group) + ": the recording waits for its disk; the broadcast does not",
+                 group.recording_problem});
+}
+
 // --- what rises ---
 
 double sum_of(const Interval& status, std::initializer_list<const char*> counters) {
@@ -228,6 +234,7 @@ std::vector<Complaint> judge(const Interval& status) {
   look_at_parents(s, out);
   if (expects_frames(s)) look_at_multicast(s, out);
   for (const Group& group : s.groups) {
+    look_at_recording(group, out);
     if (group.ended) continue;
     group.input ? look_at_input(status, group, out) : look_at_stream(status, group, out);
     look_at_clock(group, out);

@@ -22,6 +22,7 @@ enum class Wrong : std::uint8_t {
   multicast_fails,
   frames_dropped,
   kernel_drops,
+  recording_fails,
   full,
   resend_refused,
   nearly_full,

@@ -120,6 +120,7 @@ Snapshot::Group group(const Json& j) {
   out.counters = counters(j);
   out.frames = out.input ? number(j, "sealed") : count(out.counters, "intake_frame");
   out.audio_bytes = number(j, "audio_bytes");
+  out.recording_problem = text(j.value("recording", Json::object()), "problem");
   return out;
 }
 

@@ -68,6 +68,7 @@ struct Snapshot {
     std::optional<std::uint64_t> epoch;       // in use
     bool epoch_known = true;
     std::uint64_t frames = 0, audio_bytes = 0;  // so far; sealed, or from parents
+    std::string recording_problem;              // what its disk refuses; empty: nothing, or it is not recorded
     Counters counters;
   };
   struct Child {

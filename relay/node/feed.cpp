@@ -327,6 +327,7 @@ void Feed::on_timer(Moment now) {
     if (group->recorder) group->recorder->on_timer(now);
     if (group->unwanted_since && now.mono >= *group->unwanted_since + kLinger) unsubscribe_up(*group, now.mono);
   }
+  for (auto& recorder : closing_) recorder->on_timer(now);
   report_tallies_up(now.mono);
   retire_parents(now.mono);
   update_standing(now.mono);
@@ -349,6 +350,7 @@ void Feed::on_timer(Moment now) {
 Time Feed::next_deadline() const {
   Time next = std::min({next_info_, resync_at_, next_retire_});
   if (!parents_.empty()) next = std::min(next, next_tally_up_);
+  for (const auto& recorder : closing_) next = std::min(next, recorder->next_deadline());
   for (const auto& parent : parents_) next = std::min(next, parent.next_deadline());
   for (const auto& uplink : uplinks_)
     if (uplink.multicast) next = std::min(next, uplink.multicast->way.next_deadline());
@@ -403,7 +405,7 @@ void Feed::stop(Moment now) {
   for (std::size_t p = 0; p < parents_.size(); ++p)
     if (parents_[p].leased()) send_up(p, leave.written());
   for (auto& group : groups_)
-    if (group->recorder) group->recorder->finish();
+    if (group->recorder) group->recorder->finish(receive::FinishedBy::stop);
   tell_to_stop();
   wake_workers();
 }

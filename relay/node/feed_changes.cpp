@@ -134,7 +134,7 @@ void Feed::set_recorder(GroupIndex index, std::unique_ptr<Recorder> recorder, Mo
 
 void Feed::close_recorder(FeedGroup& group) {
   if (!group.recorder) return;
-  group.recorder->finish();
+  group.recorder->finish(receive::FinishedBy::reload);
   closing_.push_back(std::move(group.recorder));
 }
 

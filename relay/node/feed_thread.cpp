@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 
 #include "relay/base/exit_code.hpp"
 #include "relay/node/make_group.hpp"
@@ -97,8 +98,8 @@ FeedThread::FeedThread(Setup setup)
     link.wake = [thread] { thread->wake(); };
   }
   reloader_ = std::make_unique<Reloader>(Reloader::Setup{setup_.read_config, crypto::node_public_key(*setup_.feed.key),
-                                                         setup_.state ? &*setup_.state : nullptr, random_, &loop_,
-                                                         setup_.bell.get()});
+                                                         setup_.state ? &*setup_.state : nullptr, random_,
+                                                         setup_.recordings, setup_.bell.get()});
   setup_.feed.outlet = &outlet_;
   setup_.feed.uplinks = &uplinks_;
   feed_ = std::make_unique<Feed>(std::move(setup_.feed), setup_.start);
@@ -106,6 +107,7 @@ FeedThread::FeedThread(Setup setup)
 
 FeedThread::~FeedThread() {
   reloader_.reset();
+  recovery_.reset();
   setup_.media.clear();
   admin_.reset();
   for (auto& rtp : rtp_) loop_.cancel(rtp->socket.fd());
@@ -135,6 +137,10 @@ tl::expected<void, net::Error> FeedThread::open() {
     if (!receive_rtp(group->group.index, std::move(*socket))) return tl::unexpected{no_room};
   }
   if (setup_.bell->listen(loop_, [this] { hear_bell(); }) != 0) return tl::unexpected{no_room};
+  recovery_ = std::make_unique<Recovery>(*setup_.bell);
+  for (const auto& group : feed_->groups())
+    if (group->recorder)
+      recovery_->look(recording_place(*config::find_group(config_, group->group.id), setup_.recordings));
   if (setup_.state) saver_ = std::make_unique<StateSaver>(*setup_.state, *setup_.bell);
   if (!config_.admin.socket.empty()) {
     auto admin = ops::AdminServer::create(
@@ -164,6 +170,7 @@ void FeedThread::hear_bell() {
   feed_->on_reports(now);
   take_media(now);
   save_states(now);
+  take_recovered();
   finish_reload(now);
 }
 
@@ -256,6 +263,24 @@ void FeedThread::save_states(Moment now) {
     if (!group->origin) continue;
     if (auto job = group->origin->take_save(now.mono))
       saver_->save({group->group.index, group->group.id, group->origin->source(), {job->epochs, job->last}});
+  }
+}
+
+void FeedThread::take_recovered() {
+  for (const auto& done : recovery_->take_done()) {
+    const auto& groups = config_.groups;
+    const auto group = std::find_if(groups.begin(), groups.end(), [&](const config::Group& one) {
+      return one.record && recording_place(one, setup_.recordings).is(done.place);
+    });
+    if (group == groups.end()) continue;  // removed meanwhile
+    std::optional<Recorder::Leftover> last;
+    for (const auto& file : done.files) {
+      run_finished_command(*group, setup_.recordings, file.path, receive::FinishedBy::recovered);
+      if (file.next && (!last || last->next < *file.next))
+        last = {std::filesystem::path{file.path}.filename().string(), *file.next};
+    }
+    const FeedGroup* at = feed_->group_at(index_of(group->id));
+    if (at != nullptr && at->recorder) at->recorder->on_leftover(last);
   }
 }
 
@@ -416,7 +441,8 @@ std::optional<std::string> FeedThread::answer(std::string_view request, std::uin
   const std::string_view argument = space == std::string_view::npos ? std::string_view{} : request.substr(space + 1);
   if (verb == "status")
     return status_json({config_, setup_.backend, *feed_, setup_.workers, setup_.media, uplinks_, outlet_, loop_,
-                        setup_.join_sockets, setup_.start, turns_at_, placement_counters_, drain_status(now)},
+                        setup_.join_sockets, setup_.start, turns_at_, placement_counters_, drain_status(now),
+                         setup_.commands->counters()},
                        now);
   if (verb == "drain") return answer_drain(argument, connection, now);
   if (verb == "reload") {

@@ -12,6 +12,7 @@
 #include "relay/node/media_thread.hpp"
 #include "relay/node/placement.hpp"
 #include "relay/node/public_outlet.hpp"
+#include "relay/node/recovery.hpp"
 #include "relay/node/reloader.hpp"
 #include "relay/node/state_saver.hpp"
 #include "relay/node/status.hpp"
@@ -34,6 +35,8 @@ class FeedThread {
     std::vector<std::unique_ptr<WorkerThread>> workers;
     std::vector<std::unique_ptr<MediaThread>> media;  // of sources that are not RTP
     std::optional<store::OriginState> state;
+    std::unique_ptr<FinishedCommands> commands;
+    RecordingSetup recordings;
     Feed::Setup feed;
     Backend backend;
     Moment start;
@@ -63,6 +66,7 @@ class FeedThread {
   void turn();
   void housekeeping(Moment now);
   void save_states(Moment now);
+  void take_recovered();
   void watch_inputs(Moment now);
   void watch_parents(Moment now);
   void watch_multicast(std::size_t parent, const std::string& name);
@@ -81,7 +85,7 @@ class FeedThread {
   void apply(PreparedReload& prepared, Moment now);
   void apply_parents(Moment now);
   void add_group(PreparedGroup& prepared, Moment now);
-  std::unique_ptr<Recorder> make_recorder(const FeedGroup& group, std::unique_ptr<store::Recording> file);
+  std::unique_ptr<Recorder> recorder_of(const FeedGroup& group, std::unique_ptr<store::Recording> files);
   GroupIndex index_of(GroupId id) const;
 
   Setup setup_;
@@ -95,6 +99,7 @@ class FeedThread {
   std::unique_ptr<JoinHandler> join_handler_;
   std::vector<std::unique_ptr<RtpHandler>> rtp_;
   std::unique_ptr<StateSaver> saver_;
+  std::unique_ptr<Recovery> recovery_;
   std::unique_ptr<ops::AdminServer> admin_;
   ops::Notifier notifier_;
   std::unique_ptr<Reloader> reloader_;

@@ -93,7 +93,7 @@ void FeedThread::apply(PreparedReload& prepared, Moment now) {
       add_group(group, now);
     } else {
       const GroupIndex index = index_of(group.id);
-      feed_->set_recorder(index, make_recorder(*feed_->group_at(index), std::move(group.recording)), now);
+      feed_->set_recorder(index, recorder_of(*feed_->group_at(index), std::move(group.recording)), now);
     }
   }
   for (const config::GroupChange& change : changes.groups_changed) {
@@ -139,7 +139,7 @@ void FeedThread::add_group(PreparedGroup& prepared, Moment now) {
   FeedGroup& of = *group;
   of.pinned = from.pinned;
   of.origin = std::move(prepared.origin);
-  of.recorder = make_recorder(of, std::move(prepared.recording));
+  of.recorder = recorder_of(of, std::move(prepared.recording));
   if (!feed_->add_group(std::move(group), now)) return;  // there is room: see finish_reload()
   inputs_[of.group.index.value] = {};
   if (!prepared.rtp) return;
@@ -147,10 +147,11 @@ void FeedThread::add_group(PreparedGroup& prepared, Moment now) {
     ops::log::error("rtp_failed", {{"group", from.name}, {"reason", "the io_uring has no room for its socket"}});
 }
 
-std::unique_ptr<Recorder> FeedThread::make_recorder(const FeedGroup& group, std::unique_ptr<store::Recording> file) {
-  if (!file) return nullptr;
-  ops::log::info("recording", {{"group", group.group.name}, {"file", file->path()}});
-  return std::make_unique<Recorder>(group.group, std::move(file), static_cast<std::uint32_t>(random_->u64()));
+std::unique_ptr<Recorder> FeedThread::recorder_of(const FeedGroup& group, std::unique_ptr<store::Recording> files) {
+  if (!files) return nullptr;
+  recovery_->look(files->place());
+  return make_recorder(*config::find_group(config_, group.group.id), group.group, std::move(files), *random_,
+                       net::read_clocks().mono);
 }
 
 GroupIndex FeedThread::index_of(GroupId id) const {

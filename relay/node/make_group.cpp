@@ -30,6 +30,34 @@ tl::expected<std::unique_ptr<Origin>, net::Error> make_origin(const config::Grou
   return origin;
 }
 
+store::RecordingPlace recording_place(const config::Group& group, const RecordingSetup& setup) {
+  return {group.record->directory, group.name, setup.node, setup.tag};
+}
+
+tl::expected<std::unique_ptr<store::Recording>, net::Error> make_recording(const config::Group& group,
+                                                                           const RecordingSetup& setup) {
+  // By value: what is recorded now is finished as it was configured, whatever a reload says.
+  const auto finished = [group, setup](const store::Recording::Finished& file) {
+    run_finished_command(group, setup, file.path, file.why);
+  };
+  return store::Recording::create(*setup.loop, recording_place(group, setup), finished);
+}
+
+std::unique_ptr<Recorder> make_recorder(const config::Group& from, const Group& group,
+                                        std::unique_ptr<store::Recording> files, Random& random, Time now) {
+  const std::string node = files->place().node;
+  auto recorder = std::make_unique<Recorder>(group, std::move(files), Recorder::Options{node, from.record->silence},
+                                             static_cast<std::uint32_t>(random.u64()));
+  recorder->await_leftover(now);
+  return recorder;
+}
+
+void run_finished_command(const config::Group& group, const RecordingSetup& setup, const std::string& file,
+                          receive::FinishedBy why) {
+  if (group.record->finished.empty()) return;
+  setup.commands->run({group.record->finished, file, group.name, setup.node, receive::to_text(why)});
+}
+
 ops::log::Level log_level(const config::Config& config) {
   switch (config.log_level) {
     case config::LogLevel::debug: return ops::log::Level::debug;

@@ -1,5 +1,6 @@
 #include "relay/node/node.hpp"
 
+#include <fmt/format.h>
 #include <pthread.h>
 #include <signal.h>
 
@@ -11,7 +12,6 @@
 #include "relay/ops/capabilities.hpp"
 #include "relay/ops/log.hpp"
 #include "relay/ops/passed_descriptors.hpp"
-#include "relay/store/recording.hpp"
 
 namespace tiercast::node {
 namespace {
@@ -197,6 +197,11 @@ class Builder {
 
   Unit open_groups() {
     const Moment now = net::read_clocks();
+    auto commands = FinishedCommands::create();
+    if (!commands) return tl::unexpected{commands.error()};
+    commands_ = std::move(*commands);
+    recordings_ = {loop_.get(), commands_.get(), config_.node.name,
+                   fmt::format("{:08x}", static_cast<std::uint32_t>(random_.u64()))};
     if (config_.is_origin()) {
       auto state = store::OriginState::open(config_.node.state);
       if (!state) return failed(state.error().text, state.error().exit_code);
@@ -213,11 +218,9 @@ class Builder {
         group->origin = std::move(*origin);
       }
       if (from.record) {
-        auto file = store::Recording::create(*loop_, from.record->directory, from.name, now.wall);
-        if (!file) return tl::unexpected{file.error()};
-        ops::log::info("recording", {{"group", from.name}, {"file", (*file)->path()}});
-        group->recorder =
-            std::make_unique<Recorder>(group->group, std::move(*file), static_cast<std::uint32_t>(random_.u64()));
+        auto files = make_recording(from, recordings_);
+        if (!files) return tl::unexpected{files.error()};
+        group->recorder = make_recorder(from, group->group, std::move(*files), random_, now.mono);
       }
       feed_groups_.push_back(std::move(group));
     }
@@ -245,8 +248,9 @@ class Builder {
     feed.workers = std::move(links_);
     return {config_,           std::move(read_),         std::move(loop_),
             std::move(bell_),  std::move(join_sockets_), std::move(workers_),
-            std::move(media_), std::move(state_),        std::move(feed),
-            backend_,          net::read_clocks()};
+            std::move(media_), std::move(state_),        std::move(commands_),
+            recordings_,       std::move(feed),          backend_,
+            net::read_clocks()};
   }
 
   const config::Config& config_;
@@ -265,6 +269,8 @@ class Builder {
   Backend backend_;
   std::vector<std::unique_ptr<MediaThread>> media_;  // before the bell goes
   std::optional<store::OriginState> state_;
+  std::unique_ptr<FinishedCommands> commands_;
+  RecordingSetup recordings_;
   std::vector<std::unique_ptr<FeedGroup>> feed_groups_;
 };
 

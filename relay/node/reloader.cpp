@@ -1,12 +1,9 @@
 #include "relay/node/reloader.hpp"
 
 #include <pthread.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <system_error>
-
-#include "relay/node/make_group.hpp"
 
 namespace tiercast::node {
 
@@ -56,17 +53,13 @@ PreparedReload Reloader::prepare(const config::Config& running) const {
   return out;
 }
 
-void Reloader::discard(PreparedReload& prepared) {
-  for (const PreparedGroup& group : prepared.groups)
-    if (group.recording) ::unlink(group.recording->path().c_str());  // nothing will be in it
-  prepared.groups.clear();
-}
+void Reloader::discard(PreparedReload& prepared) { prepared.groups.clear(); }
 
 void Reloader::prepare_groups(const ConfigFiles& files, PreparedReload& out) const {
   const Moment now = net::read_clocks();
   const auto record = [&](const config::Group& group, PreparedGroup& prepared) {
     if (!group.record) return;
-    auto file = store::Recording::create(*setup_.loop, group.record->directory, group.name, now.wall);
+    auto file = make_recording(group, setup_.recordings);
     if (!file) return out.problems.push_back("group \"" + group.name + "\": " + file.error().text);
     prepared.recording = std::move(*file);
   };

@@ -12,10 +12,7 @@
 #include "relay/net/loop.hpp"
 #include "relay/net/udp_socket.hpp"
 #include "relay/net/wake.hpp"
-#include "relay/node/group.hpp"
-#include "relay/node/origin.hpp"
-#include "relay/store/origin_state.hpp"
-#include "relay/store/recording.hpp"
+#include "relay/node/make_group.hpp"
 
 namespace tiercast::node {
 
@@ -49,8 +46,8 @@ class Reloader {
     crypto::PublicKey own_key{};                // of the key that the node runs with
     const store::OriginState* state = nullptr;  // origins have one
     Random* random = nullptr;                   // of any thread
-    net::Loop* loop = nullptr;                  // recordings write by it
-    net::Wake* bell = nullptr;                  // rings when there is something to take
+    RecordingSetup recordings{};
+    net::Wake* bell = nullptr;  // rings when there is something to take
   };
   /// The pointers outlive it.
   explicit Reloader(Setup setup) : setup_(std::move(setup)) {}

@@ -148,7 +148,12 @@ Json group_json(const StatusSources& s, const FeedGroup& group, Time now) {
     add(counters, group.attestation_gaps.counters());
   }
   if (group.recorder) {
-    out["recorded_ticks"] = group.recorder->ticks();
+    const receive::RecordingHealth health = group.recorder->health();
+    out["recording"] = {{"file", health.file.empty() ? Json() : Json(health.file)},
+                        {"waiting_bytes", health.waiting},
+                        {"waiting_most", health.waiting_most}};
+    if (!health.problem.empty()) out["recording"]["problem"] = health.problem;
+    add(counters, group.recorder->playout_counters());
     add(counters, group.recorder->counters());
     add(counters, group.recorder->file_counters());
   }
@@ -331,6 +336,7 @@ std::string status_json(const StatusSources& s, Moment now) {
   add(counters, s.loop.counters());
   add(counters, s.outlet.counters());
   add(counters, s.feed_placement);
+  add(counters, s.finished_commands);
   const auto drops_of = [](std::span<const net::UdpSocket> sockets) {
     std::uint64_t sum = 0;
     for (const auto& socket : sockets) sum += net::socket_drops(socket.fd()).value_or(0);

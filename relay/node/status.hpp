@@ -7,6 +7,7 @@
 
 #include "config/config.hpp"
 #include "relay/node/feed.hpp"
+#include "relay/node/finished_commands.hpp"
 #include "relay/node/media_thread.hpp"
 #include "relay/node/public_outlet.hpp"
 #include "relay/node/uplink_sockets.hpp"
@@ -35,6 +36,7 @@ struct StatusSources {
   std::span<const Time> workers_turned;  // when each worker was last seen to turn
   const PlacementCounters& feed_placement;
   std::optional<DrainStatus> drain;
+  const FinishedCommandCounters& finished_commands;
 };
 
 std::string status_json(const StatusSources& sources, Moment now);

@@ -117,6 +117,21 @@ TEST_CASE("check outside of the unit looks at all but the credentials, and says 
         origin.file + ": note: credential:node is not looked at: only the unit with its LoadCredential= has it\n");
 }
 
+TEST_CASE("check tells what a recording would lack, which is no error: another user may run the node") {
+  Origin origin;
+  const std::string there = origin.directory / "recordings", nowhere = origin.directory / "no/recordings";
+  Ran ran =
+      origin.check(origin.text() + "record = { directory = \"" + there + "\", finished = [\"/bin/true\", \"x\"] }\n");
+  CHECK(ran.exit_code == ExitCode::ok);
+  CHECK(ran.err.empty());
+  ran = origin.check(origin.text() + "record = { directory = \"" + nowhere + "\", finished = \"/no/post\" }\n");
+  CHECK(ran.exit_code == ExitCode::ok);
+  const std::string note = origin.file + ": note: group \"main\": ";
+  CHECK(ran.err == note + "neither the record directory " + nowhere +
+                       " nor its parent is there: the node makes the last folder only\n" + note +
+                       "/no/post, to be run with finished recordings, cannot be run: No such file or directory\n");
+}
+
 TEST_CASE("check reports every problem on stderr and exits 78") {
   Origin origin;
   const Ran ran = origin.check("[node]\nnmae = \"a\"\nkey = 7\n");

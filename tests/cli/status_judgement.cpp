@@ -40,6 +40,17 @@ TEST_CASE("judge: nothing is wrong with a healthy origin, relay and recorder, fr
   CHECK(of(Snapshot{}).empty());
 }
 
+TEST_CASE("judge: a recording whose disk takes nothing is told, also when the broadcast has ended") {
+  for (const bool ended : {false, true}) {
+    Snapshot s = origin();
+    s.groups[0].ended = ended;
+    s.groups[0].recording_problem = "cannot write /r/main.opus.part: No space left on device; make room there";
+    CHECK(only(s).wrong == Wrong::recording_fails);
+    CHECK(only(s).text == "group main: the recording waits for its disk; the broadcast does not");
+    CHECK(only(s).advice == s.groups[0].recording_problem);
+  }
+}
+
 TEST_CASE("judge: a worker that does not turn has stalled, and is named") {
   Snapshot s = relay();
   s.listen->worker_quiet_ms = {100, 2999};

@@ -47,9 +47,29 @@ TEST_CASE("every key of a whole file arrives in its place") {
   CHECK(group.source->signing_key.path == "/s.key");
   REQUIRE(group.record);
   CHECK(group.record->directory == "/r");
+  CHECK(group.record->silence == 10min);
+  CHECK(group.record->finished.empty());
   CHECK(config.admin.socket == "/a.sock");
   CHECK(config.log_level == LogLevel::warning);
   CHECK(config.is_origin());
+}
+
+TEST_CASE("a recording's end by silence, and the command that it is finished with") {
+  const auto record = [](const std::string& text) {
+    const std::string key = "\"AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM=\"";
+    const Loaded loaded =
+        parse("node = { name = \"a\", key = \"k\" }\nupstream = [{ address = \"u:1\", public_key = " + key +
+                  " }]\n[[group]]\nname = \"g\"\nid = 1\nsources = [{ id = 1, key = " + key +
+                  " }]\nrecord = { directory = \"/r\", " + text + " }\n",
+              "f.toml", kMachine);
+    REQUIRE(loaded.config);
+    return *loaded.config->groups[0].record;
+  };
+  CHECK(record("silence = \"90s\"").silence == 90s);
+  CHECK(record("silence = \"off\"").silence == 0s);
+  CHECK(record("finished = \"/bin/post\"").finished == std::vector<std::string>{"/bin/post"});
+  CHECK(record("finished = [\"/bin/post\", \"-x\", \"y z\"]").finished ==
+        std::vector<std::string>{"/bin/post", "-x", "y z"});
 }
 
 TEST_CASE("what a file leaves out has its default") {
@@ -377,6 +397,11 @@ TEST_CASE("[[group]]: each wrong value has its message") {
        "f.toml:27:10: group.record = \"/r\": text; use { directory = \"/var/lib/tiercast\" }"},
       {"{ directory = \"/r\" }", "{}",
        "f.toml:27:10: group.record.directory is missing; add directory = \"/var/lib/tiercast\""},
+      {"{ directory = \"/r\" }", "{ directory = \"/r\", silence = \"25h\" }",
+       "f.toml:27:40: group.record.silence = \"25h\": use \"1s\" to \"24h\", or \"off\""},
+      {"{ directory = \"/r\" }", "{ directory = \"/r\", finished = \"post\" }",
+       "f.toml:27:41: group.record.finished = \"post\": no shell runs it: begin with the program's whole path, as in "
+       "[\"/usr/local/bin/post\"]"},
   });
 }
 
@@ -495,7 +520,7 @@ TEST_CASE("unknown keys are errors, with the nearest known key as a hint") {
       {"parents = 3", "parents = 3\nname.first = 3",
        "f.toml:6:14: not valid TOML: target (name) is neither table nor an array of tables: inserting this"},
       {"{ directory = \"/r\" }", "{ directory = \"/r\", dir = \"/r\" }",
-       "f.toml:27:30: group.record.dir: unknown key; known here: directory"},
+       "f.toml:27:30: group.record.dir: unknown key; known here: directory, silence or finished"},
       {"[log]\n", "[logs]\n", "f.toml:30:1: logs: unknown key; did you mean log?"},
       {"[node]", "title = \"x\"\n[node]",
        "f.toml:1:1: title: unknown key; known here: node, listen, upstream, downstream, group, admin or log"},

@@ -95,7 +95,8 @@ TEST_CASE("the examples show every key there is") {
         "source",  "{ rtp =", "signing_key", "record",       "{ directory =", "[admin]",        "socket",
         "[log]",   "level",   "pcm",         "wav",          "ogg",           "rate",           "channels",
         "format",  "bitrate", "complexity",  "fec",          "expected_loss", "multicast",      "interface",
-        "ttl",     "cpu",     "cpus",        "busy_poll",    "drain"}) {
+        "ttl",     "cpu",     "cpus",        "busy_poll",    "drain",         "silence",
+        "finished"}) {
     CAPTURE(key);
     const std::string word{key};
     const bool shown = all.find("\n" + word) != std::string::npos || all.find(" " + word + " ") != std::string::npos ||

@@ -146,22 +146,6 @@ def test_a_listener_survives_restarts_of_every_tier_without_help(t):
     equal(order, sorted(set(order)), "sequences in order, none twice")
 
 
-def test_a_recording_that_finds_the_disk_full_is_counted_and_costs_nobody_a_frame(t):
-    disk = t.disk("recordings", "16k")
-    node = t.node("origin", source=t.new_source(), group={"record": {"directory": disk}}).start()
-    listener = t.listener("ear", [node], host=t.host("ears")).start()
-    trees.listening(node, 1)
-    sent = trees.send_speech(t, node, 10)
-    counters = trees.group(node)["counters"]
-    check(counters["recording_bytes"] > 8000 and counters["recording_error"] > 0 and counters["recording_drop_bytes"] > 0,
-          f"what was written and what was not: {counters}")
-    equal(node.log().count("recording_failed"), 1, f"times that it is told: {node.log()!r}")
-    trees.end(node, [listener])
-    trees.dense(listener)
-    trees.heard_all(listener, sent)
-    equal(node.stop(), 0, "the exit status")
-
-
 def test_a_node_frozen_and_thawed_goes_on(t):
     """SIGSTOP for longer than a lease would be a restart; this is a hiccup of two seconds on one of two parents."""
     source = t.new_source()
