@@ -19,7 +19,8 @@ constexpr Duration kSenderGone = 200ms;
 }  // namespace
 
 Ingest::Ingest(std::uint8_t frame_ms, Sequence continue_at, Moment start)
-    : frame_samples_(std::uint32_t{frame_ms} * 48),
+    : continue_at_(continue_at),
+      frame_samples_(std::uint32_t{frame_ms} * 48),
       jump_ticks_(static_cast<std::uint64_t>(kJump / std::chrono::milliseconds{frame_ms})),
       clock_(frame_ms, continue_at, start),
       timeline_(frame_ms),
@@ -31,6 +32,7 @@ Ingest::Ingest(std::uint8_t frame_ms, Sequence continue_at, Moment start)
 
 void Ingest::on_datagram(Bytes datagram, Moment now) {
   begin(now, false);
+  taken_.reset();
   if (ending_) return counters_.ended.add();
   const auto packet = parse_rtp(datagram);
   if (!packet) {
@@ -67,7 +69,7 @@ void Ingest::end(Moment now) {
 void Ingest::begin(Moment now, bool timer) {
   now_ = std::max(now_, now.mono);
   timer_turn_ = timer;
-  if (ending_) return;
+  if (ending_ || held_back_) return;
   // What should have left by now. After a pause of the process that is far ahead of what has.
   const Sequence due = clock_.due_at(now_ - patience());
   if (due.value <= next_.value + jump_ticks_) return;
@@ -130,6 +132,11 @@ void Ingest::take_over(const RtpPacket& packet) {
   resynchronise_ = false;
   newest_ = sequence;
   hold(packet, expected_, sequence);
+  take(packet, sequence, true);
+}
+
+void Ingest::take(const RtpPacket& packet, Sequence sequence, bool new_sender) {
+  taken_ = Taken{packet.ssrc, packet.timestamp, sequence, packet.payload, new_sender};
 }
 
 void Ingest::accept_newer(const RtpPacket& packet, std::int64_t number) {
@@ -140,6 +147,16 @@ void Ingest::accept_newer(const RtpPacket& packet, std::int64_t number) {
   // the sender's time line moves with it. ffmpeg sends in bursts of 128 ms, and its first one is no measure of the
   // next.
   const bool late = sequence < next_;
+  if (late && locked_ && !leapt) {
+    if (!affordable(sequence)) return refuse({RefusalReason::too_fast, 0});
+    // All will be as late as this one: their ticks are given the time.
+    timeline_.follow(packet.timestamp, sequence);
+    clock_.observe(sequence, now_);
+    newest_ = sequence;
+    last_packet_ = now_;
+    take(packet, sequence, false);
+    return counters_.late.add();
+  }
   // Or the sender's stamps have left real time.
   if (leapt || late) sequence = std::max({next_, newest_.next(), clock_.nearest(now_)});
   if (!affordable(sequence)) return refuse({RefusalReason::too_fast, 0});
@@ -154,6 +171,7 @@ void Ingest::accept_newer(const RtpPacket& packet, std::int64_t number) {
   if (resynchronise_) expected_ = number;
   resynchronise_ = false;
   hold(packet, number, sequence);
+  take(packet, sequence, false);
 }
 
 void Ingest::accept_older(const RtpPacket& packet, std::int64_t number) {
@@ -171,6 +189,10 @@ bool Ingest::affordable(Sequence sequence) {
 
 void Ingest::hold(const RtpPacket& packet, std::int64_t number, Sequence sequence) {
   last_packet_ = now_;
+  if (held_back_ && held_.full()) {  // the newest are of use when it goes on
+    held_.take_front();
+    counters_.late.add();
+  }
   if (held_.full()) {
     // More came behind a hole than is ever held: the hole is given up.
     held_.release_all();
@@ -183,6 +205,7 @@ void Ingest::hold(const RtpPacket& packet, std::int64_t number, Sequence sequenc
 
 Time Ingest::next_deadline() const {
   if (ending_) return finished_ ? kNever : now_;
+  if (held_back_) return kNever;
   if (!held_.empty()) return held_.earliest_arrival() + wire::kHoleHold;
   return clock_.due(next_) + patience();
 }
@@ -194,7 +217,8 @@ bool Ingest::may_pass(const HeldPacket& packet) const {
 }
 
 bool Ingest::next(Tick& tick) {
-  if (finished_) return false;
+  if (finished_ || held_back_) return false;
+  drop_late();
   if (!held_.empty()) {
     if (!may_pass(held_.front())) return false;
     if (held_.front().sequence.value > next_.value + jump_ticks_) jump_to(held_.front().sequence);
@@ -227,6 +251,39 @@ void Ingest::emit(Tick& tick) {
   }
   counters_.ticks.add();
   next_ = next_.next();
+}
+
+void Ingest::go_on(std::optional<Sequence> first, Moment now) {
+  if (!held_back_) return;
+  held_back_ = false;
+  now_ = std::max(now_, now.mono);
+  if (counters_.ticks.get() > 0) return;
+  if (!held_.empty()) {
+    first = held_.front().sequence;
+  } else if (first) {
+    clock_.anchor(*first, now_);
+  } else {
+    first = clock_.due_at(now_);
+  }
+  const Sequence wanted = std::max(*first, continue_at_);
+  next_flags_ = wanted == continue_at_ ? std::uint8_t{0} : wire::kFlagDiscontinuity;
+  next_ = wanted;
+}
+
+void Ingest::shift(std::int64_t by) {
+  const auto moved = [by](Sequence s) { return Sequence{s.value + static_cast<std::uint64_t>(by)}; };
+  timeline_.shift(by);
+  newest_ = moved(newest_);
+  clock_.shift(by);
+  held_.shift(by, counters_.senders.get());
+}
+
+/// What another origin's numbers put behind what has left here.
+void Ingest::drop_late() {
+  while (!held_.empty() && held_.front().sequence < next_) {
+    held_.take_front();
+    counters_.late.add();
+  }
 }
 
 IngestHealth Ingest::health(Time now) const {

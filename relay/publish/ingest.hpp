@@ -2,6 +2,8 @@
 // Must not know: sockets, keys, what becomes of a tick.
 #pragma once
 
+#include <utility>
+
 #include "relay/base/credit.hpp"
 #include "relay/publish/ingest_health.hpp"
 #include "relay/publish/media_clock.hpp"
@@ -40,6 +42,31 @@ class Ingest {
   /// Ends the broadcast: what is held leaves, then an empty tick; all these carry kFlagEnd. Nothing follows.
   void end(Moment now);
 
+  // --- a second origin of the group, which gives each frame the same sequence (alignment.hpp) ---
+
+  /// A packet that was taken, as its sender has it and as it is numbered here.
+  struct Taken {
+    std::uint32_t ssrc = 0;
+    std::uint32_t timestamp = 0;
+    Sequence sequence;
+    Bytes opus;               // of the datagram
+    bool new_sender = false;  // the first of this sender
+  };
+  /// Of the last on_datagram(); once.
+  std::optional<Taken> take_taken() { return std::exchange(taken_, std::nullopt); }
+  /// From now on no tick leaves: where the stream is, is not known yet. Packets are held, as many as there is room for.
+  void hold_back() { held_back_ = true; }
+  bool held_back() const { return held_back_; }
+  /// Ticks leave again. Where none has left before, they begin with the first packet held, or else with `first`, which
+  /// is due now; never with one below `continue_at`.
+  void go_on(std::optional<Sequence> first, Moment now);
+  /// The present sender's packets are numbered so much higher, those that are held too. What is below the last tick
+  /// then is dropped as late.
+  void shift(std::int64_t by);
+  /// The sender's stamps alone say which tick a packet is: one whose tick has left empty is dropped, and the others
+  /// keep theirs. Else, and at first, it is taken for the tick that is due, and all after it move with it.
+  void set_locked(bool locked) { locked_ = locked; }
+
   IngestHealth health(Time now) const;
   /// A refusal that the log does not know yet; see to_text().
   std::optional<Refusal> take_refusal(Time now) { return refusals_.take(now); }
@@ -60,6 +87,10 @@ class Ingest {
   void jump_to(Sequence sequence);
   void emit(Tick& tick);
 
+  void drop_late();
+  void take(const RtpPacket& packet, Sequence sequence, bool new_sender);
+
+  const Sequence continue_at_;
   const std::uint32_t frame_samples_;
   const std::uint64_t jump_ticks_;  // a longer gap is jumped
   MediaClock clock_;
@@ -79,6 +110,9 @@ class Ingest {
   bool timer_turn_ = false;
   bool ending_ = false;
   bool finished_ = false;
+  bool held_back_ = false;
+  bool locked_ = false;
+  std::optional<Taken> taken_;
 
   std::optional<Time> last_packet_;
   std::uint64_t lost_before_ = 0;  // by earlier senders

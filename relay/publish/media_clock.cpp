@@ -52,6 +52,9 @@ void MediaClock::anchor(Sequence sequence, Time at) {
   base_at_ = at;
 }
 
+void MediaClock::shift(std::int64_t by) { base_ = offset(base_, by); }
+void RtpTimeline::shift(std::int64_t by) { anchor_sequence_ = offset(anchor_sequence_, by); }
+
 void MediaClock::observe(Sequence sequence, Time at) {
   const Duration off = at - due(sequence);
   const bool jitter = off > Duration{0} && off <= kJitter;

@@ -22,6 +22,8 @@ class MediaClock {
   Sequence nearest(Time t) const;
   /// `sequence` is due at `at` from here on.
   void anchor(Sequence sequence, Time at);
+  /// Every sequence is due when the one so much lower was.
+  void shift(std::int64_t by);
   /// `sequence` arrived at `at`. A late one moves the clock all the way (after a stall: a
   /// sixteenth of it), an early one hardly: due times follow the
   /// latest arrivals, since a sender's bursts (ffmpeg's come every 128 ms) must not look like holes. Nothing that came
@@ -42,6 +44,8 @@ class RtpTimeline {
 
   /// `timestamp` means `sequence`.
   void anchor(std::uint32_t timestamp, Sequence sequence);
+  /// Every timestamp means a sequence so much higher.
+  void shift(std::int64_t by);
   /// The nearest sequence on the grid.
   Sequence sequence_of(std::uint32_t timestamp) const;
   /// The newest packet's timestamp was taken as `sequence`, which may be another than sequence_of() says. Keeps the

@@ -2,6 +2,7 @@
 // Must not know: RTP, Opus, when a packet may leave.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cassert>
 #include <cstring>
@@ -61,6 +62,13 @@ class ReorderBuffer {
   }
   void release_all() {
     for (std::uint8_t at : order_) packets_[at].released = true;
+  }
+  /// The sequences of that sender's packets, which are the last ones, are so much higher.
+  void shift(std::int64_t by, std::uint64_t sender) {
+    for (std::uint8_t at : order_)
+      if (packets_[at].sender == sender) packets_[at].sequence.value += static_cast<std::uint64_t>(by);
+    std::sort(order_.begin(), order_.end(),
+              [this](std::uint8_t a, std::uint8_t b) { return packets_[a].sequence < packets_[b].sequence; });
   }
   /// When the first of those held came. Not when empty.
   Time earliest_arrival() const {
