@@ -96,6 +96,13 @@ enum class InputKind { rtp, wav, pcm, ogg };
 
 inline constexpr const char* kStandardInput = "-";
 
+/// Where the group's other source comes from: its origin.
+struct Align {
+  HostPort address;  // name or number
+  crypto::PublicKey public_key{};
+  bool operator==(const Align&) const = default;
+};
+
 /// An origin's input: exactly one of rtp, wav, pcm, ogg.
 struct SourceInput {
   SourceId id;
@@ -105,6 +112,7 @@ struct SourceInput {
   std::string file;            // of the others; or kStandardInput, for one source of a node
   publish::PcmFormat pcm;      // of pcm
   publish::Encoding encoding;  // of wav and pcm
+  std::optional<Align> align;  // of rtp, in a group of two sources
   bool reads_standard_input() const { return kind != InputKind::rtp && file == kStandardInput; }
   bool operator==(const SourceInput&) const = default;
 };

@@ -103,6 +103,22 @@ std::optional<Endpoint> read_endpoint(Table& table, std::string_view key, std::s
   return text ? read_endpoint(table, key, {*text, table.value(key)}, example, most) : std::nullopt;
 }
 
+/// Where another node is: a name or a number.
+std::optional<HostPort> read_host_port(Table& table, std::string_view key, std::string_view example) {
+  constexpr std::string_view kNameCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:%";
+  const auto text = table.text(key, example);
+  if (!text) return std::nullopt;
+  const auto address = split_host_port(*text);
+  if (!address || address->host.find_first_not_of(kNameCharacters) != std::string::npos) {
+    table.refuse(key, "not HOST:PORT; write it as in \"" + std::string{example} + "\" or \"[2001:db8::1]:4800\"");
+  } else if (address->port == 0) {
+    table.refuse(key, "port 0; use 1 to 65535");
+  } else {
+    return *address;
+  }
+  return std::nullopt;
+}
+
 /// What comes to `narrow` would come to `wide` as well. [::] takes IPv4 too.
 bool covers(const Endpoint& wide, const Endpoint& narrow) {
   if (wide.port != narrow.port) return false;
@@ -307,6 +323,22 @@ void read_encoding(Table& source, publish::Encoding& encoding, std::uint8_t fram
   if (const auto loss = source.integer("expected_loss", 1, 100)) encoding.expected_loss = static_cast<int>(*loss);
 }
 
+void read_align(Table& source, Group& group) {
+  SourceInput& input = *group.source;
+  if (!source.value("align"))
+    return refuse_keys(source, {"align_key"}, "there is no align; name the other origin's address in it");
+  if (input.kind != InputKind::rtp)
+    return refuse_keys(source, {"align", "align_key"}, "only rtp can be sent to two origins alike; leave it out");
+  if (group.sources.size() < 2) {
+    (void)source.value("align_key");  // known, and of no use
+    return source.refuse("align", "the group has one source; add the other origin's to sources, or leave it out");
+  }
+  Align align;
+  if (const auto address = read_host_port(source, "align", "origin-2.example.net:4800")) align.address = *address;
+  align.public_key = read_public_key(source, "align_key", "tiercast pubkey");
+  input.align = align;
+}
+
 void read_input(Table& table, Group& group, const Machine& machine) {
   auto source =
       table.table("source", R"({ rtp = "127.0.0.1:5004", id = 1, signing_key = "/etc/tiercast/source.key" })");
@@ -324,7 +356,7 @@ void read_input(Table& table, Group& group, const Machine& machine) {
     refuse_keys(*source, {"bitrate", "complexity", "fec", "expected_loss"},
                 "only wav and pcm are encoded here; leave it out, and tell the encoder");
   }
-  source->not_available("align", "leave it out; two origins must be fed by one encoder");
+  read_align(*source, group);
   source->demand("id", "1");
   if (const auto id = source->integer("id", 1, 255)) {
     input.id = SourceId{static_cast<std::uint8_t>(*id)};
@@ -445,19 +477,8 @@ Listen read_listen(Table& table, const Machine& machine) {
 Upstream read_upstream(Table& table) {
   Upstream out;
   constexpr std::string_view kExample = "relay-1.example.net:4800";
-  constexpr std::string_view kNameCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:%";
   table.demand("address", "\"" + std::string{kExample} + "\"");
-  if (const auto text = table.text("address", kExample)) {
-    const auto address = split_host_port(*text);
-    if (!address || address->host.find_first_not_of(kNameCharacters) != std::string::npos) {
-      table.refuse("address",
-                   "not HOST:PORT; write it as in \"" + std::string{kExample} + "\" or \"[2001:db8::1]:4800\"");
-    } else if (address->port == 0) {
-      table.refuse("address", "port 0; use 1 to 65535");
-    } else {
-      out.address = *address;
-    }
-  }
+  if (const auto address = read_host_port(table, "address", kExample)) out.address = *address;
   out.public_key = read_public_key(table, "public_key", "tiercast pubkey");
   out.multicast = read_multicast_in(table, out.address);
   table.report_unknown();

@@ -41,6 +41,7 @@ std::optional<Endpoint> parse_endpoint(std::string_view text);
 struct HostPort {
   std::string host;
   std::uint16_t port = 0;
+  bool operator==(const HostPort&) const = default;
 };
 std::optional<HostPort> split_host_port(std::string_view text);
 

@@ -59,6 +59,12 @@ void check_neighbours(const config::Config& config, const crypto::PublicKey& own
   for (const config::Downstream& downstream : config.downstreams) {
     if (downstream.public_key == own) problems.add("downstream " + downstream.name + whose, ExitCode::config);
   }
+  for (const config::Group& group : config.groups) {
+    if (group.source && group.source->align && group.source->align->public_key == own)
+      problems.add("group \"" + group.name + "\": align_key is this node's own (of " + config.node.key.path +
+                       "); use the other origin's",
+                   ExitCode::config);
+  }
 }
 
 void check_signing_key(const config::Group& group, const crypto::PrivateKey& key, KeyProblems& problems) {

@@ -135,6 +135,23 @@ void look_at_input(const Interval& status, const Group& group, Complaints& out) 
   }
 }
 
+void look_at_alignment(const Group& group, Complaints& out) {
+  if (!group.align || group.align->aligned()) return;
+  const Snapshot::Align& align = *group.align;
+  if (align.by == "alone") {
+    out.push_back({Wrong::not_aligned,
+                   fmt::format("{}: the origin of source {} is not there", name_of(group), align.source),
+                   align.state == "denied"
+                       ? "it denies the join (" + align.denied + "): has it a [[downstream]] with this node's key?"
+                   : align.state == "silent" ? "it is silent: tiercast status there"
+                                             : "does it run, is align its address, align_key its node's public key?"});
+  } else if (align.off_ticks != 0) {
+    out.push_back({Wrong::not_aligned,
+                   fmt::format("{}: source {} numbers its frames differently", name_of(group), align.source),
+                   "has its source an align, and does the same encoder send to both?"});
+  }
+}
+
 void look_at_stream(const Interval& status, const Group& group, Complaints& out) {
   if (!group.subscribed) return;
   const Snapshot& s = status.now();
@@ -237,6 +254,7 @@ std::vector<Complaint> judge(const Interval& status) {
     look_at_recording(group, out);
     if (group.ended) continue;
     group.input ? look_at_input(status, group, out) : look_at_stream(status, group, out);
+    look_at_alignment(group, out);
     look_at_clock(group, out);
   }
   look_at_drops(status, out);

@@ -19,6 +19,7 @@ enum class Wrong : std::uint8_t {
   group_silent,
   epoch_unknown,
   parent_missing,  // one of several
+  not_aligned,     // with the other origin: nobody would take over unheard
   multicast_fails,
   frames_dropped,
   kernel_drops,

@@ -110,6 +110,12 @@ Snapshot::Group group(const Json& j) {
   out.ended = j.value("ended", false);
   out.subscribed = j.value("subscribed", false);
   if (j.contains("input")) out.input = input(j["input"]);
+  for (const auto& one : j.value("sources", Json::array()))
+    out.sources.push_back(
+        {number(one, "id"), one.value("active", false), one.value("good", false), maybe(one, "age_ms")});
+  if (const auto align = j.find("align"); align != j.end())
+    out.align = {number(*align, "source"), text(*align, "by"), text(*align, "state"), text(*align, "denied"),
+                 align->value("off_ticks", std::int64_t{0})};
   out.last_frame_ms = maybe(j, "last_frame_ms");
   out.latency_ms = maybe(j, "latency_ms");
   const Json tally = j.value("tally", Json::object());

@@ -58,11 +58,27 @@ struct Snapshot {
     std::optional<double> age_ms;
     std::uint64_t bits_per_second = 0, lost = 0;
   };
+  /// One of a group's two sources, as a relay sees it.
+  struct Source {
+    std::uint64_t id = 0;
+    bool active = false, good = false;
+    std::optional<double> age_ms;  // of its newest frame; none has come: nullopt
+  };
+  /// At an origin: how its numbers stand to those of the other source's origin.
+  struct Align {
+    std::uint64_t source = 0;
+    std::string by;             // announcement, payloads, alone, seeking
+    std::string state, denied;  // of the way to the other origin, as a parent's
+    std::int64_t off_ticks = 0;
+    bool aligned() const { return by == "announcement" || by == "payloads"; }
+  };
   struct Group {
     std::string name;
     std::uint64_t id = 0;
     bool ended = false, subscribed = false;
     std::optional<Input> input;  // at its origin
+    std::optional<Align> align;
+    std::vector<Source> sources;  // of two
     std::optional<double> last_frame_ms, latency_ms;
     std::uint64_t listeners = 0, relays = 0;  // in the whole tree below
     std::optional<std::uint64_t> epoch;       // in use

@@ -131,6 +131,42 @@ Piece health(const Interval& status, const Group& group, std::optional<double> f
   return kbit.value_or(0) > 0 ? Piece{"audio", Style::good} : Piece{"frames, no audio", Style::warn};
 }
 
+/// "1 active, 2 ready".
+std::string sources_text(const Group& group) {
+  std::string text;
+  for (const auto& source : group.sources) {
+    text += (text.empty() ? "" : ", ") + std::to_string(source.id);
+    if (source.active) {
+      text += " active";
+    } else if (!source.age_ms) {
+      text += " not heard here";
+    } else {
+      text += source.good                       ? " ready"
+              : *source.age_ms > kGroupSilentMs ? " silent " + uptime(*source.age_ms)
+                                                : " unsteady";
+    }
+  }
+  return text;
+}
+
+Line align_line(const Group& group) {
+  const Snapshot::Align& align = *group.align;
+  const std::string begin = "  " + shortened(group.name, 18) + ": ";
+  const std::string other = "source " + std::to_string(align.source);
+  if (align.aligned()) return {{begin + "numbered as " + other + ", by " + align.by, Style::good}};
+  if (align.off_ticks != 0)
+    return {{begin + fmt::format("{} is {} frames off, which it has to mend", other, align.off_ticks), Style::warn}};
+  if (align.by == "alone") return {{begin + "alone: " + other + " is not there", Style::bad}};
+  return {{begin + "not numbered as " + other + " yet", Style::warn}};
+}
+
+void write_sources(Lines& out, const Interval& status) {
+  for (const Group& group : status.now().groups) {
+    if (!group.sources.empty()) out.push_back({{"  " + shortened(group.name, 18) + ": source " + sources_text(group)}});
+    if (group.align) out.push_back(align_line(group));
+  }
+}
+
 void write_groups(Lines& out, const Interval& status) {
   out.push_back(header(left("groups", 18) + right("id", 9) + right("frames/s", 9) + right("kbit/s", 8) +
                        right("listeners", 11) + right("relays", 7) + right("epoch", 11) + right("latency", 9) +
@@ -151,6 +187,7 @@ void write_groups(Lines& out, const Interval& status) {
                     right(group.epoch ? std::to_string(*group.epoch) : "-", 11) + right(latency, 9) + "  "},
                    std::move(input)});
   }
+  write_sources(out, status);
 }
 
 void write_children(Lines& out, const Interval& status) {

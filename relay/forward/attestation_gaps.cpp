@@ -57,4 +57,32 @@ bool AttestationGaps::due(GroupId group, Duration round_trip, wire::Nack& nack, 
   return true;
 }
 
+void GroupAttestationGaps::on_frame(SourceId source, Sequence sequence, bool jumps, Time now) {
+  auto* of = std::find_if(sources_.begin(), sources_.end(), [&](const OfSource& s) { return s.id == source; });
+  if (of == sources_.end()) {
+    if (!sources_.push_back({source, sequence, AttestationGaps{frame_, grace_}})) return;
+    of = &sources_.back();
+  }
+  // Meanwhile the other one was forwarded, and this one's attestations were about frames that are not here.
+  const bool again = sequence.value > of->newest.value + wire::kMaxAttested;
+  of->newest = std::max(of->newest, sequence);
+  of->gaps.on_frame(sequence, jumps || again, now);
+}
+
+void GroupAttestationGaps::on_attestation(SourceId source, Sequence first, std::uint8_t count) {
+  for (OfSource& of : sources_)
+    if (of.id == source) of.gaps.on_attestation(first, count);
+}
+
+bool GroupAttestationGaps::due(GroupId group, Duration round_trip, wire::Nack& nack, Time now) {
+  return std::any_of(sources_.begin(), sources_.end(),
+                     [&](OfSource& of) { return of.gaps.due(group, round_trip, nack, now); });
+}
+
+Time GroupAttestationGaps::next_deadline() const {
+  Time next = kNever;
+  for (const OfSource& of : sources_) next = std::min(next, of.gaps.next_deadline());
+  return next;
+}
+
 }  // namespace tiercast::forward

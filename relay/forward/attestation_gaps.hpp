@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "relay/base/counter.hpp"
+#include "relay/base/inline_vector.hpp"
 #include "relay/wire/records.hpp"
 
 namespace tiercast::forward {
@@ -25,6 +26,7 @@ inline bool vouches_for_now(const wire::Attest& attest, Sequence newest, std::ch
          newest.value;
 }
 
+/// Those of one source.
 class AttestationGaps {
  public:
   /// Frames without an attestation are normal for kAttestEvery or kAttestFrames; after `grace` more they are a gap.
@@ -48,6 +50,32 @@ class AttestationGaps {
   int rounds_ = 0;
   Time ask_at_ = kNever;
   AttestationGapCounters counters_;
+};
+
+/// Those of a group: each source attests its own frames only, and what comes may be of one, then of the other.
+class GroupAttestationGaps {
+ public:
+  explicit GroupAttestationGaps(std::chrono::milliseconds frame, Duration grace = 60ms)
+      : frame_(frame), grace_(grace) {}
+
+  void on_frame(SourceId source, Sequence sequence, bool jumps, Time now);
+  void on_attestation(SourceId source, Sequence first, std::uint8_t count);
+  bool due(GroupId group, Duration round_trip, wire::Nack& nack, Time now);
+  Time next_deadline() const;
+  template <class F>
+  void each(F&& f) const {
+    for (const OfSource& of : sources_) of.gaps.counters().each(f);
+  }
+
+ private:
+  struct OfSource {
+    SourceId id;
+    Sequence newest;
+    AttestationGaps gaps{20ms};
+  };
+  std::chrono::milliseconds frame_;
+  Duration grace_;
+  InlineVector<OfSource, wire::kMaxSources> sources_;
 };
 
 }  // namespace tiercast::forward

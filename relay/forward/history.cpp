@@ -27,14 +27,20 @@ std::optional<std::uint64_t> History::add_opaque(Bytes datagram) {
   return opaques_;
 }
 
-SlotRing::Pin History::attestation_covering(Sequence s) const {
+std::optional<SourceId> History::source_of(Sequence s) const {
+  const SlotRing::Pin pin = frame(s);
+  const auto header = pin ? wire::parse_header(pin.datagram()) : std::nullopt;
+  return header ? std::optional{header->source} : std::nullopt;
+}
+
+SlotRing::Pin History::attestation_covering(Sequence s, std::optional<SourceId> source) const {
   const std::uint64_t newest = attested_.load(std::memory_order_acquire);
   const std::uint64_t oldest = newest > attestations_.size() ? newest - attestations_.size() : 0;
   for (std::uint64_t number = newest; number > oldest; --number) {
     SlotRing::Pin pin = attestations_.pin(number);
     if (!pin) continue;
     const auto attest = wire::parse_attest(pin.datagram());
-    if (attest && attest->covers(s)) return pin;
+    if (attest && attest->covers(s) && (!source || attest->header.source == *source)) return pin;
   }
   return {};
 }

@@ -29,8 +29,10 @@ class History {
   bool has(Sequence s) const { return frames_.has(s.value); }
   SlotRing::Pin attestation(std::uint64_t number) const { return attestations_.pin(number); }
   SlotRing::Pin opaque(std::uint64_t number) const { return opaque_.pin(number); }
-  /// The newest attestation that covers a sequence.
-  SlotRing::Pin attestation_covering(Sequence s) const;
+  /// The newest attestation that covers a sequence; `source`: of that one, if given.
+  SlotRing::Pin attestation_covering(Sequence s, std::optional<SourceId> source = {}) const;
+  /// Whose frame stands here for a sequence.
+  std::optional<SourceId> source_of(Sequence s) const;
   /// 0: nothing yet.
   Sequence newest() const { return Sequence{newest_.load(std::memory_order_acquire)}; }
   std::size_t frames() const { return frames_.size(); }

@@ -17,21 +17,13 @@ bool plausible(wire::Type type, std::size_t length) {
   }
 }
 
+/// A tick without audio is the seal of nothing.
+bool has_audio(Bytes sealed) { return sealed.size() > wire::kHeader + wire::kTag; }
+
 }  // namespace
 
-bool ActiveSource::admit(SourceId source, Time now) {
-  if (!would_admit(source, now)) return false;
-  take_over(source, now);
-  return true;
-}
-
-void ActiveSource::take_over(SourceId source, Time now) {
-  current_ = source;
-  heard_ = now;
-}
-
-Intake::Intake(GroupId group, std::span<const Source> sources, History& history, Duration silence)
-    : group_(group), history_(history), active_(silence) {
+Intake::Intake(GroupId group, std::span<const Source> sources, History& history, Duration frame, Duration silence)
+    : group_(group), history_(history), active_(sources, frame, silence), spare_(sources.size() > 1) {
   for (const Source& s : sources) {
     [[maybe_unused]] const bool fits = sources_.push_back(s);
     assert(fits);  // config has at most kMaxSources
@@ -57,6 +49,7 @@ IntakeResult Intake::on_datagram(Bytes datagram, std::span<const std::uint8_t, 3
   const Bytes before_mac = datagram.first(datagram.size() - wire::kLinkMac);
   if (!crypto::verify_link_mac(link_key, before_mac, datagram.last(wire::kLinkMac)))
     return drop(counters_.drop_link_mac, *header);
+  if (header->type == wire::Type::proof) return drop(counters_.drop_unsigned, *header);  // a listener's affair
   const bool opaque =
       header->type != wire::Type::frame && header->type != wire::Type::attest && header->type != wire::Type::idle;
   return opaque ? on_opaque(*header, before_mac) : on_signed(*header, before_mac, distrust, now);
@@ -90,30 +83,92 @@ IntakeResult Intake::on_frame(const wire::Header& header, Bytes sealed, Bytes si
   if (const SlotRing::Pin stored = history_.frame(sequence))
     return compare(header, stored, sealed, signature, distrust, now);
 
-  const bool advances = sequence > history_.newest();
   const bool ahead = far_ahead(sequence);
-  if (!ahead && !may_advance(header, now)) return drop(counters_.drop_inactive_source, header);
+  // A hole is anybody's to fill; what is new is the active source's.
+  if (!ahead && sequence > history_.newest() && !active_.would_admit(header.source, now))
+    return keep_spare(header, sealed, signature, distrust, now);
   if (distrust.exhausted(now)) return drop(counters_.drop_distrusted, header);
   if (!crypto::verify_frame(from->key, sealed, signature)) return refute(distrust, header, now);
   if (ahead && !may_leap(header, now)) {
     stray_ = std::max(stray_, sequence);
     return drop(counters_.drop_ahead, header);
   }
+  active_.heard(header.source, sequence, has_audio(sealed), now);
+  if (active_.update(now)) {
+    // What waits aside comes first, and in order; or it is the other one's turn now.
+    counters_.source_changes.add();
+    const auto* waiting = spare_.lowest();
+    const bool follows = waiting != nullptr && waiting->header.sequence < sequence;
+    if (follows || active_.current() != header.source) {
+      spare_.keep(header, sealed, signature);
+      counters_.spares.add();
+      return {.taken = Taken::spare, .header = header, .opaque = {}};
+    }
+  }
+  if (!store(header, sealed, signature, now)) return drop(counters_.drop_pinned, header);
+  return {.taken = Taken::fresh, .header = header, .opaque = {}};
+}
 
-  const auto slot = history_.claim_frame(sequence);
-  if (!slot) return drop(counters_.drop_pinned, header);
+/// Proven.
+bool Intake::store(const wire::Header& header, Bytes sealed, Bytes signature, Time now) {
+  const auto slot = history_.claim_frame(header.sequence);
+  if (!slot) return false;
+  const bool advances = header.sequence > history_.newest();
   std::copy(sealed.begin(), sealed.end(), slot->begin());
   std::copy(signature.begin(), signature.end(), slot->begin() + static_cast<std::ptrdiff_t>(sealed.size()));
-  history_.publish_frame(sequence, sealed.size());
-
+  history_.publish_frame(header.sequence, sealed.size());
   if (advances) {
-    if (active_.current() != header.source) active_since_ = sequence;
+    const std::uint64_t changes = active_.changes();
     active_.take_over(header.source, now);
+    counters_.source_changes.add(active_.changes() - changes);
     advanced_ = now;
   }
   opaque_allowance_ = std::min(opaque_allowance_ + 1, kOpaqueBurst);
   counters_.frames.add();
-  return {.taken = Taken::fresh, .header = header, .opaque = {}};
+  return true;
+}
+
+/// Of the source that is not active: proven, for it says that its source and its parent live; and kept.
+IntakeResult Intake::keep_spare(const wire::Header& header, Bytes sealed, Bytes signature, Distrust& distrust,
+                                Time now) {
+  const IntakeResult kept{.taken = Taken::spare, .header = header, .opaque = {}};
+  const Sequence newest = history_.newest();
+  const bool near = header.sequence.value + SpareFrames::kFrames > newest.value &&
+                    header.sequence.value < newest.value + history_.frames();
+  if (!near) return drop(counters_.drop_inactive_source, header);
+  if (spare_.holds(header, sealed, signature)) {
+    counters_.duplicates.add();
+    return kept;
+  }
+  if (distrust.exhausted(now)) return drop(counters_.drop_distrusted, header);
+  if (!crypto::verify_frame(source(header.source)->key, sealed, signature)) return refute(distrust, header, now);
+  active_.heard(header.source, header.sequence, has_audio(sealed), now);
+  spare_.keep(header, sealed, signature);
+  counters_.spares.add();
+  return kept;
+}
+
+std::optional<wire::Header> Intake::take_released(Time now) {
+  if (sources_.size() < 2) return std::nullopt;
+  if (active_.update(now)) counters_.source_changes.add();
+  while (const auto* next = spare_.lowest()) {
+    const wire::Header header = next->header;
+    const bool over = header.sequence < history_.oldest() || history_.has(header.sequence);
+    const bool due = header.sequence < history_.newest() || active_.current() == header.source;
+    if (!over && !due) return std::nullopt;
+    const bool stored = !over && store(header, next->sealed(), next->signature(), now);
+    if (!over && !stored) counters_.drop_pinned.add();
+    spare_.done(header.sequence);
+    if (!stored) continue;
+    counters_.spares_used.add();
+    return header;
+  }
+  return std::nullopt;
+}
+
+Time Intake::next_deadline() const {
+  const auto* next = spare_.lowest();
+  return next != nullptr ? active_.silent_at() : kNever;
 }
 
 /// The slot holds this sequence: is it the same frame?
@@ -123,9 +178,13 @@ IntakeResult Intake::compare(const wire::Header& header, const SlotRing::Pin& st
     counters_.duplicates.add();
     return {.taken = Taken::duplicate, .header = header, .opaque = {}};
   }
-  // The standby source's frame for a sequence that is taken: an everyday thing where both speak, not worth 48 µs.
+  // The other source's frame for a sequence that is taken, an everyday thing where both speak: it shows that they do.
   const auto kept = wire::parse_header(stored.datagram());
-  if (kept && kept->source != header.source) return drop(counters_.drop_inactive_source, header);
+  if (kept && kept->source != header.source) {
+    const IntakeResult other = keep_spare(header, sealed, signature, distrust, now);
+    if (other.taken == Taken::spare) counters_.drop_inactive_source.add();
+    return other;
+  }
   // A source that signed two frames for one sequence, or a forger: people will want to know which.
   if (distrust.exhausted(now)) return drop(counters_.drop_distrusted, header);
   distrust.failed(now);  // either way it is nothing that an honest parent brings
@@ -142,12 +201,6 @@ bool Intake::may_leap(const wire::Header& header, Time now) const {
   if (stray_.value != 0 && header.sequence > stray_ && header.sequence.value - stray_.value <= history_.frames())
     return true;
   return active_.would_admit(header.source, now) && (header.jumps() || now - advanced_ > kCutOff);
-}
-
-/// Within reach of history: the active source's, one that may become it, or a hole's filling from before it was.
-bool Intake::may_advance(const wire::Header& header, Time now) const {
-  if (header.sequence > history_.newest()) return active_.would_admit(header.source, now);
-  return active_.current() == header.source || header.sequence < active_since_;
 }
 
 IntakeResult Intake::on_attest(const wire::Header& header, Bytes datagram, Distrust& distrust, Time now) {

@@ -10,18 +10,15 @@
 #include "crypto/signature.hpp"
 #include "relay/base/counter.hpp"
 #include "relay/base/inline_vector.hpp"
+#include "relay/forward/active_source.hpp"
 #include "relay/forward/distrust.hpp"
 #include "relay/forward/history.hpp"
+#include "relay/forward/spare_frames.hpp"
 
 namespace tiercast::forward {
 
-struct Source {
-  SourceId id;
-  crypto::PublicKey key{};
-};
-
 struct IntakeCounters {
-  Counter frames, attestations, duplicates, idles, opaques;
+  Counter frames, attestations, duplicates, idles, opaques, spares, spares_used, source_changes;
   Counter drop_malformed, drop_link_mac, drop_group, drop_source, drop_signature, drop_distrusted, drop_conflict,
       drop_stale, drop_ahead, drop_inactive_source, drop_pinned, drop_opaque_rate, drop_unsigned;
   template <class F>
@@ -31,6 +28,9 @@ struct IntakeCounters {
     f("intake_duplicate", duplicates);
     f("intake_idle", idles);
     f("intake_opaque", opaques);
+    f("intake_spare", spares);            // of the source that is not active: kept until it is known to be of no use
+    f("intake_spare_used", spares_used);  // forwarded, for the active one's did not come
+    f("intake_source_change", source_changes);
     f("intake_drop_malformed", drop_malformed);
     f("intake_drop_link_mac", drop_link_mac);
     f("intake_drop_group", drop_group);
@@ -43,34 +43,14 @@ struct IntakeCounters {
     f("intake_drop_inactive_source", drop_inactive_source);
     f("intake_drop_pinned", drop_pinned);
     f("intake_drop_opaque_rate", drop_opaque_rate);
-    f("intake_drop_unsigned", drop_unsigned);  // by multicast: of a type that has no signature
+    f("intake_drop_unsigned", drop_unsigned);  // by multicast: of a type that has no signature; or a PROOF
   }
-};
-
-/// Which of a group's sources is forwarded: the one that speaks. Sticky: another takes over only when this one has been
-/// silent for `silence` (an end is followed by silence).
-class ActiveSource {
- public:
-  explicit ActiveSource(Duration silence) : silence_(silence) {}
-  /// What admit() would say; changes nothing, so it may be asked about a frame that is not proven yet.
-  bool would_admit(SourceId source, Time now) const {
-    return !current_ || *current_ == source || now - heard_ >= silence_;
-  }
-  /// A proven frame of `source` came, newer than all before. True: it is the active one's (perhaps since now).
-  bool admit(SourceId source, Time now);
-  /// The same for one that outranks stickiness.
-  void take_over(SourceId source, Time now);
-  std::optional<SourceId> current() const { return current_; }
-
- private:
-  Duration silence_;
-  std::optional<SourceId> current_;
-  Time heard_;
 };
 
 enum class Taken : std::uint8_t {
   fresh,      // stored: fan it out
   duplicate,  // equal to the stored one
+  spare,      // proven, of the source that is not active: frames flow, but this one is not needed, or not yet
   idle,       // the parent lives, its input does not
   opaque,     // PARITY, or a type of a later version: not stored; pass `IntakeResult::opaque` on, once
   dropped,
@@ -93,9 +73,13 @@ struct IntakeResult {
 ///   (drop_ahead) and the next one above it is taken: one stray sequence from a sick origin wedges nothing, while a
 ///   parent that feeds a just started relay an old recording is overruled by the first parent that has the live stream
 ///   within two frames, whichever source that comes from. Of two streams the later one is the live one.
+///
+/// Of two sources the active one's frames are taken at once. The other one's wait aside, proven, until they are of use:
+/// the active one has sent a later frame, and lacks this one, or it has fallen silent. So a frame that one origin could
+/// not bring is there without asking, and a dead origin costs the silence limit and no frame.
 class Intake {
  public:
-  Intake(GroupId group, std::span<const Source> sources, History& history, Duration silence);
+  Intake(GroupId group, std::span<const Source> sources, History& history, Duration frame, Duration silence);
 
   /// A datagram from a parent over a unicast relay link, with its trailers. `link_key`: of that link; `distrust`: of
   /// that parent.
@@ -103,6 +87,10 @@ class Intake {
   /// One that came by IP multicast, in the signed form (wire::Trailers::signature): nothing tells who sent it, so that
   /// an IDLE proves nothing, and what is not signed is dropped. `distrust`: of that way.
   IntakeResult on_multicast(Bytes datagram, Distrust& distrust, Time now);
+  /// A spare frame that has become of use and is in history now. After each of the above and on_timer(), until nullopt.
+  std::optional<wire::Header> take_released(Time now);
+  /// When take_released() may have something though nothing came.
+  Time next_deadline() const;
   const ActiveSource& active() const { return active_; }
   const IntakeCounters& counters() const { return counters_; }
 
@@ -117,9 +105,10 @@ class Intake {
   IntakeResult on_opaque(const wire::Header& header, Bytes datagram);
   IntakeResult compare(const wire::Header& header, const SlotRing::Pin& stored, Bytes sealed, Bytes signature,
                        Distrust& distrust, Time now);
+  bool store(const wire::Header& header, Bytes sealed, Bytes signature, Time now);
+  IntakeResult keep_spare(const wire::Header& header, Bytes sealed, Bytes signature, Distrust& distrust, Time now);
   bool far_ahead(Sequence sequence) const;
   bool may_leap(const wire::Header& header, Time now) const;
-  bool may_advance(const wire::Header& header, Time now) const;
   IntakeResult drop(Counter& reason, const wire::Header& header = {});
   IntakeResult refute(Distrust& distrust, const wire::Header& header, Time now);
   const Source* source(SourceId id) const;
@@ -128,9 +117,9 @@ class Intake {
   InlineVector<Source, wire::kMaxSources> sources_;
   History& history_;
   ActiveSource active_;
-  Time advanced_;          // when the newest sequence last grew
-  Sequence stray_;         // the highest frame far ahead that was not believed, whatever came since; 0: none
-  Sequence active_since_;  // the first sequence of the active source: below it the other one's frames fill holes
+  SpareFrames spare_;
+  Time advanced_;   // when the newest sequence last grew
+  Sequence stray_;  // the highest frame far ahead that was not believed, whatever came since; 0: none
 
   struct SeenAttest {
     SourceId source;

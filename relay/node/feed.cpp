@@ -214,15 +214,60 @@ void Feed::on_rtp(GroupIndex group, Bytes datagram, Moment now) {
   moment_ = now;
   FeedGroup& of = *group_at(group);
   of.origin->on_rtp(datagram, now);
-  of.origin->run(of, *this, now);
+  run_origin(of, now);
   wake_workers();
+}
+
+void Feed::run_origin(FeedGroup& group, Moment now) {
+  group.origin->run(group, *this, now);
+  if (!group.origin->take_statement_changed()) return;
+  group.info = group.origin->statement();
+  publish_info(group, now);
+}
+
+// --- the group's other origin ---
+
+void Feed::on_align(std::size_t link, Bytes datagram, Moment now) {
+  moment_ = now;
+  FeedGroup& group = *align_group(link);
+  group.align->on_datagram(datagram, *group.origin, now);
+  run_origin(group, now);
+  pump_align(group, now);
+  wake_workers();
+}
+
+void Feed::on_align_unreachable(std::size_t link, Moment now) { align_group(link)->align->on_unreachable(now.mono); }
+
+/// Links are numbered in the groups' order.
+FeedGroup* Feed::align_group(std::size_t link) const {
+  for (const auto& group : groups_)
+    if (group->align && link-- == 0) return group.get();
+  return nullptr;
+}
+
+void Feed::pump_align(FeedGroup& group, Moment now) {
+  std::size_t link = 0;
+  for (const auto& other : groups_) {
+    if (other.get() == &group) break;
+    link += other->align ? 1U : 0U;
+  }
+  std::array<std::uint8_t, wire::kMaxDatagram> buffer;
+  while (true) {
+    const Bytes datagram = group.align->take_datagram(buffer, now.mono);
+    if (datagram.empty()) return;
+    setup_.align_links->send_up(link, datagram);
+  }
 }
 
 void Feed::run_origins(Moment now) {
   for (auto& group : groups_) {
     if (!group->origin) continue;
     group->origin->on_timer(now);
-    group->origin->run(*group, *this, now);
+    run_origin(*group, now);
+    if (group->align) {
+      group->align->on_timer(now.mono);
+      pump_align(*group, now);
+    }
     if (group->origin->epochs_changed()) {
       if (const auto current = group->origin->current_epoch()) use_epoch(*group, current->source, current->epoch);
       for (const auto& epoch : group->origin->announced()) learn_epoch(*group, epoch);
@@ -314,6 +359,9 @@ void Feed::on_timer(Moment now) {
     pump(p, now.mono);
   }
   subscribe_again(now.mono);
+  for (auto& group : groups_)
+    if (now.mono >= group->intake.next_deadline()) take_released(*group, std::nullopt, now.mono);
+  for (auto& group : groups_) prove_unattested(*group, now.mono);
   ask_for_missing(now.mono);
   for (auto& group : groups_) {
     if (now.mono >= group->next_idle) {
@@ -357,10 +405,12 @@ Time Feed::next_deadline() const {
   const bool can_ask = std::any_of(parents_.begin(), parents_.end(), [](const auto& p) { return p.leased(); });
   for (const auto& group : groups_) {
     if (group->origin) next = std::min(next, group->origin->next_deadline());
+    if (group->align) next = std::min(next, group->align->next_deadline());
     if (group->recorder) next = std::min(next, group->recorder->next_deadline());
     if (can_ask && group->subscribed)
       next = std::min({next, group->gaps.next_deadline(), group->attestation_gaps.next_deadline()});
-    next = std::min(next, group->next_idle);
+    next = std::min({next, group->next_idle, group->intake.next_deadline()});
+    for (std::size_t s = 0; s < group->group.sources.size(); ++s) next = std::min(next, prove_at(*group, s));
     if (group->unwanted_since) next = std::min(next, *group->unwanted_since + kLinger);
     if (!group->subscribed) continue;
     for (std::size_t p = 0; p < parents_.size(); ++p)

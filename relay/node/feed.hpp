@@ -36,7 +36,7 @@ struct UplinkFigures {
 
 struct FeedCounters {
   Counter drop_worker_ring_full, drop_parent_malformed, drop_parent_unleased, drop_not_wanted, drop_frame_length,
-      drop_statement, drop_opaque_pinned, drop_epoch, drop_unplaced, subscription_denied;
+      drop_statement, drop_opaque_pinned, drop_epoch, drop_unplaced, subscription_denied, proofs;
   template <class F>
   void each(F&& f) const {
     f("feed_drop_worker_ring_full", drop_worker_ring_full);
@@ -49,6 +49,7 @@ struct FeedCounters {
     f("feed_drop_epoch", drop_epoch);        // an announcement of no source of the group, or not signed by it
     f("feed_drop_unplaced", drop_unplaced);  // by multicast, before any parent told where the stream is
     f("feed_subscription_denied", subscription_denied);
+    f("feed_proof", proofs);  // to listeners, of frames that a source died with
   }
 };
 
@@ -64,6 +65,7 @@ class Feed final : private control::Doorkeeper, private FrameSink {
     std::vector<WorkerLink> workers;
     Outlet* outlet = nullptr;
     UplinkOutlet* uplinks = nullptr;
+    UplinkOutlet* align_links = nullptr;  // one a group that has one, in their order; null: none has
   };
   /// The pointers outlive the feed.
   Feed(Setup setup, Moment now);
@@ -76,6 +78,9 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   void on_multicast(std::size_t parent, Bytes datagram, Moment now, std::optional<Time> received = {});
   void on_uplink_unreachable(std::size_t parent, Moment now);
   void on_rtp(GroupIndex group, Bytes datagram, Moment now);
+  /// From the other origin of a group whose source is here.
+  void on_align(std::size_t link, Bytes datagram, Moment now);
+  void on_align_unreachable(std::size_t link, Moment now);
   void on_reports(Moment now);
   void on_timer(Moment now);
   Time next_deadline() const;
@@ -157,6 +162,11 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   FeedGroup* group_by_id(GroupId id) const;
   /// `multicast`: by which it came; null: by unicast.
   void on_stream(std::size_t parent, Bytes datagram, MulticastUplink* multicast, Time now);
+  void on_fresh_frame(FeedGroup& group, const wire::Header& header, Sequence newest_before,
+                      std::optional<std::size_t> parent, Time now);
+  Time prove_at(const FeedGroup& group, std::size_t source) const;
+  void prove_unattested(FeedGroup& group, Time now);
+  void take_released(FeedGroup& group, std::optional<std::size_t> parent, Time now);
   void not_wanted(GroupId group, FeedGroup* known, std::size_t parent, Time now);
   void on_parent_joined(std::size_t parent, Time now);
   void on_info(std::size_t parent, const wire::GroupInfo& info, Time now);
@@ -193,6 +203,9 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   void child_left(std::uint16_t boot_tag, control::LeaseSlot slot);
   void child_seen(const ChildSeen& seen);
   void run_origins(Moment now);
+  void run_origin(FeedGroup& group, Moment now);
+  FeedGroup* align_group(std::size_t link) const;
+  void pump_align(FeedGroup& group, Moment now);
 
   // feed_changes.cpp
   bool adopt(std::unique_ptr<FeedGroup> group);

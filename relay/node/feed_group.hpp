@@ -2,6 +2,7 @@
 // wants it. Plain data put together; the feed moves it.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "relay/forward/attestation_gaps.hpp"
 #include "relay/forward/gaps.hpp"
 #include "relay/forward/stream_place.hpp"
+#include "relay/node/align_link.hpp"
 #include "relay/node/group.hpp"
 #include "relay/node/latency.hpp"
 #include "relay/node/origin.hpp"
@@ -22,24 +24,26 @@ struct FeedGroup {
   FeedGroup(std::unique_ptr<Group> of, Random& random)
       : shared(std::move(of)),
         group(*shared),
-        intake(group.id, group.sources, group.history, group.silence()),
+        intake(group.id, group.sources, group.history, group.frame, group.silence()),
         gaps(forward::Gaps::Config{.frame = group.frame}, random),
         attestation_gaps(group.frame) {}
 
   const std::unique_ptr<Group> shared;  // until every worker has let go of it
   Group& group;
-  bool pinned = false;             // wanted without anybody asking
-  std::unique_ptr<Origin> origin;  // its source is here
+  bool pinned = false;               // wanted without anybody asking
+  std::unique_ptr<Origin> origin;    // its source is here
+  std::unique_ptr<AlignLink> align;  // to the origin of the other source
   std::unique_ptr<Recorder> recorder;
 
   forward::Intake intake;
   forward::Gaps gaps;
-  forward::AttestationGaps attestation_gaps;
+  forward::GroupAttestationGaps attestation_gaps;
   KnownEpochs epochs;
   std::optional<wire::GroupInfo> info;  // the origin's newest statement
   std::optional<Time> last_frame;
-  std::uint64_t audio_bytes = 0;  // of Opus, from parents
-  Latency latency;                // from the origin's sealing to here
+  std::array<bool, wire::kMaxSources> unproven{};  // of each source: frames whose attestation may never come
+  std::uint64_t audio_bytes = 0;                   // of Opus, from parents
+  Latency latency;                                 // from the origin's sealing to here
   Time next_idle = kNever;
   Time next_epoch_question;
   bool ended = false;

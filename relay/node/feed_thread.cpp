@@ -85,6 +85,11 @@ FeedThread::FeedThread(Setup setup)
                 },
                 [this](std::size_t p) { feed_->on_uplink_unreachable(p, net::read_clocks()); },
                 [this](std::size_t p) { parents_.erase(parents_.begin() + static_cast<std::ptrdiff_t>(p)); }}),
+      align_links_(
+          loop_, align_upstreams(config_),
+          {[this](std::size_t link, MutableBytes datagram) { feed_->on_align(link, datagram, net::read_clocks()); },
+           {},
+           [this](std::size_t link) { feed_->on_align_unreachable(link, net::read_clocks()); }}),
       notifier_(ops::Notifier::from_environment()),
       parents_(setup_.feed.parents.size()),
       turns_seen_(setup_.workers.size()),
@@ -102,6 +107,7 @@ FeedThread::FeedThread(Setup setup)
                                                          setup_.recordings, setup_.bell.get()});
   setup_.feed.outlet = &outlet_;
   setup_.feed.uplinks = &uplinks_;
+  setup_.feed.align_links = &align_links_;
   feed_ = std::make_unique<Feed>(std::move(setup_.feed), setup_.start);
 }
 
@@ -156,7 +162,7 @@ tl::expected<void, net::Error> FeedThread::open() {
   sigaddset(&set, SIGHUP);
   signals_ = net::Descriptor{::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC)};
   if (!signals_ || loop_.poll(signals_.get(), [this](int) { on_signal(); }) != 0) return tl::unexpected{no_room};
-  if (uplinks_.start() != 0) return tl::unexpected{no_room};
+  if (uplinks_.start() != 0 || align_links_.start() != 0) return tl::unexpected{no_room};
   return {};
 }
 
@@ -286,6 +292,7 @@ void FeedThread::take_recovered() {
 
 void FeedThread::housekeeping(Moment now) {
   watch_inputs(now);
+  watch_alignment(now);
   watch_parents(now);
   watch_multicast_below();
   feed_watchdog(now);
@@ -316,6 +323,32 @@ void FeedThread::watch_inputs(Moment now) {
     }
     watch.silent = silent;
     watch.ever = watch.ever || health.age.has_value();
+  }
+}
+
+void FeedThread::watch_alignment(Moment now) {
+  std::size_t link = 0;
+  for (const auto& group : feed_->groups()) {
+    if (!group->align) continue;
+    InputWatch& watch = inputs_[group->group.index.value];
+    const control::Parent& other = group->align->parent();
+    if (other.leased() || watch.next_refresh == Time{}) watch.next_refresh = now.mono + kParentMissing;
+    if (now.mono >= watch.next_refresh) {
+      watch.next_refresh = now.mono + kParentMissing;
+      if (!other.holds_cookie()) align_links_.refresh(link);
+    }
+    ++link;
+    const publish::Aligned state = group->origin->alignment()->state();
+    if (watch.aligned == state) continue;
+    watch.aligned = state;
+    const std::string name = to_string(align_links_.name(link - 1));
+    if (state == publish::Aligned::alone) {
+      ops::log::warning("align_alone", {{"group", group->group.name},
+                                        {"other", name},
+                                        {"hint", "the other origin is not there: nobody takes over if this one dies"}});
+    } else if (state != publish::Aligned::seeking) {
+      ops::log::info("aligned", {{"group", group->group.name}, {"other", name}, {"by", to_text(state)}});
+    }
   }
 }
 

@@ -68,6 +68,7 @@ class FeedThread {
   void save_states(Moment now);
   void take_recovered();
   void watch_inputs(Moment now);
+  void watch_alignment(Moment now);
   void watch_parents(Moment now);
   void watch_multicast(std::size_t parent, const std::string& name);
   void watch_multicast_below();
@@ -95,6 +96,7 @@ class FeedThread {
   net::Loop& loop_;
   PublicOutlet outlet_;
   UplinkSockets uplinks_;
+  UplinkSockets align_links_;  // to the other origins of groups whose source is here
   std::unique_ptr<Feed> feed_;
   std::unique_ptr<JoinHandler> join_handler_;
   std::vector<std::unique_ptr<RtpHandler>> rtp_;
@@ -111,6 +113,8 @@ class FeedThread {
   struct InputWatch {
     bool silent = false;
     bool ever = false;
+    std::optional<publish::Aligned> aligned;  // as told
+    Time next_refresh{};                      // of the socket to the other origin
   };
   struct ParentWatch {
     bool leased = false;

@@ -139,6 +139,8 @@ void FeedThread::add_group(PreparedGroup& prepared, Moment now) {
   FeedGroup& of = *group;
   of.pinned = from.pinned;
   of.origin = std::move(prepared.origin);
+  of.align = make_align_link(from, *setup_.feed.key, *random_, now);
+  if (of.align) align_links_.add({from.source->align->address, from.source->align->public_key});
   of.recorder = recorder_of(of, std::move(prepared.recording));
   if (!feed_->add_group(std::move(group), now)) return;  // there is room: see finish_reload()
   inputs_[of.group.index.value] = {};

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "relay/base/overloaded.hpp"
+#include "relay/forward/proofs.hpp"
 
 #include "relay/node/feed.hpp"
 
@@ -13,6 +14,7 @@ constexpr std::size_t kTallyRecord = 3 + 11;
 constexpr Duration kSubscribeAgain = 500ms;
 constexpr Duration kDeniedAgain = 5s;
 constexpr Duration kUnsubscribeAgain = 1s;
+constexpr Duration kProveAfter = 20ms;  // beyond the silence limit
 
 bool is_stream(Bytes datagram) { return wire::type_of(datagram) >= 0x20; }
 
@@ -87,7 +89,7 @@ void Feed::on_stream(std::size_t p, Bytes datagram, MulticastUplink* multicast, 
     if (const auto attest = wire::parse_attest(datagram.first(datagram.size() - trailers))) {
       if (forward::vouches_for_now(*attest, group->group.history.newest(), group->group.frame))
         multicast ? parent.on_multicast(Stream::attestation, false, now) : parent.on_stream(Stream::attestation, now);
-      group->attestation_gaps.on_attestation(attest->header.sequence, attest->count);
+      group->attestation_gaps.on_attestation(h.source, attest->header.sequence, attest->count);
     }
     if (result.taken == Taken::fresh) on_attestation_stored(*group, result.attestation);
     return;
@@ -111,26 +113,72 @@ void Feed::on_stream(std::size_t p, Bytes datagram, MulticastUplink* multicast, 
   }
   group->subscriptions[p].frames.on_frame(now);
   if (!multicast) group->place.told(h.sequence);
-  if (result.taken != Taken::fresh) return;
-  on_frame_stored(*group, h.sequence);  // first of all
-  group->audio_bytes += datagram.size() - (wire::kHeader + wire::kTag + trailers);
-  use_epoch(*group, h.source, h.epoch);
+  if (result.taken == Taken::fresh) on_fresh_frame(*group, h, newest, p, now);
+  take_released(*group, p, now);
+}
+
+/// Of what the other source brought, what has become of use.
+void Feed::take_released(FeedGroup& group, std::optional<std::size_t> p, Time now) {
+  Sequence newest = group.group.history.newest();
+  while (const auto header = group.intake.take_released(now)) {
+    on_fresh_frame(group, *header, newest, p, now);
+    newest = group.group.history.newest();
+  }
+}
+
+/// It stands in history. `p`: who brought it, or what caused it to be taken; none: time did.
+void Feed::on_fresh_frame(FeedGroup& group, const wire::Header& h, Sequence newest_before, std::optional<std::size_t> p,
+                          Time now) {
+  on_frame_stored(group, h.sequence);  // first of all
+  if (const auto pin = group.group.history.frame(h.sequence))
+    group.audio_bytes += pin.datagram().size() - (wire::kHeader + wire::kTag);
+  for (std::size_t s = 0; s < group.group.sources.size() && s < group.unproven.size(); ++s)
+    if (group.group.sources[s].id == h.source) group.unproven[s] = true;
+  use_epoch(group, h.source, h.epoch);
   // The newest frame tells whether it has ended, not one that was repaired after it.
-  const bool newest_of_all = h.sequence >= newest;
-  if (newest_of_all && group->ended != h.ends()) {
-    group->ended = h.ends();
+  if (h.sequence >= newest_before && group.ended != h.ends()) {
+    group.ended = h.ends();
     update_expectations(now);
   }
-  if (group->ended) group->next_idle = kNever;
-  const bool jumps = h.jumps() || std::exchange(group->starts_anew, false);
-  group->gaps.on_frame(h.sequence, jumps, now);
-  group->attestation_gaps.on_frame(h.sequence, jumps, now);
-  if (!group->epochs.knows(h.source, h.epoch) && now >= group->next_epoch_question) {
-    group->next_epoch_question = now + wire::kEpochAskEvery;
-    uplinks_[p].next_listed = static_cast<std::size_t>(
-        std::find_if(groups_.begin(), groups_.end(), [&](const auto& g) { return g.get() == group; }) -
+  if (group.ended) group.next_idle = kNever;
+  const bool jumps = h.jumps() || std::exchange(group.starts_anew, false);
+  group.gaps.on_frame(h.sequence, jumps, now);
+  group.attestation_gaps.on_frame(h.source, h.sequence, jumps, now);
+  if (p && !group.epochs.knows(h.source, h.epoch) && now >= group.next_epoch_question) {
+    group.next_epoch_question = now + wire::kEpochAskEvery;
+    uplinks_[*p].next_listed = static_cast<std::size_t>(
+        std::find_if(groups_.begin(), groups_.end(), [&](const auto& g) { return g.get() == &group; }) -
         groups_.begin());
-    parent.hasten(now);
+    parents_[*p].hasten(now);
+  }
+}
+
+/// A source that has fallen silent, as far as this node sees, may not attest its last frames any more.
+Time Feed::prove_at(const FeedGroup& group, std::size_t source) const {
+  if (source >= group.unproven.size() || !group.unproven[source]) return kNever;
+  return group.intake.active().heard_at(source) + group.group.silence() + kProveAfter;
+}
+
+void Feed::prove_unattested(FeedGroup& group, Time now) {
+  for (std::size_t s = 0; s < group.group.sources.size(); ++s) {
+    if (now < prove_at(group, s)) continue;
+    group.unproven[s] = false;
+    const forward::History& history = group.group.history;
+    const Sequence newest = history.newest();
+    Sequence from{newest.value - std::min<std::uint64_t>(newest.value, 2 * wire::kMaxAttested)};
+    while (true) {
+      from = forward::unattested(history, group.group.sources[s].id, from);
+      std::array<std::uint8_t, wire::kMaxProof> proof;
+      const std::size_t size = from.value == 0 ? 0 : forward::write_proof(history, from, newest, proof);
+      if (size == 0) break;
+      if (const auto number = group.group.history.add_opaque(Bytes{proof}.first(size))) {
+        command_all(OpaqueReady{group.group.index, *number, moment_.mono, true});
+        counters_.proofs.add();
+      } else {
+        counters_.drop_opaque_pinned.add();
+      }
+      from = from.plus(proof[wire::kHeader]);
+    }
   }
 }
 
@@ -176,6 +224,10 @@ void Feed::on_info(std::size_t p, const wire::GroupInfo& info, Time now) {
   };
   if (from_far(info)) {
     counters_.drop_statement.add();
+  } else if (const auto active = group->intake.active().current();
+             group->info && active && group->info->source == *active && info.source != *active &&
+             info.stamped.value < group->info->stamped.value + group->group.history.frames() / 2) {
+    // The active source's own statement is as good, and by the clock that counts.
   } else if (!group->info || info.stamped >= group->info->stamped || (info.flags & wire::kInfoStamped) == 0 ||
              from_far(*group->info)) {
     if ((info.flags & wire::kInfoStamped) != 0) {

@@ -10,6 +10,8 @@ wire::GroupInfo info_of(const Group& group, const std::optional<wire::GroupInfo>
   info.group = group.id;
   info.frame_ms = static_cast<std::uint8_t>(group.frame.count());
   info.newest = group.history.newest();
+  if (const auto pin = group.history.frame(info.newest))
+    if (const auto header = wire::parse_header(pin.datagram())) info.source = header->source;  // the active one
   // An old one is no anchor: nobody wanted the group meanwhile, and the stream is elsewhere. Nor is a parent's.
   info.flags &= static_cast<std::uint8_t>(~wire::kInfoAnchored);
   if (info.newest.value != 0 && last_frame && now - *last_frame < kAnchorLife) info.flags |= wire::kInfoAnchored;

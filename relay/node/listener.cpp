@@ -11,6 +11,7 @@ namespace tiercast::node {
 namespace {
 
 constexpr Duration kCountEvery = 1s;
+constexpr Duration kAttestationGrace = 120ms;  // a source that died cannot attest: proofs come unasked, and sooner
 constexpr Duration kCountRepeat = 5s;
 constexpr Duration kLeaveLook = 50ms;
 // A frame further ahead of the last one than this is taken for a hole's end only when attested: whoever holds the
@@ -46,8 +47,9 @@ Listener::Stream::Stream(const Setup& setup, std::chrono::milliseconds of)
     : frame(of),
       playout(playout_config(setup, of)),
       gaps(gaps_config(setup, of), *setup.random),
-      attestation_gaps(of),
-      statistics(of) {}
+      attestation_gaps(of, kAttestationGrace),
+      statistics(of),
+      recent(setup.strict) {}
 
 Listener::Listener(Setup setup, Moment now) : setup_(std::move(setup)), next_count_(now.mono) {
   for (const ParentSetup& parent : setup_.parents) {
@@ -100,7 +102,7 @@ void Listener::on_joined(std::size_t p, Time now) {
         stream_->playout.start_from(first);
         stream_->gaps.start_from(first, now);
         // An end is believed when attested, and nothing else would bring that attestation any more.
-        if (over) stream_->attestation_gaps.on_frame(grant.group_info->newest, false, now);
+        if (over) stream_->attestation_gaps.on_frame(grant.group_info->source, grant.group_info->newest, false, now);
         stream_->noted = grant.group_info->newest;
       }
     }
@@ -189,6 +191,11 @@ void Listener::on_stream(std::size_t p, Bytes datagram, MulticastUplink* multica
       const std::uint64_t before = junk(playout.counters());
       playout.on_frame(datagram, now);
       if (junk(playout.counters()) != before) return;  // nobody's sign of life
+      if (setup_.strict) {
+        for (std::size_t s = 0; s < setup_.sources.size(); ++s)
+          if (setup_.sources[s].id == header->source) stream_->recent.keep(s, header->sequence, datagram);
+        if (multicast) playout.on_proven(header->source, header->sequence, crypto::attest_hash(datagram), now);
+      }
       if (multicast) {
         multicast->on_frame(parent, *header, std::max(stream_->noted, header->sequence), now);
       } else {
@@ -196,7 +203,7 @@ void Listener::on_stream(std::size_t p, Bytes datagram, MulticastUplink* multica
         stream_->place.told(header->sequence);
       }
       uplinks_[p].frames.on_frame(now);
-      note_frame(header->sequence, header->jumps(), now);
+      note_frame(header->source, header->sequence, header->jumps(), now);
       if (playout.wants_epochs(now)) parent.hasten(now);
       return;
     }
@@ -210,8 +217,8 @@ void Listener::on_stream(std::size_t p, Bytes datagram, MulticastUplink* multica
         const Sequence last = attest->header.sequence.plus(attest->count - 1U);
         if (forward::vouches_for_now(*attest, stream_->noted, stream_->frame))
           multicast ? parent.on_multicast(Kind::attestation, false, now) : parent.on_stream(Kind::attestation, now);
-        stream_->attestation_gaps.on_attestation(attest->header.sequence, attest->count);
-        note_frame(last, false, now);
+        stream_->attestation_gaps.on_attestation(header->source, attest->header.sequence, attest->count);
+        note_frame(header->source, last, false, now);
         // Of a sequence all that came was forged, and the true one found no room: now it has.
         for (std::size_t i = 0; i < attest->count; ++i) {
           const Sequence covered = attest->header.sequence.plus(i);
@@ -229,18 +236,47 @@ void Listener::on_stream(std::size_t p, Bytes datagram, MulticastUplink* multica
         stream_->gaps.on_newest(header->sequence, now);
       return;
     }
+    case wire::Type::proof: {
+      const auto proof = wire::parse_proof(datagram);
+      return proof ? on_proof(*proof, now) : counters_.drop_other.add();
+    }
     default: counters_.drop_other.add();
   }
 }
 
+// To one who is not strict it only says that no attestation will come.
+void Listener::on_proof(const wire::Proof& proof, Time now) {
+  Stream& s = *stream_;
+  const SourceId id = proof.header.source;
+  std::size_t source = 0;
+  while (source < setup_.sources.size() && setup_.sources[source].id != id) ++source;
+  if (source == setup_.sources.size() || s.proofs.exhausted(now)) return counters_.drop_proof.add();
+  bool all = true;
+  for (std::size_t i = 0; setup_.strict && i < proof.count; ++i) {
+    const Sequence sequence = proof.header.sequence.plus(i);
+    const Bytes signature = proof.signature(i);
+    if (receive::absent(signature)) continue;
+    const Bytes frame = s.recent.find(source, sequence);
+    if (!frame.empty() && crypto::verify_frame(setup_.sources[source].key, frame, signature)) {
+      s.playout.on_proven(id, sequence, crypto::attest_hash(frame), now);
+      counters_.proofs.add();
+      continue;
+    }
+    if (!frame.empty()) s.proofs.failed(now);
+    counters_.drop_proof.add();
+    all = false;
+  }
+  if (all) s.attestation_gaps.on_attestation(id, proof.header.sequence, proof.count);
+}
+
 // Gaps hear of a frame that is where it belongs. One that leaps says nothing until an attestation reaches so far.
-void Listener::note_frame(Sequence sequence, bool jumps, Time now) {
+void Listener::note_frame(SourceId source, Sequence sequence, bool jumps, Time now) {
   Stream& s = *stream_;
   if (!s.playout.has(sequence)) return;
   const auto note = [&](Sequence which, bool skips) {
     s.noted = std::max(s.noted, which);
     s.gaps.on_frame(which, skips, now);
-    s.attestation_gaps.on_frame(which, skips, now);
+    s.attestation_gaps.on_frame(source, which, skips, now);
   };
   if (s.noted.value == 0 || sequence.value <= s.noted.value + kLeap) return note(sequence, jumps);
   if (!s.playout.attested(sequence)) {

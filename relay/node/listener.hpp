@@ -16,18 +16,21 @@
 #include "relay/node/outlet.hpp"
 #include "relay/node/parent_setup.hpp"
 #include "relay/receive/playout.hpp"
+#include "relay/receive/recent_frames.hpp"
 #include "relay/receive/statistics.hpp"
 
 namespace tiercast::node {
 
 struct ListenerCounters {
   Counter drop_other, drop_unleased, drop_frame_length, drop_unplaced, drop_unsigned, drop_copy, drop_signature,
-      drop_distrusted;
+      drop_distrusted, proofs, drop_proof;
   template <class F>
   void each(F&& f) const {
     f("listener_drop_other", drop_other);
     f("listener_drop_unleased", drop_unleased);
     f("listener_drop_frame_length", drop_frame_length);
+    f("listener_proof", proofs);           // strict: frames that their own signatures vouch for
+    f("listener_drop_proof", drop_proof);  // of what is not here, or no source's
     // By multicast, where anybody could send in the edge's name:
     f("listener_drop_unplaced", drop_unplaced);  // before any edge told where the stream is, or far behind that
     f("listener_drop_unsigned", drop_unsigned);
@@ -114,7 +117,7 @@ class Listener {
     if (!stream_) return;
     stream_->playout.counters().each(f);
     stream_->gaps.counters().each(f);
-    stream_->attestation_gaps.counters().each(f);
+    stream_->attestation_gaps.each(f);
   }
 
  private:
@@ -123,10 +126,12 @@ class Listener {
     std::chrono::milliseconds frame;
     receive::Playout playout;
     forward::Gaps gaps;
-    forward::AttestationGaps attestation_gaps;
+    forward::GroupAttestationGaps attestation_gaps;
     receive::Statistics statistics;
     Sequence noted;  // the highest frame that gaps know of
     forward::StreamPlace place;
+    receive::RecentFrames recent;  // strict: a PROOF of them may come
+    forward::Distrust proofs;
     std::optional<Sequence> jump;  // a frame far ahead that says so, until it is attested
   };
   struct Uplink {
@@ -141,13 +146,14 @@ class Listener {
   /// `multicast`: by which it came; null: by unicast.
   void on_stream(std::size_t parent, Bytes datagram, MulticastUplink* multicast, Time now);
   Bytes proven(Bytes signed_form, const wire::Header& header, MulticastUplink& multicast, Time now);
+  void on_proof(const wire::Proof& proof, Time now);
   void send_records(std::size_t parent, Bytes records);
   void pump(std::size_t parent, Time now);
   void on_go_away(std::size_t parent, const wire::GoAway& away, Time now);
   void leave_who_drains(Time now);
   void ask_for_missing(Time now);
   void count_at_one_parent(Time now);
-  void note_frame(Sequence sequence, bool jumps, Time now);
+  void note_frame(SourceId source, Sequence sequence, bool jumps, Time now);
 
   Setup setup_;
   std::vector<control::Parent> parents_;

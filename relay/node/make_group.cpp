@@ -5,7 +5,33 @@ namespace {
 tl::unexpected<net::Error> failed(const std::string& text, int exit_code) {
   return tl::unexpected{net::Error{text, exit_code}};
 }
+
+/// Of two.
+const config::SourceKey& other_source(const config::Group& group) {
+  return group.sources[group.sources[0].id == group.source->id ? 1 : 0];
+}
 }  // namespace
+
+std::unique_ptr<AlignLink> make_align_link(const config::Group& group, const crypto::PrivateKey& own_key,
+                                           Random& random, Moment now) {
+  if (!group.source || !group.source->align) return nullptr;
+  const config::SourceKey& other = other_source(group);
+  const AlignLink::Setup setup{group.id,
+                               std::chrono::milliseconds{group.frame_ms},
+                               {other.id, other.key},
+                               group.source->align->public_key,
+                               &own_key,
+                               &random};
+  return std::make_unique<AlignLink>(setup, now.mono);
+}
+
+std::vector<config::Upstream> align_upstreams(const config::Config& config) {
+  std::vector<config::Upstream> out;
+  for (const config::Group& group : config.groups)
+    if (group.source && group.source->align)
+      out.push_back({group.source->align->address, group.source->align->public_key});
+  return out;
+}
 
 std::unique_ptr<Group> make_group(const config::Group& from) {
   std::vector<forward::Source> sources;
@@ -19,9 +45,10 @@ tl::expected<std::unique_ptr<Origin>, net::Error> make_origin(const config::Grou
   auto loaded = state.load(group.id, group.source->id);
   if (!loaded) return failed(loaded.error().text, loaded.error().exit_code);
   if (!loaded->warning.empty()) ops::log::warning("origin_state", {{"group", group.name}, {"reason", loaded->warning}});
-  auto origin = std::make_unique<Origin>(Origin::Setup{group.id, group.source->id, group.frame_ms, &key,
-                                                       loaded->state.epochs, loaded->state.last, group.rotate, &random},
-                                         now);
+  Origin::Setup setup{group.id,           group.source->id, group.frame_ms, &key,        loaded->state.epochs,
+                      loaded->state.last, group.rotate,     &random,        std::nullopt};
+  if (group.source->align) setup.align = other_source(group).id;
+  auto origin = std::make_unique<Origin>(setup, now);
   while (const auto job = origin->take_save(now.mono)) {
     const auto saved = state.save(group.id, group.source->id, {job->epochs, job->last});
     if (!saved) return failed(saved.error().text, saved.error().exit_code);

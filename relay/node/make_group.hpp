@@ -3,6 +3,7 @@
 
 #include "config/config.hpp"
 #include "relay/net/udp_socket.hpp"
+#include "relay/node/align_link.hpp"
 #include "relay/node/finished_commands.hpp"
 #include "relay/node/group.hpp"
 #include "relay/node/origin.hpp"
@@ -38,6 +39,12 @@ std::unique_ptr<Recorder> make_recorder(const config::Group& from, const Group& 
 /// The command that this group's recordings have, if any.
 void run_finished_command(const config::Group& group, const RecordingSetup& setup, const std::string& file,
                           receive::FinishedBy why);
+
+/// Null: its source has no align. `own_key` and `random` outlive it.
+std::unique_ptr<AlignLink> make_align_link(const config::Group& group, const crypto::PrivateKey& own_key,
+                                           Random& random, Moment now);
+/// How its sockets are told of it.
+std::vector<config::Upstream> align_upstreams(const config::Config& config);
 
 /// What Config::log_level is called in the log.
 ops::log::Level log_level(const config::Config& config);

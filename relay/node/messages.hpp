@@ -43,11 +43,13 @@ struct AttestReady {
   std::uint64_t number = 0;
   Time at;
 };
-/// A datagram of a type that this version does not know stands in the group's history: pass it on.
+/// A datagram of a type that this version does not know stands in the group's history: pass it on. Or one for listeners
+/// alone (PROOF).
 struct OpaqueReady {
   GroupIndex group;
   std::uint64_t number = 0;
   Time at;
+  bool to_listeners = false;
 };
 /// The node lives, its input does not: say so below.
 struct SendIdle {

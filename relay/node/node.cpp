@@ -216,6 +216,7 @@ class Builder {
         auto origin = make_origin(from, *signing_[g], *state_, random_, now);
         if (!origin) return tl::unexpected{origin.error()};
         group->origin = std::move(*origin);
+        group->align = make_align_link(from, key_, random_, now);
       }
       if (from.record) {
         auto files = make_recording(from, recordings_);

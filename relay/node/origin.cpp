@@ -19,10 +19,37 @@ Origin::Origin(const Setup& setup, Moment now)
   statement_.group = setup.group;
   statement_.source = setup.source;
   statement_.frame_ms = setup.frame_ms;
+  if (!setup.align) return;
+  alignment_.emplace(std::chrono::milliseconds{setup.frame_ms}, setup.source.value < setup.align->value, now.mono);
+  ingest_.hold_back();
+}
+
+void Origin::on_rtp(Bytes datagram, Moment now) {
+  ingest_.on_datagram(datagram, now);
+  if (!alignment_) return;
+  if (const auto taken = ingest_.take_taken())
+    alignment_->on_packet(*taken, publish::Alignment::hash(taken->opus), now.mono);
+  align(now);
+}
+
+void Origin::on_other_statement(const wire::GroupInfo& info, Moment now) {
+  alignment_->on_statement(info, now.mono);
+  align(now);
+}
+
+void Origin::on_other_frame(Sequence sequence, Bytes opus, Moment now) {
+  alignment_->on_frame(sequence, publish::Alignment::hash(opus), now.mono);
+  align(now);
+}
+
+void Origin::align(Moment now) {
+  alignment_->run(ingest_, now);
+  ingest_.set_locked(alignment_->agree() && alignment_->other_lives(now.mono));
 }
 
 void Origin::on_timer(Moment now) {
   ingest_.on_timer(now);
+  if (alignment_) align(now);
   epochs_.on_timer(now);
 }
 
@@ -70,12 +97,15 @@ void Origin::run(FeedGroup& group, FrameSink& sink, Moment now) {
 
 /// The statement of what the tick is, and when it was: children tell latency by it, a second origin its place.
 void Origin::state(const publish::Tick& tick, Moment now) {
+  // An empty tick has the timestamp that a packet would have had.
+  const auto ticks = static_cast<std::uint32_t>(tick.sequence.value - statement_.stamped.value);
+  const std::uint32_t step = statement_.frame_ms * 48U;
+  if (statement_.ssrc != 0) statement_.rtp_timestamp += ticks * step;
   if (tick.ssrc != 0 || tick.rtp_timestamp != 0) {
+    const std::uint32_t off = tick.rtp_timestamp - statement_.rtp_timestamp + step / 2;
+    statement_changed_ = statement_changed_ || statement_.ssrc != tick.ssrc || off > step;
     statement_.ssrc = tick.ssrc;
     statement_.rtp_timestamp = tick.rtp_timestamp;
-  } else {  // an empty tick has the timestamp that a packet would have had
-    const auto ticks = static_cast<std::uint32_t>(tick.sequence.value - statement_.stamped.value);
-    if (statement_.ssrc != 0) statement_.rtp_timestamp += ticks * statement_.frame_ms * 48U;
   }
   if ((tick.flags & wire::kFlagDiscontinuity) != 0 && tick.ssrc == 0) statement_.ssrc = statement_.rtp_timestamp = 0;
   statement_.stamped = tick.sequence;
@@ -87,7 +117,8 @@ void Origin::state(const publish::Tick& tick, Moment now) {
 Time Origin::next_deadline() const {
   // While a save is under way nothing about saving can be done.
   const Time of_saving = saving_ ? kNever : std::min(epochs_.next_deadline(), next_sequence_save_);
-  return std::min({ingest_.next_deadline(), publisher_.next_deadline(), of_saving});
+  const Time of_alignment = alignment_ ? alignment_->next_deadline() : kNever;
+  return std::min({ingest_.next_deadline(), publisher_.next_deadline(), of_saving, of_alignment});
 }
 
 std::optional<Origin::SaveJob> Origin::take_save(Time now) {

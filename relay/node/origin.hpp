@@ -6,6 +6,7 @@
 #include <string>
 
 #include "relay/node/group.hpp"
+#include "relay/publish/alignment.hpp"
 #include "relay/publish/epoch_schedule.hpp"
 #include "relay/publish/publisher.hpp"
 
@@ -41,11 +42,15 @@ class Origin {
     publish::EpochState epochs;                       // what the last process left
     Sequence last;                                    // no sequence up to this is sealed again
     Duration rotate_every{};
-    Random* random = nullptr;  // outlives it
+    Random* random = nullptr;            // outlives it
+    std::optional<SourceId> align = {};  // there is another origin, of that source: see on_other_…()
   };
   Origin(const Setup& setup, Moment now);
 
-  void on_rtp(Bytes datagram, Moment now) { ingest_.on_datagram(datagram, now); }
+  void on_rtp(Bytes datagram, Moment now);
+  /// What the origin of the group's other source says, and seals (proven and opened). Then run().
+  void on_other_statement(const wire::GroupInfo& info, Moment now);
+  void on_other_frame(Sequence sequence, Bytes opus, Moment now);
   void on_timer(Moment now);
   void end(Moment now) { ingest_.end(now); }
   /// Seals what is ready. After every on_…() and end().
@@ -72,6 +77,10 @@ class Origin {
     return epochs;
   }
   wire::GroupInfo statement() const { return statement_; }
+  /// The statement's RTP goes another way than it did: nobody should wait for it. Once.
+  bool take_statement_changed() { return std::exchange(statement_changed_, false); }
+  /// Null: no other origin is configured.
+  const publish::Alignment* alignment() const { return alignment_ ? &*alignment_ : nullptr; }
   publish::IngestHealth health(Time now) const { return ingest_.health(now); }
   std::optional<publish::Refusal> take_refusal(Time now) { return ingest_.take_refusal(now); }
   std::optional<wire::EpochRecord> current_epoch() const { return epochs_.current(); }
@@ -84,12 +93,15 @@ class Origin {
   void use_current_epoch();
   void store_attestation(FeedGroup& group, FrameSink& sink, Time now);
   void state(const publish::Tick& tick, Moment now);
+  void align(Moment now);
 
   const SourceId source_;
   publish::Ingest ingest_;
   publish::EpochSchedule epochs_;
   publish::Publisher publisher_;
+  std::optional<publish::Alignment> alignment_;
   wire::GroupInfo statement_;
+  bool statement_changed_ = false;
   std::uint8_t untold_flags_ = 0;  // of a tick that could not be published: the next one's
   std::uint32_t epoch_in_use_ = 0;
   publish::EpochState saved_epochs_;

@@ -70,8 +70,11 @@ void Resender::on_nack(const Asker& asker, GroupIndex group, std::chrono::millis
       if (!node_budget_.available(now)) return counters_.drop_node_budget.add();
       if (!resume && of.budget.empty(now)) return counters_.drop_lease_budget.add();
       counters_.asked.add();
+      // A listener is given the frame's own signature where no attestation of its source is here.
+      const auto source = of_frames ? std::nullopt : history.source_of(Sequence{s});
       const bool here =
-          of_frames ? history.has(Sequence{s}) : static_cast<bool>(history.attestation_covering(Sequence{s}));
+          of_frames ? history.has(Sequence{s})
+                    : (source && !asker.relay) || static_cast<bool>(history.attestation_covering(Sequence{s}, source));
       if (!here) {
         counters_.not_here.add();  // it comes to everybody by the normal fan-out if it comes
         continue;

@@ -16,7 +16,7 @@
 namespace tiercast::node {
 
 struct ResendCounters {
-  Counter nacks, asked, resent, attestations, not_here, on_its_way;
+  Counter nacks, asked, resent, attestations, proofs, not_here, on_its_way;
   Counter drop_lease_budget, drop_node_budget, drop_queue_full, drop_lease_gone, drop_frame_gone, drop_too_much;
   template <class F>
   void each(F&& f) const {
@@ -24,6 +24,7 @@ struct ResendCounters {
     f("resend_asked", asked);
     f("resend_frame", resent);
     f("resend_attestation", attestations);
+    f("resend_proof", proofs);
     f("resend_not_here", not_here);
     f("resend_on_its_way", on_its_way);  // it went to everybody after the NACK had left
     f("resend_drop_lease_budget", drop_lease_budget);

@@ -103,6 +103,31 @@ Json input_json(const config::SourceInput& input, const Origin& origin, Time now
   return out;
 }
 
+Json align_json(const Origin& origin, const AlignLink& link, Time now) {
+  const publish::Alignment& alignment = *origin.alignment();
+  Json out{{"source", link.other().value}, {"by", to_text(alignment.state())}, {"lives", alignment.other_lives(now)}};
+  if (alignment.off() != 0) out["off_ticks"] = alignment.off();
+  const control::Parent& parent = link.parent();
+  out["state"] = parent.live(now) ? "live" : parent.leased() ? "silent" : parent.denial() ? "denied" : "joining";
+  if (parent.denial()) out["denied"] = wire::to_text(parent.denial()->reason);
+  out["answers"] = parent.leased() || parent.answers();
+  return out;
+}
+
+/// Of a relay that knows two.
+Json sources_json(const forward::ActiveSource& active, Time now) {
+  Json out = Json::array();
+  for (std::size_t i = 0; i < active.size(); ++i) {
+    const auto age = active.age(i, now);
+    out.push_back({{"id", active.id(i).value},
+                   {"active", active.current() == active.id(i)},
+                   {"newest", active.newest(i).value},
+                   {"age_ms", age ? Json(ms(*age)) : Json()},
+                   {"good", active.good(i, now)}});
+  }
+  return out;
+}
+
 Json group_json(const StatusSources& s, const FeedGroup& group, Time now) {
   const auto& shared = group.group;
   Json out;
@@ -141,11 +166,17 @@ Json group_json(const StatusSources& s, const FeedGroup& group, Time now) {
     add(counters, origin.ingest().counters());
     add(counters, origin.publisher().counters());
     add(counters, origin.counters());
+    if (group.align) {
+      out["align"] = align_json(origin, *group.align, now);
+      add(counters, origin.alignment()->counters());
+      add(counters, group.align->counters());
+    }
   } else {
+    if (shared.sources.size() > 1) out["sources"] = sources_json(group.intake.active(), now);
     out["audio_bytes"] = group.audio_bytes;
     add(counters, group.intake.counters());
     add(counters, group.gaps.counters());
-    add(counters, group.attestation_gaps.counters());
+    add(counters, group.attestation_gaps);
   }
   if (group.recorder) {
     const receive::RecordingHealth health = group.recorder->health();

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "relay/base/overloaded.hpp"
+#include "relay/forward/proofs.hpp"
 
 namespace tiercast::node {
 namespace {
@@ -53,7 +54,11 @@ void Worker::on_command(const Command& command, Time now) {
                  [&](const OpaqueReady& ready) {
                    WorkerGroup* group = groups_[ready.group.value];
                    if (group == nullptr) return;
-                   if (const auto pin = group->group.history.opaque(ready.number)) {
+                   if (ready.to_listeners) {
+                     if (!group->outgoing.add({Outgoing::Kind::opaque, ready.number, {}, ready.at}))
+                       counters_.too_late.add();
+                     due_ = std::min(due_, group->outgoing.due());
+                   } else if (const auto pin = group->group.history.opaque(ready.number)) {
                      send_below(*group, pin.datagram(), {Outgoing::Kind::opaque, ready.number, {}, ready.at}, now);
                    } else {
                      counters_.frames_gone.add();
@@ -91,6 +96,9 @@ void Worker::on_command(const Command& command, Time now) {
                  [&](const GroupInfoKnown& known) {
                    WorkerGroup* group = groups_[known.group.value];
                    if (group == nullptr) return;
+                   // A second origin of the group waits to hear of another encoder.
+                   if (group->info && group->info->ssrc != known.info.ssrc && group->members > 0)
+                     group->next_info = now;
                    group->info = known.info;
                    if (group->next_info == kNever && group->members > 0) group->next_info = now;
                  },
@@ -372,8 +380,17 @@ void Worker::resend_due(Time now) {
     }
     const WorkerGroup& group = *groups_[due.group.value];
     const bool frame = due.kind == wire::NackKind::frame;
-    const auto pin =
-        frame ? group.group.history.frame(due.sequence) : group.group.history.attestation_covering(due.sequence);
+    const forward::History& history = group.group.history;
+    // A frame is as its own source attests it; where it has not, and this is a listener, its signature says the same.
+    const auto source = history.source_of(due.sequence);
+    const auto pin = frame ? history.frame(due.sequence) : history.attestation_covering(due.sequence, source);
+    if (!pin && !frame && !member->relay && source) {
+      std::array<std::uint8_t, wire::kMaxProof> proof;
+      const std::size_t size = forward::write_proof(history, due.sequence, history.newest(), proof);
+      setup_.outlet->send(Bytes{proof}.first(size), {}, lease->peer, lease->local);
+      resender_.counters().proofs.add();
+      continue;
+    }
     if (!pin) {
       resender_.counters().drop_frame_gone.add();
       continue;

@@ -23,14 +23,17 @@ void Attestations::store(std::size_t source, const wire::Attest& attest) {
   for (std::size_t i = 0; i < attest.count; ++i) {
     const Bytes hash = attest.hash(i);
     if (absent(hash)) continue;
-    const Sequence sequence = attest.header.sequence.plus(i);
-    if (!newest_ || *newest_ < sequence) newest_ = sequence;
-    Hash& here = hashes_[index(source, sequence)];
-    if (here.known && here.sequence >= sequence) continue;
-    here.sequence = sequence;
-    here.known = true;
-    std::copy(hash.begin(), hash.end(), here.hash.begin());
+    crypto::AttestHash of;
+    std::copy(hash.begin(), hash.end(), of.begin());
+    store(source, attest.header.sequence.plus(i), of);
   }
+}
+
+void Attestations::store(std::size_t source, Sequence sequence, const crypto::AttestHash& hash) {
+  if (!newest_ || *newest_ < sequence) newest_ = sequence;
+  Hash& here = hashes_[index(source, sequence)];
+  if (here.known && here.sequence >= sequence) return;
+  here = {sequence, true, hash};
 }
 
 const crypto::AttestHash* Attestations::find(std::size_t source, Sequence sequence) const {

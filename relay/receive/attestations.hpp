@@ -19,6 +19,8 @@ class Attestations {
   bool repeats(std::size_t source, const wire::Attest& attest) const;
   /// A newer sequence takes an older one's place, never the reverse. The first statement about a sequence stands.
   void store(std::size_t source, const wire::Attest& attest);
+  /// The same of one frame, told otherwise.
+  void store(std::size_t source, Sequence sequence, const crypto::AttestHash& hash);
   /// nullptr: nothing is known of that sequence.
   const crypto::AttestHash* find(std::size_t source, Sequence sequence) const;
   /// The highest sequence that any source has attested to exist.

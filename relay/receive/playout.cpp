@@ -280,17 +280,29 @@ bool Playout::on_attest(Bytes datagram, Time now) {
     if (hash == nullptr) continue;
     for (Version& v : versions(*last))
       if (v.present && v.sequence == *last && v.source == *source && !v.attested) judge(v, v.hash == *hash);
-    for (EndClaim& claim : end_claims_)
-      if (claim.used && claim.source == *source && claim.sequence == *last) {
-        claim.used = false;
-        if (claim.hash == *hash) believe_end(*last);
-      }
+    settle_end_claims(*source, *last, *hash);
   }
   if (attest->header.ends()) believe_end(*last);
   follow(*first, *last);
   find_place();
   admit_held();
   return true;
+}
+
+void Playout::on_proven(SourceId id, Sequence sequence, const crypto::AttestHash& hash, Time now) {
+  now_ = std::max(now_, now);
+  const auto source = source_index(id);
+  if (!source || (started_ && sequence.value + window_ < next_.value)) return;
+  last_attest_ = now_;
+  attestations_.store(*source, sequence, hash);
+  const crypto::AttestHash* known = attestations_.find(*source, sequence);
+  if (known == nullptr) return;
+  for (Version& v : versions(sequence))
+    if (v.present && v.sequence == sequence && v.source == *source && !v.attested) judge(v, v.hash == *known);
+  settle_end_claims(*source, sequence, *known);
+  follow(sequence, sequence);
+  find_place();
+  admit_held();
 }
 
 /// A source has spoken of this version, or of another one in its place.
@@ -335,6 +347,14 @@ void Playout::note_end(const wire::Header& header, std::size_t source, Bytes dat
     if (claim.used && claim.source == source && claim.sequence == header.sequence && claim.hash == hash) return;
   if (!keys_.open(header, datagram, scratch_)) return;
   end_claims_[next_end_claim_++ % end_claims_.size()] = {true, source, header.sequence, hash};
+}
+
+void Playout::settle_end_claims(std::size_t source, Sequence sequence, const crypto::AttestHash& hash) {
+  for (EndClaim& claim : end_claims_)
+    if (claim.used && claim.source == source && claim.sequence == sequence) {
+      claim.used = false;
+      if (claim.hash == hash) believe_end(sequence);
+    }
 }
 
 void Playout::believe_end(Sequence sequence) {

@@ -110,6 +110,8 @@ class Playout {
   void on_frame(Bytes datagram, Time now);
   /// An ATTEST without a link's MAC. False: it is no source's word, new or repeated.
   bool on_attest(Bytes datagram, Time now);
+  /// A frame of that hash bears its source's own signature: as good as an attestation of this one sequence.
+  void on_proven(SourceId source, Sequence sequence, const crypto::AttestHash& hash, Time now);
   void on_timer(Time now);
   /// When on_timer() is due; kNever: only input brings anything.
   Time next_deadline() const;
@@ -187,6 +189,7 @@ class Playout {
   void await_epoch(const wire::Header& header, Bytes datagram, Time arrived);
   void judge(Version& version, bool matches);
   void note_end(const wire::Header& header, std::size_t source, Bytes datagram);
+  void settle_end_claims(std::size_t source, Sequence sequence, const crypto::AttestHash& hash);
   void believe_end(Sequence sequence);
   void find_place();
   std::optional<Sequence> agreeing_run(Sequence from) const;

@@ -8,6 +8,7 @@ namespace tiercast::sim {
 inline constexpr std::uint16_t kPublicPort = 4800;         // of a node
 inline constexpr std::uint16_t kMulticastPort = 4801;      // where a node's IP multicast leaves from
 inline constexpr std::uint16_t kUplinkPort = 10'000;       // of the socket towards the first parent
+inline constexpr std::uint16_t kAlignPort = 50'000;        // of an origin's first socket towards the other origin
 inline constexpr std::uint16_t kMulticastInPort = 60'000;  // where the first node's IP multicast comes to
 
 /// A process with an address: a node or a listener.

@@ -20,13 +20,16 @@ namespace tiercast::sim {
 struct GroupSpec {
   GroupId id{7};
   std::uint8_t frame_ms = 20;
+  std::uint8_t sources = 1;  // or 2
 };
 struct NodeSpec {
   std::vector<std::size_t> parents{};    // nodes
   std::vector<std::size_t> multicast{};  // of these, those whose IP multicast it takes
   bool sends_multicast = false;
-  bool origin = false;    // of all its groups
-  bool impostor = false;  // an origin, but what it signs with is not the source's key
+  bool origin = false;                 // of all its groups
+  std::uint8_t source = 1;             // whose, as an origin
+  std::optional<std::size_t> align{};  // the node that is the origin of the other source
+  bool impostor = false;               // an origin, but what it signs with is not the source's key
   bool pinned = false;
   std::vector<std::size_t> groups{};  // of the world's; none: all
   unsigned workers = 1;               // ≤ kMaxWorkers
@@ -167,6 +170,7 @@ struct NodeProcess {
   std::unique_ptr<Outlet> outlet;
   std::unique_ptr<MulticastOutlet> multicast;
   std::unique_ptr<Uplinks> uplinks;
+  std::unique_ptr<Uplinks> align_links;  // one a group, all to the node's other origin; null: it has none
   std::vector<std::unique_ptr<WorkerAgent>> workers;
   std::unique_ptr<node::Feed> feed;
 };
@@ -185,6 +189,7 @@ struct NodeHost {
   std::vector<node::Origin::SaveJob> stored;  // by group: what an origin has on its disk
   std::unique_ptr<NodeProcess> process;       // null: it does not run
   bool stalled = false;                       // its workers get no time on a processor, and hear nothing
+  bool unplugged = false;                     // no RTP comes to it
   bool stopped = false;                       // SIGSTOP: nothing runs, what comes waits in its sockets
   std::vector<Packet> waiting;
   Host host() const { return {true, static_cast<std::uint32_t>(index)}; }

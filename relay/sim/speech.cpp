@@ -21,8 +21,8 @@ const Datagram& Speech::speak(Random& random) {
   rtp_[0] = 0x80;
   rtp_[1] = 97;
   store_be<2>(rtp_.data() + 2, number & 0xffff);
-  store_be<4>(rtp_.data() + 4, (number * frame_ms_ * 48) & 0xffffffff);
-  store_be<4>(rtp_.data() + 8, 0xabcd);
+  store_be<4>(rtp_.data() + 4, (number * frame_ms_ * 48 + encoder_ * 123'456'789U) & 0xffffffff);
+  store_be<4>(rtp_.data() + 8, 0xabcd + encoder_);
   rtp_.insert(rtp_.end(), packet.begin(), packet.end());
   packets_.push_back(std::move(packet));
   return rtp_;

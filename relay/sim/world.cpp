@@ -99,6 +99,12 @@ void World::deliver_multicast(const Packet& packet) {
 void World::deliver_to_node(NodeHost& node, const Packet& packet) {
   NodeProcess& process = *node.process;
   const Moment now = moment(node);
+  if (packet.to.port >= kAlignPort) {
+    const auto link = process.align_links ? process.align_links->parent_at(packet.to.port) : std::nullopt;
+    if (!link || packet.from != endpoint_of(nodes_[*node.spec.align]->host(), kPublicPort)) return;
+    const Inside inside{meter_};
+    return process.feed->on_align(*link, packet.bytes, now);
+  }
   if (packet.to.port != kPublicPort) {
     const auto parent = process.uplinks->parent_at(packet.to.port);
     // A connected socket: from its parent only.
@@ -135,7 +141,10 @@ void World::unreachable(const Packet& packet) {
   if (from.node) {
     NodeHost& node = *nodes_[from.index];
     if (!node.running()) return;
-    if (const auto parent = node.process->uplinks->parent_at(packet.from.port)) {
+    if (packet.from.port >= kAlignPort) {
+      node.process->feed->on_align_unreachable(packet.from.port - kAlignPort, moment(node));
+      settle(node);
+    } else if (const auto parent = node.process->uplinks->parent_at(packet.from.port)) {
       node.process->feed->on_uplink_unreachable(*parent, moment(node));
       settle(node);
     }
@@ -217,7 +226,7 @@ void World::speak() {
     const Datagram& rtp = speeches_[g].speak(encoder_random_);
     if (!talking_) continue;
     for (auto& node : nodes_) {
-      if (!node->spec.origin || !node->running()) continue;
+      if (!node->spec.origin || !node->running() || node->unplugged) continue;
       const node::FeedGroup* group = nullptr;
       for (const auto& carried : node->process->feed->groups())
         if (carried->group.id == groups_[g].id && carried->origin) group = carried.get();

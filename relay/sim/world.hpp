@@ -61,6 +61,12 @@ class World : public Carrier {
 
   // --- the encoder: one RTP packet a frame to every origin ---
   void talk(bool on) { talking_ = on; }
+  /// Another SSRC and other timestamps from now on.
+  void new_encoder() {
+    for (Speech& speech : speeches_) speech.new_encoder();
+  }
+  /// None of its RTP comes to that origin.
+  void unplug(std::size_t origin, bool on) { nodes_[origin]->unplugged = on; }
   /// Its crystal is so much faster than true time.
   void set_encoder_drift(std::int64_t ppm) { encoder_ppm_ = ppm; }
   const Speech& speech(std::size_t group) const { return speeches_[group]; }
@@ -141,6 +147,13 @@ class World : public Carrier {
   // world_processes.cpp
   void start(NodeHost& node);
   std::unique_ptr<node::FeedGroup> make_group(NodeHost& node, std::size_t g);
+  /// (id, public key) of all its sources.
+  template <class Source>
+  std::vector<Source> sources_of(std::size_t g, const crypto::PrivateKey& first) const {
+    std::vector<Source> out{{SourceId{1}, crypto::signing_public_key(first)}};
+    if (groups_[g].sources > 1) out.push_back({SourceId{2}, crypto::signing_public_key(standby_signing_[g])});
+    return out;
+  }
   void save_state(NodeHost& node);
 
   // world.cpp
@@ -163,7 +176,7 @@ class World : public Carrier {
   const std::size_t ring_;
   Meter* const meter_;
   SeededRandom encoder_random_;
-  std::vector<crypto::PrivateKey> signing_;
+  std::vector<crypto::PrivateKey> signing_, standby_signing_;  // by group
   crypto::PrivateKey impostor_;
   std::vector<std::unique_ptr<NodeHost>> nodes_;
   std::vector<std::unique_ptr<ListenerHost>> listeners_;

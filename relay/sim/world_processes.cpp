@@ -7,7 +7,7 @@ namespace tiercast::sim {
 namespace {
 
 // Streams of the world's randomness, apart from the network's.
-constexpr std::uint64_t kKeys = 2, kEncoder = 3, kImpostor = 4, kBoots = 1000;
+constexpr std::uint64_t kKeys = 2, kEncoder = 3, kImpostor = 4, kStandby = 5, kBoots = 1000;
 
 bool contains(const std::vector<std::size_t>& all, std::size_t one) {
   return std::find(all.begin(), all.end(), one) != all.end();
@@ -23,9 +23,11 @@ World::World(Config config)
       meter_(config.meter),
       encoder_random_(SeededRandom::of(config.seed, kEncoder)),
       next_rtp_(groups_.size(), kBegin) {
-  SeededRandom keys = SeededRandom::of(seed_, kKeys), other = SeededRandom::of(seed_, kImpostor);
+  SeededRandom keys = SeededRandom::of(seed_, kKeys), other = SeededRandom::of(seed_, kImpostor),
+               standby = SeededRandom::of(seed_, kStandby);
   for (const GroupSpec& group : groups_) {
     signing_.push_back(crypto::generate_private_key(keys));
+    standby_signing_.push_back(crypto::generate_private_key(standby));
     speeches_.emplace_back(group.frame_ms);
   }
   impostor_ = crypto::generate_private_key(other);
@@ -52,18 +54,25 @@ std::size_t World::add(const NodeSpec& spec) {
 
 std::unique_ptr<node::FeedGroup> World::make_group(NodeHost& node, std::size_t g) {
   const NodeSpec& spec = node.spec;
-  const crypto::PrivateKey& signing = spec.impostor ? impostor_ : signing_[g];
-  std::vector<forward::Source> sources{{SourceId{1}, crypto::signing_public_key(signing)}};
+  const auto sources = sources_of<forward::Source>(g, spec.impostor ? impostor_ : signing_[g]);
+  const crypto::PrivateKey& signing = spec.impostor ? impostor_ : spec.source == 1 ? signing_[g] : standby_signing_[g];
   SeededRandom& random = node.process->random;
   auto group = std::make_unique<node::FeedGroup>(
       std::make_unique<node::Group>(groups_[g].id, "group", std::chrono::milliseconds{groups_[g].frame_ms}, sources),
       random);
   group->pinned = spec.pinned;
   if (!spec.origin) return group;
-  group->origin = std::make_unique<node::Origin>(
-      node::Origin::Setup{groups_[g].id, SourceId{1}, groups_[g].frame_ms, &signing, node.stored[g].epochs,
-                          node.stored[g].last, Duration{0}, &random},
-      moment(node));
+  node::Origin::Setup setup{groups_[g].id,         SourceId{spec.source}, groups_[g].frame_ms, &signing,
+                            node.stored[g].epochs, node.stored[g].last,   Duration{0},         &random,
+                            std::nullopt};
+  if (spec.align) {
+    const forward::Source& there = sources[spec.source == 1 ? 1 : 0];
+    setup.align = there.id;
+    const node::AlignLink::Setup link{
+        groups_[g].id, std::chrono::milliseconds{groups_[g].frame_ms}, there, key_of(*spec.align), &node.key, &random};
+    group->align = std::make_unique<node::AlignLink>(link, moment(node).mono);
+  }
+  group->origin = std::make_unique<node::Origin>(setup, moment(node));
   while (auto job = group->origin->take_save(moment(node).mono)) {
     node.stored[g] = *job;
     group->origin->on_saved(true, moment(node));
@@ -98,6 +107,10 @@ void World::start(NodeHost& node) {
   process.outlet = std::make_unique<Outlet>(*this, meter_, own);
   process.multicast = std::make_unique<MulticastOutlet>(*this, meter_, node.index);
   process.uplinks = std::make_unique<Uplinks>(*this, meter_, node.host(), kUplinkPort, spec.parents);
+
+  if (spec.align)
+    process.align_links = std::make_unique<Uplinks>(*this, meter_, node.host(), kAlignPort,
+                                                    std::vector<std::size_t>(groups_.size(), *spec.align));
 
   node::Feed::Setup feed;
   node.stored.resize(groups_.size());
@@ -140,6 +153,7 @@ void World::start(NodeHost& node) {
   }
   feed.outlet = process.outlet.get();
   feed.uplinks = process.uplinks.get();
+  feed.align_links = process.align_links.get();
   process.feed = std::make_unique<node::Feed>(std::move(feed), now);
   settle(node);
 }
@@ -151,7 +165,7 @@ std::size_t World::listen(const ListenerSpec& spec) {
   listener->uplinks = std::make_unique<Uplinks>(*this, nullptr, listener->host(), kUplinkPort, spec.parents);
   node::Listener::Setup setup;
   setup.group = groups_[spec.group].id;
-  setup.sources = {{SourceId{1}, crypto::signing_public_key(signing_[spec.group])}};
+  setup.sources = sources_of<receive::SourceKey>(spec.group, signing_[spec.group]);
   setup.strict = spec.strict;
   setup.playout = spec.playout;
   for (const std::size_t p : spec.parents) setup.parents.push_back({key_of(p), contains(spec.multicast, p)});

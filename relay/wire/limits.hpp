@@ -34,6 +34,9 @@ inline constexpr std::size_t kAttestHash = 16;   // BLAKE2b-128 of one FRAME dat
 inline constexpr std::size_t kMaxAttested = 64;  // frames an ATTEST covers
 inline constexpr std::size_t kMaxAttest = kHeader + 1 + kMaxAttested * kAttestHash + kSignature;
 static_assert(kMaxAttest + kLinkMac <= kMaxDatagram);
+inline constexpr std::size_t kMaxProven = 18;  // frames a PROOF covers
+inline constexpr std::size_t kMaxProof = kHeader + 1 + kMaxProven * kSignature;
+static_assert(kMaxProof + kLinkMac <= kMaxDatagram);
 
 // --- counts ---
 inline constexpr std::size_t kMaxPath = 8;      // node ids in an acknowledgement: the tree's greatest depth
@@ -81,6 +84,11 @@ inline constexpr int kNackRounds = 4;              // at least, within kPlayout
 inline constexpr Duration kTallyEvery = 1s;        // up relay links
 inline constexpr Duration kTallyLife = 3500ms;     // said again meanwhile, or the child's subtree counts elsewhere
 inline constexpr Duration kGroupInfoEvery = 1s;    // down relay links
+
+// --- two sources ---
+inline constexpr Duration kSourceHold = 5s;       // the primary is good for so long before it is taken back; doubles
+inline constexpr Duration kSourceMaxHold = 300s;  // up to here
+inline constexpr Duration kSourceCalm = 60s;      // a failure so soon after it was taken back doubles the wait
 
 // --- IP multicast ---
 inline constexpr unsigned kMulticastRow = 10;       // frames that came in a row, one missing at most: it works

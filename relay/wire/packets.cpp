@@ -142,4 +142,13 @@ std::optional<Attest> parse_attest(Bytes d) {
   return attest;
 }
 
+std::optional<Proof> parse_proof(Bytes d) {
+  auto header = parse_header(d);
+  if (!header || header->type != Type::proof || d.size() < kHeader + 1) return std::nullopt;
+  Proof proof{*header, d[kHeader], d.subspan(kHeader + 1)};
+  if (proof.count == 0 || proof.count > kMaxProven || proof.signatures.size() != proof.count * kSignature)
+    return std::nullopt;
+  return proof;
+}
+
 }  // namespace tiercast::wire

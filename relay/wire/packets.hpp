@@ -19,6 +19,7 @@ enum class Type : std::uint8_t {
   parity = 0x21,
   attest = 0x22,
   idle = 0x23,
+  proof = 0x24,
 };
 /// Byte 0; 0 when empty.
 inline std::uint8_t type_of(Bytes d) { return d.empty() ? std::uint8_t{0} : d[0]; }
@@ -136,5 +137,15 @@ struct Attest {
 };
 /// `d` without a link MAC.
 std::optional<Attest> parse_attest(Bytes d);
+
+/// PROOF, to listeners alone, after its header (sequence = first, source and epoch those of all that it covers): count
+/// u8 (1..18), count × the frames' own signatures 64 B (all zero: nothing of that frame).
+struct Proof {
+  Header header;
+  std::uint8_t count = 0;
+  Bytes signatures;  // count × kSignature
+  Bytes signature(std::size_t i) const { return signatures.subspan(i * kSignature, kSignature); }
+};
+std::optional<Proof> parse_proof(Bytes d);
 
 }  // namespace tiercast::wire

@@ -23,13 +23,19 @@ struct Relay {
   test::Link link{0x51}, other_link{0x52};
   History history{kFrames};
   std::array<Source, 2> sources{one.as_source(), two.as_source()};
-  Intake intake{GroupId{7}, sources, history, kSilence};
+  Intake intake{GroupId{7}, sources, history, 20ms, kSilence};
   Distrust distrust;
   Time now{1h};
 
   /// What came over the first link, its MAC added.
   IntakeResult take(const Datagram& with_signature) { return raw(link.mac(with_signature)); }
   IntakeResult raw(const Datagram& d) { return intake.on_datagram(view(d), link.key, distrust, now); }
+  /// Sequences of the other source's frames that have become of use.
+  std::vector<std::uint64_t> released() {
+    std::vector<std::uint64_t> out;
+    while (const auto header = intake.take_released(now)) out.push_back(header->sequence.value);
+    return out;
+  }
   const IntakeCounters& count() const { return intake.counters(); }
   std::uint64_t drops() const {
     std::uint64_t all = 0;
@@ -220,8 +226,9 @@ TEST_CASE(
   CHECK(relay.take(relay.one.signed_frame(1000)).taken == Taken::dropped);
   CHECK(relay.count().drop_conflict.get() == 1);
 
-  CHECK(relay.take(relay.two.signed_frame(1000)).taken == Taken::dropped);
+  CHECK(relay.take(relay.two.signed_frame(1000)).taken == Taken::spare);
   CHECK(relay.count().drop_inactive_source.get() == 1);
+  CHECK(relay.released().empty());
 
   CHECK(holds(relay.history.frame(Sequence{1000}), frame));
 }
@@ -347,20 +354,59 @@ TEST_CASE("two parents merged in any order give each frame exactly once, unchang
 
 // --- two sources ---
 
-TEST_CASE("one source is forwarded until it has been silent, then the other one until that is silent") {
+using Sequences = std::vector<std::uint64_t>;
+
+TEST_CASE(
+    "one source is forwarded until it has been silent; then what the other one sent meanwhile, whole and in order") {
   Relay relay;
   REQUIRE(relay.take(relay.one.signed_frame(1000)).taken == Taken::fresh);
-  relay.now += kSilence - 1ms;
-  CHECK(relay.take(relay.two.signed_frame(1001)).taken == Taken::dropped);
-  CHECK(relay.count().drop_inactive_source.get() == 1);
+  CHECK(relay.intake.next_deadline() == kNever);
+  relay.now += 20ms;
+  CHECK(relay.take(relay.two.signed_frame(1001)).taken == Taken::spare);
+  CHECK(relay.intake.next_deadline() == relay.now + kSilence - 20ms);
+  relay.now += kSilence - 21ms;
+  const auto second = relay.two.signed_frame(1002);
+  CHECK(relay.take(second).taken == Taken::spare);
+  CHECK(relay.take(second).taken == Taken::spare);  // another parent's copy
+  CHECK(relay.released() == Sequences{});
   CHECK(relay.intake.active().current() == SourceId{1});
   relay.now += 1ms;
-  CHECK(relay.take(relay.two.signed_frame(1002)).taken == Taken::fresh);
+  SUBCASE("time tells") { CHECK(relay.released() == Sequences{1001, 1002}); }
+  SUBCASE("the next frame tells") {
+    CHECK(relay.take(relay.two.signed_frame(1003)).taken == Taken::spare);
+    CHECK(relay.released() == Sequences{1001, 1002, 1003});
+  }
+  CHECK(holds(relay.history.frame(Sequence{1002}), second));
   CHECK(relay.intake.active().current() == SourceId{2});
+  CHECK(relay.count().source_changes.get() == 1);
+  CHECK(relay.released() == Sequences{});
   // The first one is back: no flapping.
-  CHECK(relay.take(relay.one.signed_frame(1003)).taken == Taken::dropped);
   relay.now += 20ms;
-  CHECK(relay.take(relay.two.signed_frame(1003)).taken == Taken::fresh);
+  const Sequence newest = relay.history.newest();
+  CHECK(relay.take(relay.one.signed_frame(newest.value + 1)).taken == Taken::spare);
+  CHECK(relay.take(relay.two.signed_frame(newest.value + 1)).taken == Taken::fresh);
+  CHECK(relay.released() == Sequences{});
+}
+
+TEST_CASE("what one source lacks, the other one's frame fills at once; what neither lacks is forwarded once") {
+  Relay relay;
+  for (std::uint64_t s = 1000; s < 1100; ++s) {
+    CAPTURE(s);
+    relay.now += 20ms;
+    const bool lost = s % 7 == 3;
+    const bool first_is_late = s % 3 == 0;
+    const auto take_first = [&] {
+      if (!lost) CHECK(relay.take(relay.one.signed_frame(s)).taken == Taken::fresh);
+    };
+    if (!first_is_late) take_first();
+    CHECK(relay.take(relay.two.signed_frame(s)).taken == Taken::spare);
+    if (first_is_late) take_first();
+    CHECK(relay.released() == (s % 7 == 4 ? Sequences{s - 1} : Sequences{}));
+  }
+  CHECK(relay.count().frames.get() == 100 - (1099 % 7 == 3 ? 1 : 0));
+  CHECK(relay.count().spares_used.get() == 14);
+  CHECK(relay.intake.active().current() == SourceId{1});
+  CHECK(relay.count().source_changes.get() == 0);
 }
 
 TEST_CASE("old frames and copies do not keep a dead source active") {
@@ -375,7 +421,7 @@ TEST_CASE("old frames and copies do not keep a dead source active") {
   CHECK(relay.take(relay.two.signed_frame(1011)).taken == Taken::fresh);
 }
 
-TEST_CASE("after a takeover, holes from before it are still filled with the former source's frames") {
+TEST_CASE("after a takeover, holes are filled with either source's frames") {
   Relay relay;
   REQUIRE(relay.take(relay.one.signed_frame(1000)).taken == Taken::fresh);
   REQUIRE(relay.take(relay.one.signed_frame(1002)).taken == Taken::fresh);
@@ -384,7 +430,8 @@ TEST_CASE("after a takeover, holes from before it are still filled with the form
   REQUIRE(relay.take(relay.two.signed_frame(1008)).taken == Taken::fresh);
   CHECK(relay.take(relay.one.signed_frame(1001)).taken == Taken::fresh);
   CHECK(relay.take(relay.two.signed_frame(1004)).taken == Taken::fresh);
-  CHECK(relay.take(relay.one.signed_frame(1006)).taken == Taken::dropped);  // the new one's time
+  CHECK(relay.take(relay.one.signed_frame(1006)).taken == Taken::fresh);
+  CHECK(relay.take(relay.two.signed_frame(1006)).taken == Taken::spare);
   CHECK(relay.count().drop_inactive_source.get() == 1);
   CHECK(relay.intake.active().current() == SourceId{2});
 }

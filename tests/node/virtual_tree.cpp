@@ -42,7 +42,7 @@ void VirtualTree::on_sent(const Endpoint& from, const Endpoint& to, Bytes datagr
                    : sim::host_of(to).node ? wire::Trailers::link
                                            : wire::Trailers::none;
   const Bytes frame = datagram.first(datagram.size() - wire::trailer_size(header->type, way));
-  auto& first = sealed_[{header->group.value, header->sequence.value}];
+  auto& first = sealed_[{header->group.value, header->source.value, header->sequence.value}];
   if (first.empty()) first.assign(frame.begin(), frame.end());
   if (!std::equal(frame.begin(), frame.end(), first.begin(), first.end())) ++conflicts;
 }
@@ -98,10 +98,12 @@ std::uint64_t VirtualTree::counter(std::size_t n, const std::string& name) {
   for (const auto& g : f.groups()) {
     g->intake.counters().each(add);
     g->gaps.counters().each(add);
-    g->attestation_gaps.counters().each(add);
+    g->attestation_gaps.each(add);
     if (!g->origin) continue;
     g->origin->publisher().counters().each(add);
     g->origin->counters().each(add);
+    if (const auto* alignment = g->origin->alignment()) alignment->counters().each(add);
+    if (g->align) g->align->counters().each(add);
   }
   for (const auto& worker : process(n).workers) {
     worker->worker->counters().each(add);

@@ -6,6 +6,7 @@
 
 #include <map>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "relay/sim/world.hpp"
@@ -84,7 +85,7 @@ class VirtualTree : private AllocationMeter, private sim::Observer, public sim::
   void on_played(std::size_t listener, const receive::Played& played) override;
 
   std::vector<std::vector<Heard>> heard_;
-  std::map<std::pair<std::uint32_t, std::uint64_t>, Datagram> sealed_;  // by group and sequence
+  std::map<std::tuple<std::uint32_t, std::uint8_t, std::uint64_t>, Datagram> sealed_;  // by group, source, sequence
 };
 
 }  // namespace tiercast::test
