@@ -14,7 +14,7 @@ CPPFLAGS += -I. -DTIERCAST_VERSION='"$(VERSION)"'
 CXXFLAGS += $(CXXSTD) $(WARNINGS) $(OPTIMISE) -fstack-protector-strong $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 LDFLAGS  += $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -pthread
 # The shared liburing of Debian 12 lacks symbols that its header names: link the archive.
-LDLIBS   += -l:liburing.a -lsodium -lopus -logg -lspeexdsp -lfmt -lbpf -lcap
+LDLIBS   += -l:liburing.a -lsodium -lopus -logg -lspeexdsp -lisal -lfmt -lbpf -lcap
 TEST_LIBS = -lopusfile
 VERSION  := 0.1.0
 

@@ -196,6 +196,12 @@ class Comparison {
       result.pinned = now.pinned;
       applied(name + ": pinned = " + to_text(now.pinned));
     }
+    if ((change.parity = old.parity != now.parity)) {
+      result.parity = now.parity;
+      applied(name + (now.parity.on() ? ": parity = { data = " + std::to_string(now.parity.data) +
+                                            ", repair = " + std::to_string(now.parity.repair) + " }"
+                                      : ": no parity any more"));
+    }
     if ((change.rotate = old.rotate != now.rotate)) {
       result.rotate = now.rotate;
       applied(name + ": rotate = " + to_text(now.rotate));
@@ -204,7 +210,7 @@ class Comparison {
       result.record = now.record;
       applied(name + (now.record ? ": recorded in " + now.record->directory : ": recorded no more"));
     }
-    if (change.pinned || change.rotate || change.record) out_.groups_changed.push_back(change);
+    if (change.pinned || change.parity || change.rotate || change.record) out_.groups_changed.push_back(change);
   }
 
   const Config& running_;

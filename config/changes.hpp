@@ -8,7 +8,7 @@ namespace tiercast::config {
 
 struct GroupChange {
   GroupId id;
-  bool pinned = false, rotate = false, record = false;  // what of it is another
+  bool pinned = false, parity = false, rotate = false, record = false;  // what of it is another
 };
 
 struct Changes {

@@ -10,6 +10,7 @@
 
 #include "crypto/keys.hpp"
 #include "relay/base/endpoint.hpp"
+#include "relay/forward/parity_shape.hpp"
 #include "relay/publish/encoding.hpp"
 #include "relay/publish/pcm_format.hpp"
 
@@ -132,6 +133,7 @@ struct Group {
   KeyMode keys = KeyMode::relay;
   std::uint8_t frame_ms = 20;
   bool pinned = false;                      // subscribe at once, not with the first downstream
+  forward::ParityShape parity;              // that listeners here get; off: none
   Duration rotate = std::chrono::hours{1};  // an origin's epoch rotation; 0: only on command
   std::optional<SourceInput> source;
   std::optional<Record> record;

@@ -388,6 +388,20 @@ void read_record(Table& table, Group& group) {
   record->report_unknown();
 }
 
+void read_parity(Table& table, Group& group) {
+  auto parity = table.table("parity", "{ data = 10, repair = 2 }");
+  if (!parity) return;
+  parity->demand("data", "10");
+  parity->demand("repair", "2");
+  // What is rebuilt after its time is of no use: a block must end well before its first frame is played.
+  const std::int64_t most = std::min<std::int64_t>(
+      wire::kMaxParityData, wire::kStrictPlayout / 2 / std::chrono::milliseconds{group.frame_ms});
+  const auto data = parity->integer("data", 2, most);
+  const auto repair = parity->integer("repair", 1, std::min<std::int64_t>(wire::kMaxParityRepair, data.value_or(2)));
+  if (data && repair) group.parity = {static_cast<std::uint8_t>(*data), static_cast<std::uint8_t>(*repair)};
+  parity->report_unknown();
+}
+
 bool is_usable(std::int64_t cpu, const Machine& machine) {
   if (machine.usable.empty()) return cpu >= 0 && cpu < machine.cpus;
   return std::any_of(machine.usable.begin(), machine.usable.end(), [cpu](unsigned one) { return cpu == one; });
@@ -509,6 +523,7 @@ Group read_group(Table& table, const Machine& machine) {
   table.not_available("ticket_key", "leave it out, with admission = \"open\"");
   if (const auto frame = table.one_of("frame_ms", {10, 20, 40, 60})) out.frame_ms = static_cast<std::uint8_t>(*frame);
   if (const auto pinned = table.boolean("pinned")) out.pinned = *pinned;
+  read_parity(table, out);
   read_time(table, "rotate", {kLeastRotation, kMostRotation, "30s", "24h"}, out.rotate);
   read_input(table, out, machine);
   read_record(table, out);

@@ -80,7 +80,7 @@ class View:
         counters = group["counters"]
         return (f"  {branch:<18} passed {counters['intake_frame']:>6,}"
                 f"  parents live {self.live_parents(status)} of {len(status['upstreams'])}"
-                f"  repaired {counters['repair_repaired']}  lost {counters['repair_given_up']}"
+                f"  repaired {counters['repair_resent'] + counters['repair_late']}  lost {counters['repair_given_up']}"
                 f"  listeners {group['tally']['listeners']}")
 
 

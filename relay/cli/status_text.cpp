@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "relay/cli/status_judgement.hpp"
 
@@ -190,6 +191,24 @@ void write_groups(Lines& out, const Interval& status) {
   write_sources(out, status);
 }
 
+/// Of what has not come at once, since the node's start; origins lack nothing.
+void write_repair(Lines& out, const Interval& status) {
+  bool begun = false;
+  for (const Group& group : status.now().groups) {
+    const auto of = [&](const char* name) { return count(group.counters, name); };
+    if (of("repair_missing") == 0) continue;
+    if (!std::exchange(begun, true))
+      out.push_back(header(left("repair", 36) + right("missing", 10) + right("resent", 10) + right("late", 10) +
+                           right("lost", 10) + right("questions", 11)));
+    const Group* before = status.before(group);
+    const bool loses = before && of("repair_given_up") > count(before->counters, "repair_given_up");
+    out.push_back({{left(group.name, 35) + " " + right(whole(of("repair_missing"), 9), 10) +
+                    right(whole(of("repair_resent"), 9), 10) + right(whole(of("repair_late"), 9), 10)},
+                   {right(whole(of("repair_given_up"), 9), 10), loses ? Style::warn : Style::plain},
+                   {right(whole(of("repair_nack"), 10), 11)}});
+  }
+}
+
 void write_children(Lines& out, const Interval& status) {
   const auto& children = status.now().children;
   if (children.empty()) return;
@@ -300,7 +319,8 @@ void write_drops(Lines& out, const Interval& status) {
 std::vector<Line> status_lines(const Interval& status) {
   Lines out;
   write_verdict(out, status);
-  for (const auto part : {write_parents, write_groups, write_children, write_listeners, write_passage, write_drops})
+  for (const auto part :
+       {write_parents, write_groups, write_repair, write_children, write_listeners, write_passage, write_drops})
     part(out, status);
   return out;
 }

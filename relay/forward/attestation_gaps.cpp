@@ -39,22 +39,26 @@ void AttestationGaps::on_attestation(Sequence first, std::uint8_t count) {
   ask_at_ = kNever;
 }
 
-bool AttestationGaps::due(GroupId group, Duration round_trip, wire::Nack& nack, Time now) {
-  if (!waiting_ || now < ask_at_) return false;
+std::optional<std::size_t> AttestationGaps::due(GroupId group, std::span<const Askee> parents, wire::Nack& nack,
+                                                Time now) {
+  if (!waiting_ || now < ask_at_) return std::nullopt;
+  const auto whom = whom_to_ask(parents, *attested_below_, rounds_ > 0 ? last_ : std::nullopt);
+  if (!whom) return std::nullopt;
   if (++rounds_ > kRounds) {
     counters_.given_up.add();
     attested_below_ = beyond_ > *attested_below_ ? beyond_end_ : newest_.next();
     waiting_ = false;
     ask_at_ = kNever;
-    return false;
+    return std::nullopt;
   }
   nack = {};
   nack.group = group;
   nack.kind = wire::NackKind::attestation;
   nack.ranges.push_back({*attested_below_, 1});
   counters_.asked.add();
-  ask_at_ = now + round_trip + wire::kNackMargin * rounds_;
-  return true;
+  ask_at_ = now + parents[*whom].round_trip + wire::kNackMargin * rounds_;
+  last_ = whom;
+  return whom;
 }
 
 void GroupAttestationGaps::on_frame(SourceId source, Sequence sequence, bool jumps, Time now) {
@@ -74,9 +78,11 @@ void GroupAttestationGaps::on_attestation(SourceId source, Sequence first, std::
     if (of.id == source) of.gaps.on_attestation(first, count);
 }
 
-bool GroupAttestationGaps::due(GroupId group, Duration round_trip, wire::Nack& nack, Time now) {
-  return std::any_of(sources_.begin(), sources_.end(),
-                     [&](OfSource& of) { return of.gaps.due(group, round_trip, nack, now); });
+std::optional<std::size_t> GroupAttestationGaps::due(GroupId group, std::span<const Askee> parents, wire::Nack& nack,
+                                                     Time now) {
+  for (OfSource& of : sources_)
+    if (const auto whom = of.gaps.due(group, parents, nack, now)) return whom;
+  return std::nullopt;
 }
 
 Time GroupAttestationGaps::next_deadline() const {

@@ -6,6 +6,7 @@
 
 #include "relay/base/counter.hpp"
 #include "relay/base/inline_vector.hpp"
+#include "relay/forward/askee.hpp"
 #include "relay/wire/records.hpp"
 
 namespace tiercast::forward {
@@ -34,8 +35,8 @@ class AttestationGaps {
 
   void on_frame(Sequence sequence, bool jumps, Time now);
   void on_attestation(Sequence first, std::uint8_t count);
-  /// The record to ask with now, marked as asked; false: none due.
-  bool due(GroupId group, Duration round_trip, wire::Nack& nack, Time now);
+  /// The record to ask one of the parents with now, marked as asked; nullopt: none is due, or nobody has a lease.
+  std::optional<std::size_t> due(GroupId group, std::span<const Askee> parents, wire::Nack& nack, Time now);
   Time next_deadline() const { return ask_at_; }
   const AttestationGapCounters& counters() const { return counters_; }
 
@@ -48,6 +49,7 @@ class AttestationGaps {
   bool waiting_ = false;
   Sequence beyond_, beyond_end_;  // what attestations covered that came while an earlier one was missing
   int rounds_ = 0;
+  std::optional<std::size_t> last_;  // who was asked for it
   Time ask_at_ = kNever;
   AttestationGapCounters counters_;
 };
@@ -60,7 +62,8 @@ class GroupAttestationGaps {
 
   void on_frame(SourceId source, Sequence sequence, bool jumps, Time now);
   void on_attestation(SourceId source, Sequence first, std::uint8_t count);
-  bool due(GroupId group, Duration round_trip, wire::Nack& nack, Time now);
+  /// As AttestationGaps::due().
+  std::optional<std::size_t> due(GroupId group, std::span<const Askee> parents, wire::Nack& nack, Time now);
   Time next_deadline() const;
   template <class F>
   void each(F&& f) const {

@@ -5,8 +5,18 @@
 namespace tiercast::forward {
 namespace {
 
-constexpr unsigned kTimesBits = 16;
-constexpr std::uint64_t kTimes = (std::uint64_t{1} << kTimesBits) - 1;
+constexpr std::uint64_t kTimes = 7;
+static_assert(wire::kResendPerSequence <= kTimes);
+constexpr unsigned kWhenShift = 3;
+constexpr Duration kWhenUnit = 4ms;  // less than the margin of who asks again
+constexpr std::int64_t kWhenSpan = 1 << 13;
+static_assert(kWhenUnit * kWhenSpan / 2 > wire::kHistory, "older ones are not asked for");
+constexpr unsigned kSequenceShift = 16;
+
+std::uint64_t entry(Sequence sequence, Time when, std::uint64_t times) {
+  const auto at = static_cast<std::uint64_t>(when.time_since_epoch() / kWhenUnit) & (kWhenSpan - 1);
+  return sequence.value << kSequenceShift | at << kWhenShift | times;
+}
 
 double seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
 
@@ -28,21 +38,34 @@ bool LeaseResendBudget::empty(Time now) {
   return tokens_ < 1.0;
 }
 
+const std::uint64_t* LeaseResendBudget::find(Sequence sequence) const {
+  return std::find_if(sent_.begin(), sent_.end(), [&](std::uint64_t sent) {
+    return (sent & kTimes) != 0 && sent >> kSequenceShift == sequence.value;
+  });
+}
+
+bool LeaseResendBudget::leaves_since(Sequence sequence, Time since, Time now) const {
+  const std::uint64_t* const known = find(sequence);
+  if (known == sent_.end()) return false;
+  // How long ago that was; negative: it waits for its turn.
+  const std::uint64_t ago = (entry({}, now, 0) >> kWhenShift) - (*known >> kWhenShift);
+  auto age = static_cast<std::int64_t>(ago & (kWhenSpan - 1));
+  if (age >= kWhenSpan / 2) age -= kWhenSpan;
+  return age * kWhenUnit < now - since;
+}
+
 bool LeaseResendBudget::take(Sequence sequence, Time now, Time& not_before) {
   if (empty(now)) return false;
-  const auto known = std::find_if(sent_.begin(), sent_.end(), [&](std::uint64_t sent) {
-    return (sent & kTimes) != 0 && sent >> kTimesBits == sequence.value;
-  });
+  auto* const known = const_cast<std::uint64_t*>(find(sequence));
   const std::uint64_t times = known == sent_.end() ? 0 : *known & kTimes;
   if (times >= wire::kResendPerSequence) return false;
   tokens_ -= 1.0;
 
   // It becomes the latest: what was sent longest ago is the first to be forgotten.
-  const auto place = known == sent_.end() ? sent_.begin() : known;
-  std::rotate(place, place + 1, sent_.end());
-  sent_.back() = sequence.value << kTimesBits | (times + 1);
-
   not_before = std::max(now, next_send_);
+  auto* const place = known == sent_.end() ? sent_.begin() : known;
+  std::rotate(place, place + 1, sent_.end());
+  sent_.back() = entry(sequence, not_before, times + 1);
   next_send_ = not_before + std::chrono::duration_cast<Duration>(frame_ / wire::kResendPace);
   return true;
 }

@@ -1,5 +1,5 @@
 // Answering: who may be sent what again. Budgets of DESIGN "Resending": per lease a burst, a refill at a share of the
-// stream's rate, each sequence at most three times; per node the greater of a share of its fan-out and a floor.
+// stream's rate, each sequence at most six times; per node the greater of a share of its fan-out and a floor.
 #pragma once
 
 #include <array>
@@ -18,13 +18,17 @@ class LeaseResendBudget {
   /// May this sequence be sent to the lease now? Takes from the budget if so. Paced: the burst itself is spread at
   /// kResendPace × real time: `not_before` is when it may leave (≥ now).
   bool take(Sequence sequence, Time now, Time& not_before);
+  /// It was taken, to leave later than `since`, in the last seconds: who asks again had not got it when asking.
+  bool leaves_since(Sequence sequence, Time since, Time now) const;
 
  private:
+  const std::uint64_t* find(Sequence sequence) const;
   std::chrono::milliseconds frame_;
   double tokens_;
   Time refilled_;
   Time next_send_;
-  // The last kResendBurst different sequences and how often each was sent, the latest last: sequence u48 ‖ times u16.
+  // The last kResendBurst different sequences, the latest last: sequence u48 ‖ when it left last u13, wrapping ‖ how
+  // often u3.
   std::array<std::uint64_t, wire::kResendBurst> sent_{};
 };
 

@@ -131,7 +131,8 @@ std::optional<wire::DenyReason> Feed::refuse(const control::Joiner& joiner) cons
 
 bool Feed::has_room(const WorkerLink& worker, const control::Joiner& joiner) const {
   const FeedGroup* group = group_by_id(joiner.request.group);
-  return joiner.request.role == wire::Role::relay || group == nullptr || worker.load.has_room(group->group.frame);
+  return joiner.request.role == wire::Role::relay || group == nullptr ||
+         worker.load.has_room(with_parity(group->group.frame, group->parity_shape()));
 }
 
 std::optional<LeaseId> Feed::admit(const control::Joiner& joiner, Writer& records, Time now) {
@@ -288,6 +289,18 @@ void Feed::on_frame_stored(FeedGroup& group, Sequence sequence) {
   group.next_idle = moment_.mono + wire::kIdleIntervals * group.group.frame;
   if (group.recorder) {
     if (const auto pin = group.group.history.frame(sequence)) group.recorder->on_frame(pin.datagram(), moment_);
+  }
+  if (group.parity) make_parity(group, sequence);
+}
+
+void Feed::make_parity(FeedGroup& group, Sequence sequence) {
+  group.parity->on_frame(group.group.history, sequence);
+  const Bytes parity = group.parity->take();
+  if (parity.empty()) return;
+  if (const auto number = group.group.history.add_opaque(parity)) {
+    command_all(OpaqueReady{group.group.index, *number, moment_.mono, true, group.parity->shape()});
+  } else {
+    counters_.drop_opaque_pinned.add();
   }
 }
 

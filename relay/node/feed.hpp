@@ -99,6 +99,7 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   /// Of an origin's epochs; nothing where there is no source.
   void set_rotation(GroupIndex group, Duration every, Moment now);
   void set_pinned(GroupIndex group, bool pinned, Moment now);
+  void set_parity(GroupIndex group, forward::ParityShape shape) { group_at(group)->set_parity(shape); }
   /// Null: none from now on. The one before is finished.
   void set_recorder(GroupIndex group, std::unique_ptr<Recorder> recorder, Moment now);
   /// The outlet has it as its last one already.
@@ -163,7 +164,7 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   /// `multicast`: by which it came; null: by unicast.
   void on_stream(std::size_t parent, Bytes datagram, MulticastUplink* multicast, Time now);
   void on_fresh_frame(FeedGroup& group, const wire::Header& header, Sequence newest_before,
-                      std::optional<std::size_t> parent, Time now);
+                      std::optional<std::size_t> parent, const forward::Way& way, Time now);
   Time prove_at(const FeedGroup& group, std::size_t source) const;
   void prove_unattested(FeedGroup& group, Time now);
   void take_released(FeedGroup& group, std::optional<std::size_t> parent, Time now);
@@ -182,6 +183,7 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   Duration frame_interval() const;
   void send_up(std::size_t parent, Bytes records);
   void pump(std::size_t parent, Time now);
+  void list_askees(const FeedGroup& group, Time now);
   void ask_for_missing(Time now);
   void report_tallies_up(Time now);
   void update_standing(Time now);
@@ -206,6 +208,7 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   void run_origin(FeedGroup& group, Moment now);
   FeedGroup* align_group(std::size_t link) const;
   void pump_align(FeedGroup& group, Moment now);
+  void make_parity(FeedGroup& group, Sequence sequence);
 
   // feed_changes.cpp
   bool adopt(std::unique_ptr<FeedGroup> group);
@@ -244,7 +247,7 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   std::vector<control::Parent> parents_;
   control::JoinResponder responder_;
   Standing standing_;
-  std::size_t next_asked_ = 0;
+  std::vector<forward::Askee> askees_;  // room for one a parent
   Time next_tally_up_, next_info_;
   bool stopping_ = false;
   struct Draining {

@@ -10,6 +10,7 @@
 #include "relay/control/drain.hpp"
 #include "relay/forward/attestation_gaps.hpp"
 #include "relay/forward/gaps.hpp"
+#include "relay/forward/parity.hpp"
 #include "relay/forward/stream_place.hpp"
 #include "relay/node/align_link.hpp"
 #include "relay/node/group.hpp"
@@ -25,7 +26,7 @@ struct FeedGroup {
       : shared(std::move(of)),
         group(*shared),
         intake(group.id, group.sources, group.history, group.frame, group.silence()),
-        gaps(forward::Gaps::Config{.frame = group.frame}, random),
+        gaps(forward::Gaps::Config{.frame = group.frame, .silence = group.silence()}, random),
         attestation_gaps(group.frame) {}
 
   const std::unique_ptr<Group> shared;  // until every worker has let go of it
@@ -34,6 +35,12 @@ struct FeedGroup {
   std::unique_ptr<Origin> origin;    // its source is here
   std::unique_ptr<AlignLink> align;  // to the origin of the other source
   std::unique_ptr<Recorder> recorder;
+
+  std::unique_ptr<forward::ParityEncoder> parity;  // for listeners here
+  forward::ParityShape parity_shape() const { return parity ? parity->shape() : forward::ParityShape{}; }
+  void set_parity(forward::ParityShape shape) {
+    parity = shape.on() ? std::make_unique<forward::ParityEncoder>(shape) : nullptr;
+  }
 
   forward::Intake intake;
   forward::Gaps gaps;
@@ -53,6 +60,7 @@ struct FeedGroup {
     bool confirmed = false;
     Time ask_at;
     control::Bringing frames{};
+    forward::Brought brought{};
   };
   std::vector<Subscription> subscriptions;  // one a parent
   Time next_unsubscribe;                    // a parent that did not hear that is told again

@@ -100,6 +100,7 @@ void FeedThread::apply(PreparedReload& prepared, Moment now) {
     const config::Group& group = *config::find_group(config_, change.id);
     const GroupIndex index = index_of(change.id);
     if (change.pinned) feed_->set_pinned(index, group.pinned, now);
+    if (change.parity) feed_->set_parity(index, group.parity);
     if (change.rotate) feed_->set_rotation(index, group.rotate, now);
   }
   for (const GroupId id : changes.groups_removed) feed_->remove_group(id, now);
@@ -138,6 +139,7 @@ void FeedThread::add_group(PreparedGroup& prepared, Moment now) {
   auto group = std::make_unique<FeedGroup>(std::move(prepared.shared), *random_);
   FeedGroup& of = *group;
   of.pinned = from.pinned;
+  of.set_parity(from.parity);
   of.origin = std::move(prepared.origin);
   of.align = make_align_link(from, *setup_.feed.key, *random_, now);
   if (of.align) align_links_.add({from.source->align->address, from.source->align->public_key});

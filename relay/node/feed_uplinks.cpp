@@ -60,6 +60,7 @@ void Feed::on_uplink_unreachable(std::size_t p, Moment now) { parents_[p].on_unr
 
 void Feed::on_stream(std::size_t p, Bytes datagram, MulticastUplink* multicast, Time now) {
   using forward::Taken;
+  using forward::Way;
   using Stream = control::Parent::Stream;
   control::Parent& parent = parents_[p];
   if (!parent.leased()) return counters_.drop_parent_unleased.add();
@@ -112,8 +113,10 @@ void Feed::on_stream(std::size_t p, Bytes datagram, MulticastUplink* multicast, 
     parent.on_stream(Stream::frame, now);
   }
   group->subscriptions[p].frames.on_frame(now);
+  group->subscriptions[p].brought.on_frame(h.sequence);
   if (!multicast) group->place.told(h.sequence);
-  if (result.taken == Taken::fresh) on_fresh_frame(*group, h, newest, p, now);
+  const Way way{multicast ? Way::Kind::multicast : Way::Kind::unicast, p};
+  if (result.taken == Taken::fresh) on_fresh_frame(*group, h, newest, p, way, now);
   take_released(*group, p, now);
 }
 
@@ -121,14 +124,14 @@ void Feed::on_stream(std::size_t p, Bytes datagram, MulticastUplink* multicast, 
 void Feed::take_released(FeedGroup& group, std::optional<std::size_t> p, Time now) {
   Sequence newest = group.group.history.newest();
   while (const auto header = group.intake.take_released(now)) {
-    on_fresh_frame(group, *header, newest, p, now);
+    on_fresh_frame(group, *header, newest, p, {.kind = forward::Way::Kind::other_source}, now);
     newest = group.group.history.newest();
   }
 }
 
 /// It stands in history. `p`: who brought it, or what caused it to be taken; none: time did.
 void Feed::on_fresh_frame(FeedGroup& group, const wire::Header& h, Sequence newest_before, std::optional<std::size_t> p,
-                          Time now) {
+                          const forward::Way& way, Time now) {
   on_frame_stored(group, h.sequence);  // first of all
   if (const auto pin = group.group.history.frame(h.sequence))
     group.audio_bytes += pin.datagram().size() - (wire::kHeader + wire::kTag);
@@ -142,7 +145,8 @@ void Feed::on_fresh_frame(FeedGroup& group, const wire::Header& h, Sequence newe
   }
   if (group.ended) group.next_idle = kNever;
   const bool jumps = h.jumps() || std::exchange(group.starts_anew, false);
-  group.gaps.on_frame(h.sequence, jumps, now);
+  group.gaps.on_frame(h.sequence, jumps, now, way);
+  if (h.sequence >= newest_before && h.ends()) group.gaps.on_end(h.sequence);
   group.attestation_gaps.on_frame(h.source, h.sequence, jumps, now);
   if (p && !group.epochs.knows(h.source, h.epoch) && now >= group.next_epoch_question) {
     group.next_epoch_question = now + wire::kEpochAskEvery;
@@ -270,7 +274,7 @@ void Feed::on_subscribed(std::size_t p, const wire::Subscribed& answer, Time now
   if (group == nullptr) return;
   if (answer.denied != 0) {
     counters_.subscription_denied.add();
-    group->subscriptions[p] = {false, now + kDeniedAgain};
+    group->subscriptions[p] = {.ask_at = now + kDeniedAgain};
   } else {
     group->subscriptions[p].confirmed = group->subscribed;
   }
@@ -300,7 +304,7 @@ void Feed::begin_subscription(FeedGroup& group, Time now) {
 }
 
 void Feed::subscribe_up(FeedGroup& group, std::size_t p, Time now) {
-  group.subscriptions[p] = {false, now + kSubscribeAgain};
+  group.subscriptions[p] = {.ask_at = now + kSubscribeAgain};
   std::array<std::uint8_t, 16> buffer;
   Writer records{buffer};
   wire::write_record(records, wire::Subscribe{group.group.id, {}});
@@ -410,16 +414,26 @@ void Feed::list_epochs(std::size_t p, wire::EpochsHeld& held) {
   }
 }
 
+void Feed::list_askees(const FeedGroup& group, Time now) {
+  askees_.clear();
+  for (std::size_t p = 0; p < parents_.size(); ++p) {
+    const control::Parent& parent = parents_[p];
+    const forward::Brought& brought = group.subscriptions[p].brought;
+    askees_.push_back({parent.leased(), parent.live(now), parent.leased() && parent.lease()->seeking(),
+                       parent.round_trip(), brought.loss(), brought.newest()});
+  }
+}
+
 void Feed::ask_for_missing(Time now) {
   for (auto& group : groups_) {
     if (!group->subscribed) continue;
-    while (now >= group->gaps.next_deadline() || now >= group->attestation_gaps.next_deadline()) {
-      const auto p = control::parent_to_ask(parents_, next_asked_, now);
+    if (now < std::min(group->gaps.next_deadline(), group->attestation_gaps.next_deadline())) continue;
+    list_askees(*group, now);
+    wire::Nack nack;
+    for (;;) {
+      auto p = group->gaps.due(group->group.id, askees_, nack, now);
+      if (!p) p = group->attestation_gaps.due(group->group.id, askees_, nack, now);
       if (!p) break;
-      wire::Nack nack;
-      const Duration round_trip = parents_[*p].round_trip();
-      const bool frames = group->gaps.due(group->group.id, round_trip, nack, now);
-      if (!frames && !group->attestation_gaps.due(group->group.id, round_trip, nack, now)) break;
       std::array<std::uint8_t, 512> buffer;
       Writer records{buffer};
       wire::write_record(records, nack);

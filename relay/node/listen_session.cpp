@@ -165,6 +165,11 @@ void ListenSession::show(Moment now, bool last) {
                static_cast<unsigned long long>(summary.frames + summary.empty),
                static_cast<unsigned long long>(summary.lost), latency.c_str(), ms(summary.jitter),
                listener_->live_parents(now.mono), names_.size(), player.c_str(), last ? "\n" : "");
+  if (const auto* repairs = last ? listener_->repairs() : nullptr; repairs && repairs->repaired() > 0)
+    std::fprintf(stderr, "repaired: %llu resent, %llu by parity, %llu by themselves\n",
+                 static_cast<unsigned long long>(repairs->resent.get()),
+                 static_cast<unsigned long long>(repairs->parity.get()),
+                 static_cast<unsigned long long>(repairs->late.get()));
   std::fflush(stderr);
 }
 
@@ -177,6 +182,9 @@ std::string ListenSession::report() const {
   out["lost"] = s.lost;
   out["duplicates"] = s.duplicates;
   out["repaired"] = s.repaired;
+  if (const auto* repairs = listener_->repairs())
+    out["repaired_by"] = {
+        {"resent", repairs->resent.get()}, {"parity", repairs->parity.get()}, {"late", repairs->late.get()}};
   out["discontinuities"] = s.discontinuities;
   out["longest_gap_ms"] = ms(s.longest_gap);
   out["jitter_ms"] = ms(s.jitter);

@@ -37,6 +37,8 @@ receive::PlayoutConfig playout_config(const Listener::Setup& setup, std::chrono:
 forward::Gaps::Config gaps_config(const Listener::Setup& setup, std::chrono::milliseconds frame) {
   forward::Gaps::Config config;
   config.frame = frame;
+  config.spread = wire::kNackMargin;
+  config.silence = config.presumed_every = wire::silence(frame);
   config.deadline = setup.playout.value_or(setup.strict ? wire::kStrictPlayout : wire::kPlayout);
   return config;
 }
@@ -48,6 +50,7 @@ Listener::Stream::Stream(const Setup& setup, std::chrono::milliseconds of)
       playout(playout_config(setup, of)),
       gaps(gaps_config(setup, of), *setup.random),
       attestation_gaps(of, kAttestationGrace),
+      parity(setup.group),
       statistics(of),
       recent(setup.strict) {}
 
@@ -179,6 +182,7 @@ Bytes Listener::proven(Bytes datagram, const wire::Header& header, MulticastUpli
 
 void Listener::on_stream(std::size_t p, Bytes datagram, MulticastUplink* multicast, Time now) {
   using Kind = control::Parent::Stream;
+  using forward::Way;
   control::Parent& parent = parents_[p];
   if (!parent.leased() || !stream_) return counters_.drop_unleased.add();
   const auto header = wire::parse_header(datagram);
@@ -188,14 +192,10 @@ void Listener::on_stream(std::size_t p, Bytes datagram, MulticastUplink* multica
   receive::Playout& playout = stream_->playout;
   switch (header->type) {
     case wire::Type::frame: {
-      const std::uint64_t before = junk(playout.counters());
-      playout.on_frame(datagram, now);
-      if (junk(playout.counters()) != before) return;  // nobody's sign of life
-      if (setup_.strict) {
-        for (std::size_t s = 0; s < setup_.sources.size(); ++s)
-          if (setup_.sources[s].id == header->source) stream_->recent.keep(s, header->sequence, datagram);
-        if (multicast) playout.on_proven(header->source, header->sequence, crypto::attest_hash(datagram), now);
-      }
+      if (!take_frame(*header, datagram, {multicast ? Way::Kind::multicast : Way::Kind::unicast, p}, now)) return;
+      if (setup_.strict && multicast)
+        playout.on_proven(header->source, header->sequence, crypto::attest_hash(datagram), now);
+      uplinks_[p].brought.on_frame(header->sequence);
       if (multicast) {
         multicast->on_frame(parent, *header, std::max(stream_->noted, header->sequence), now);
       } else {
@@ -203,9 +203,13 @@ void Listener::on_stream(std::size_t p, Bytes datagram, MulticastUplink* multica
         stream_->place.told(header->sequence);
       }
       uplinks_[p].frames.on_frame(now);
-      note_frame(header->source, header->sequence, header->jumps(), now);
+      take_rebuilt(now);
       if (playout.wants_epochs(now)) parent.hasten(now);
       return;
+    }
+    case wire::Type::parity: {
+      stream_->parity.on_parity(datagram);
+      return take_rebuilt(now);
     }
     case wire::Type::attest: {
       const std::uint64_t forged = playout.counters().attest_drop_forged.get();
@@ -218,7 +222,7 @@ void Listener::on_stream(std::size_t p, Bytes datagram, MulticastUplink* multica
         if (forward::vouches_for_now(*attest, stream_->noted, stream_->frame))
           multicast ? parent.on_multicast(Kind::attestation, false, now) : parent.on_stream(Kind::attestation, now);
         stream_->attestation_gaps.on_attestation(header->source, attest->header.sequence, attest->count);
-        note_frame(header->source, last, false, now);
+        note_frame(header->source, last, false, {}, now);
         // Of a sequence all that came was forged, and the true one found no room: now it has.
         for (std::size_t i = 0; i < attest->count; ++i) {
           const Sequence covered = attest->header.sequence.plus(i);
@@ -269,13 +273,35 @@ void Listener::on_proof(const wire::Proof& proof, Time now) {
   if (all) s.attestation_gaps.on_attestation(id, proof.header.sequence, proof.count);
 }
 
+/// False: it is certainly no frame of a source, and nobody's sign of life.
+bool Listener::take_frame(const wire::Header& header, Bytes datagram, const forward::Way& way, Time now) {
+  Stream& s = *stream_;
+  const std::uint64_t before = junk(s.playout.counters());
+  s.playout.on_frame(datagram, now);
+  if (junk(s.playout.counters()) != before) return false;
+  if (setup_.strict)
+    for (std::size_t source = 0; source < setup_.sources.size(); ++source)
+      if (setup_.sources[source].id == header.source) s.recent.keep(source, header.sequence, datagram);
+  s.parity.on_frame(header.sequence, datagram);
+  s.gaps.expect_parity(s.parity.shape());
+  note_frame(header.source, header.sequence, header.jumps(), way, now);
+  if (header.ends() && header.sequence == s.noted) s.gaps.on_end(header.sequence);
+  return true;
+}
+
+// What parity has made again goes in by the same door as what comes: nobody vouches for it.
+void Listener::take_rebuilt(Time now) {
+  for (Bytes frame = stream_->parity.next(); !frame.empty(); frame = stream_->parity.next())
+    (void)take_frame(*wire::parse_header(frame), frame, {forward::Way::Kind::parity, 0}, now);
+}
+
 // Gaps hear of a frame that is where it belongs. One that leaps says nothing until an attestation reaches so far.
-void Listener::note_frame(SourceId source, Sequence sequence, bool jumps, Time now) {
+void Listener::note_frame(SourceId source, Sequence sequence, bool jumps, const forward::Way& way, Time now) {
   Stream& s = *stream_;
   if (!s.playout.has(sequence)) return;
   const auto note = [&](Sequence which, bool skips) {
     s.noted = std::max(s.noted, which);
-    s.gaps.on_frame(which, skips, now);
+    s.gaps.on_frame(which, skips, now, way);
     s.attestation_gaps.on_frame(source, which, skips, now);
   };
   if (s.noted.value == 0 || sequence.value <= s.noted.value + kLeap) return note(sequence, jumps);
@@ -350,14 +376,20 @@ void Listener::pump(std::size_t p, Time now) {
 
 void Listener::ask_for_missing(Time now) {
   if (!stream_) return;
-  while (now >= stream_->gaps.next_deadline() || now >= stream_->attestation_gaps.next_deadline()) {
-    const auto p = control::parent_to_ask(parents_, next_asked_, now);
+  Stream& s = *stream_;
+  if (now < std::min(s.gaps.next_deadline(), s.attestation_gaps.next_deadline())) return;
+  if (const auto position = s.playout.position()) s.gaps.forget(*position);
+  askees_.clear();
+  for (std::size_t p = 0; p < parents_.size(); ++p) {
+    const control::Parent& parent = parents_[p];
+    askees_.push_back({parent.leased(), parent.live(now), parent.leased() && parent.lease()->seeking(),
+                       parent.round_trip(), uplinks_[p].brought.loss(), uplinks_[p].brought.newest()});
+  }
+  wire::Nack nack;
+  for (;;) {
+    auto p = s.gaps.due(setup_.group, askees_, nack, now);
+    if (!p) p = s.attestation_gaps.due(setup_.group, askees_, nack, now);
     if (!p) return;
-    wire::Nack nack;
-    const Duration round_trip = parents_[*p].round_trip();
-    if (!stream_->gaps.due(setup_.group, round_trip, nack, now) &&
-        !stream_->attestation_gaps.due(setup_.group, round_trip, nack, now))
-      return;
     std::array<std::uint8_t, 512> buffer;
     Writer records{buffer};
     wire::write_record(records, nack);

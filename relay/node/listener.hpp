@@ -11,6 +11,7 @@
 #include "relay/control/parent.hpp"
 #include "relay/forward/attestation_gaps.hpp"
 #include "relay/forward/gaps.hpp"
+#include "relay/forward/parity.hpp"
 #include "relay/forward/stream_place.hpp"
 #include "relay/node/multicast_uplink.hpp"
 #include "relay/node/outlet.hpp"
@@ -104,6 +105,8 @@ class Listener {
   /// `names`: of the parents, for the text.
   Diagnosis diagnose(const std::vector<std::string>& names) const;
   receive::Summary summary() const;
+  /// Which way what was missing has come. Null: not joined.
+  const forward::GapCounters* repairs() const { return stream_ ? &stream_->gaps.counters() : nullptr; }
   std::size_t live_parents(Time now) const;
   std::span<const control::Parent> parents() const { return parents_; }
   /// Null: that parent has none.
@@ -118,6 +121,7 @@ class Listener {
     stream_->playout.counters().each(f);
     stream_->gaps.counters().each(f);
     stream_->attestation_gaps.each(f);
+    stream_->parity.counters().each(f);
   }
 
  private:
@@ -127,6 +131,7 @@ class Listener {
     receive::Playout playout;
     forward::Gaps gaps;
     forward::GroupAttestationGaps attestation_gaps;
+    forward::ParityDecoder parity;
     receive::Statistics statistics;
     Sequence noted;  // the highest frame that gaps know of
     forward::StreamPlace place;
@@ -137,6 +142,7 @@ class Listener {
   struct Uplink {
     std::optional<MulticastUplink> multicast;
     control::Bringing frames;
+    forward::Brought brought;
     bool told_counted = true;                 // what a node takes a listener for
     std::optional<wire::DenyReason> removed;  // it gave the group up, and why
   };
@@ -145,6 +151,8 @@ class Listener {
   void on_info(std::size_t parent, const wire::GroupInfo& info, Time now);
   /// `multicast`: by which it came; null: by unicast.
   void on_stream(std::size_t parent, Bytes datagram, MulticastUplink* multicast, Time now);
+  bool take_frame(const wire::Header& header, Bytes datagram, const forward::Way& way, Time now);
+  void take_rebuilt(Time now);
   Bytes proven(Bytes signed_form, const wire::Header& header, MulticastUplink& multicast, Time now);
   void on_proof(const wire::Proof& proof, Time now);
   void send_records(std::size_t parent, Bytes records);
@@ -153,15 +161,15 @@ class Listener {
   void leave_who_drains(Time now);
   void ask_for_missing(Time now);
   void count_at_one_parent(Time now);
-  void note_frame(SourceId source, Sequence sequence, bool jumps, Time now);
+  void note_frame(SourceId source, Sequence sequence, bool jumps, const forward::Way& way, Time now);
 
   Setup setup_;
   std::vector<control::Parent> parents_;
   std::vector<Uplink> uplinks_;  // one a parent
   Time next_count_repeat_;
   std::unique_ptr<Stream> stream_;
-  std::size_t next_asked_ = 0;
-  bool said_ended_ = false;  // by a parent, which proves nothing: for diagnose() only
+  std::vector<forward::Askee> askees_;  // room for one a parent
+  bool said_ended_ = false;             // by a parent, which proves nothing: for diagnose() only
   std::optional<Time> joined_at_, first_frame_at_;
   Time next_count_;
   Time next_leave_ = kNever;  // a parent drains: is there another that brings frames?

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "relay/base/types.hpp"
+#include "relay/forward/parity_shape.hpp"
 
 namespace tiercast::node {
 
@@ -16,6 +17,11 @@ namespace tiercast::node {
 inline constexpr double kFullShare = 0.8;
 /// What a lease is sent beside frames: two attestations a second.
 constexpr double datagrams_per_second(Duration frame) { return 1e9 / static_cast<double>(frame.count()) + 2; }
+
+/// A listener's mean time between two FRAMEs or PARITYs.
+constexpr Duration with_parity(Duration frame, const forward::ParityShape& parity) {
+  return parity.on() ? frame * parity.data / (parity.data + parity.repair) : frame;
+}
 
 /// What a worker says of itself, some times a second.
 struct WorkerLoad {

@@ -4,6 +4,7 @@
 #include <variant>
 
 #include "relay/control/lease_table.hpp"
+#include "relay/forward/parity_shape.hpp"
 #include "relay/node/load.hpp"
 #include "relay/wire/records.hpp"
 
@@ -43,13 +44,14 @@ struct AttestReady {
   std::uint64_t number = 0;
   Time at;
 };
-/// A datagram of a type that this version does not know stands in the group's history: pass it on. Or one for listeners
-/// alone (PROOF).
+/// A datagram of a type that this version does not know stands in the group's history: pass it on. Or one for this
+/// node's listeners alone: a PROOF, or a PARITY, of which it makes so many now.
 struct OpaqueReady {
   GroupIndex group;
   std::uint64_t number = 0;
   Time at;
   bool to_listeners = false;
+  forward::ParityShape parity{};
 };
 /// The node lives, its input does not: say so below.
 struct SendIdle {

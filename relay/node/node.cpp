@@ -211,6 +211,7 @@ class Builder {
       const config::Group& from = config_.groups[g];
       auto group = std::make_unique<FeedGroup>(make_group(from), random_);
       group->pinned = from.pinned;
+      group->set_parity(from.parity);
       if (from.source) {
         if (const auto opened = open_media(from, GroupIndex{static_cast<std::uint16_t>(g)}); !opened) return opened;
         auto origin = make_origin(from, *signing_[g], *state_, random_, now);

@@ -79,13 +79,15 @@ void Resender::on_nack(const Asker& asker, GroupIndex group, std::chrono::millis
         counters_.not_here.add();  // it comes to everybody by the normal fan-out if it comes
         continue;
       }
-      if (of_frames && late.sent_since(Sequence{s}, left_before)) {
+      const Sequence counted = apart(group, nack.kind, Sequence{s});
+      if ((of_frames && late.sent_since(Sequence{s}, left_before)) ||
+          (!resume && of.budget.leaves_since(counted, left_before, now))) {
         counters_.on_its_way.add();
         continue;
       }
       Time at = now;
-      if (!resume && !of.budget.take(apart(group, nack.kind, Sequence{s}), now, at)) {
-        counters_.drop_lease_budget.add();  // the fourth time
+      if (!resume && !of.budget.take(counted, now, at)) {
+        counters_.drop_lease_budget.add();  // the seventh time
         continue;
       }
       (void)node_budget_.take(now);

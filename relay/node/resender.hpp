@@ -26,7 +26,7 @@ struct ResendCounters {
     f("resend_attestation", attestations);
     f("resend_proof", proofs);
     f("resend_not_here", not_here);
-    f("resend_on_its_way", on_its_way);  // it went to everybody after the NACK had left
+    f("resend_on_its_way", on_its_way);  // it went to everybody, or to who asks, after the NACK had left
     f("resend_drop_lease_budget", drop_lease_budget);
     f("resend_drop_node_budget", drop_node_budget);
     f("resend_drop_queue_full", drop_queue_full);

@@ -54,12 +54,12 @@ void Worker::on_command(const Command& command, Time now) {
                  [&](const OpaqueReady& ready) {
                    WorkerGroup* group = groups_[ready.group.value];
                    if (group == nullptr) return;
+                   const Outgoing::Item item{Outgoing::Kind::opaque, ready.number, {}, ready.at};
+                   if (ready.parity.on()) group->parity = ready.parity;
                    if (ready.to_listeners) {
-                     if (!group->outgoing.add({Outgoing::Kind::opaque, ready.number, {}, ready.at}))
-                       counters_.too_late.add();
-                     due_ = std::min(due_, group->outgoing.due());
+                     send_to_listeners(*group, item);
                    } else if (const auto pin = group->group.history.opaque(ready.number)) {
-                     send_below(*group, pin.datagram(), {Outgoing::Kind::opaque, ready.number, {}, ready.at}, now);
+                     send_below(*group, pin.datagram(), item, now);
                    } else {
                      counters_.frames_gone.add();
                    }
@@ -157,10 +157,14 @@ void Worker::send_below(WorkerGroup& group, Bytes signed_form, const Outgoing::I
     send_to_relay(child, signed_form);
     ++measured_.relays;
   }
-  if (!group.outgoing.add(item)) counters_.too_late.add();
-  due_ = std::min(due_, group.outgoing.due());
+  send_to_listeners(group, item);
   // Who takes it by multicast may ask as much as those who do not.
   if (multicast) resender_.node_budget().on_fan_out(group.by_multicast, now);
+}
+
+void Worker::send_to_listeners(WorkerGroup& group, const Outgoing::Item& item) {
+  if (!group.outgoing.add(item)) counters_.too_late.add();
+  due_ = std::min(due_, group.outgoing.due());
 }
 
 bool Worker::send_some(Time now) {
@@ -215,9 +219,10 @@ void Worker::sent_until(Time now, Duration processor) {
 double Worker::share() const {
   double ns_per_second = 0;
   for (const WorkerGroup* group : carried_)
-    ns_per_second += (static_cast<double>(group->outgoing.size()) * listener_cost_.ns() +
-                      static_cast<double>(group->relays.size()) * relay_cost_.ns()) *
-                     datagrams_per_second(group->group.frame);
+    ns_per_second +=
+        static_cast<double>(group->outgoing.size()) * listener_cost_.ns() *
+            datagrams_per_second(with_parity(group->group.frame, group->parity)) +
+        static_cast<double>(group->relays.size()) * relay_cost_.ns() * datagrams_per_second(group->group.frame);
   // Where others have the processor too, it may not be enough whatever sending takes of it.
   return overrun_ ? std::max(ns_per_second * 1e-9, 1.0) : ns_per_second * 1e-9;
 }

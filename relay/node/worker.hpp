@@ -150,6 +150,7 @@ class Worker {
   void send_frame(WorkerGroup& group, const FrameReady& ready, Time now);
   /// `signed_form`: for relays, without the link's MAC. Listeners get it from where `item` says it stands.
   void send_below(WorkerGroup& group, Bytes signed_form, const Outgoing::Item& item, Time now);
+  void send_to_listeners(WorkerGroup& group, const Outgoing::Item& item);
   double share() const;
   void report_load(Time now);
   void say_goodbye();

@@ -37,6 +37,9 @@ static_assert(kMaxAttest + kLinkMac <= kMaxDatagram);
 inline constexpr std::size_t kMaxProven = 18;  // frames a PROOF covers
 inline constexpr std::size_t kMaxProof = kHeader + 1 + kMaxProven * kSignature;
 static_assert(kMaxProof + kLinkMac <= kMaxDatagram);
+inline constexpr std::size_t kParityHeader = kHeader + 3;  // k, r, index
+inline constexpr std::size_t kMaxSymbol = 2 + kMaxSealed;  // of PARITY: a FRAME with its length before it
+static_assert(kParityHeader + kMaxSymbol + kLinkMac <= kMaxDatagram);
 
 // --- counts ---
 inline constexpr std::size_t kMaxPath = 8;      // node ids in an acknowledgement: the tree's greatest depth
@@ -46,8 +49,10 @@ inline constexpr std::size_t kMaxNackRanges = 32;
 inline constexpr std::size_t kMaxHeldEpochs = 64;  // named by one keepalive: half a datagram
 inline constexpr std::size_t kUnknownEpochs = 2;   // kept track of at most
 inline constexpr std::size_t kFramesAwaitingEpoch = 64;
-inline constexpr std::size_t kReplayWindow = 64;    // CONTROL counters
-inline constexpr std::uint8_t kMaxDifficulty = 24;  // a client refuses more (2^24 hashes: seconds)
+inline constexpr std::size_t kMaxParityData = 32;    // frames of a block: later ones come too late to repair it
+inline constexpr std::size_t kMaxParityRepair = 16;  // PARITYs of a block
+inline constexpr std::size_t kReplayWindow = 64;     // CONTROL counters
+inline constexpr std::uint8_t kMaxDifficulty = 24;   // a client refuses more (2^24 hashes: seconds)
 
 // --- joining ---
 inline constexpr Duration kCookieLife = 10s;       // from issued + wait
@@ -102,7 +107,7 @@ inline constexpr Duration kMulticastRejoin = 10s;   // nothing heard: join the g
 
 // --- resending budgets ---
 inline constexpr std::uint32_t kResendBurst = 64;         // frames per lease
-inline constexpr std::uint32_t kResendPerSequence = 3;    // per lease, counted for the last kResendBurst sequences
+inline constexpr std::uint32_t kResendPerSequence = 6;    // per lease, of the last kResendBurst; a burst takes several
 inline constexpr double kResendRefill = 0.25;             // of the stream's rate
 inline constexpr double kResendPace = 4.0;                // × real time
 inline constexpr double kNodeResendShare = 0.10;          // of the node's fan-out rate

@@ -151,4 +151,14 @@ std::optional<Proof> parse_proof(Bytes d) {
   return proof;
 }
 
+std::optional<Parity> parse_parity(Bytes d) {
+  const auto header = parse_header(d);
+  if (!header || header->type != Type::parity || d.size() < kParityHeader) return std::nullopt;
+  const Parity parity{*header, d[kHeader], d[kHeader + 1], d[kHeader + 2], d.subspan(kParityHeader)};
+  if (parity.k == 0 || parity.k > kMaxParityData || header->sequence.value % parity.k != 0) return std::nullopt;
+  if (parity.r > parity.k || parity.r > kMaxParityRepair || parity.index >= parity.r) return std::nullopt;
+  if (parity.symbol.size() < 2 + kHeader + kTag || parity.symbol.size() > kMaxSymbol) return std::nullopt;
+  return parity;
+}
+
 }  // namespace tiercast::wire

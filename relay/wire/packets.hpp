@@ -148,4 +148,13 @@ struct Proof {
 };
 std::optional<Proof> parse_proof(Bytes d);
 
+/// PARITY after its header (sequence = first of its block, a multiple of k): k u8, r u8, index u8, symbol. What the
+/// symbol is made of is not told by it.
+struct Parity {
+  Header header;
+  std::uint8_t k = 0, r = 0, index = 0;  // 1..kMaxParityData, 1..min(k, kMaxParityRepair), below r
+  Bytes symbol;                          // what a FRAME at least has, kMaxSymbol at most
+};
+std::optional<Parity> parse_parity(Bytes d);
+
 }  // namespace tiercast::wire

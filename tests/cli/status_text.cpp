@@ -125,6 +125,22 @@ TEST_CASE("status text: without rates there are none, and nothing is said of dro
   CHECK(!any_with(lines, "drops"));
 }
 
+TEST_CASE("status text: what was repaired, by which way, and what was lost, where anything was missing") {
+  const Snapshot before = relay();
+  CHECK(!any_with(plain(before), "repair"));
+  Snapshot now = later(before);
+  now.groups[0].counters["repair_missing"] = 40;
+  now.groups[0].counters["repair_resent"] = 30;
+  now.groups[0].counters["repair_late"] = 7;
+  now.groups[0].counters["repair_given_up"] = 3;
+  now.groups[0].counters["repair_nack"] = 28;
+  const auto lines = plain(now, &before);
+  check_form(lines);
+  const auto at = std::find_if(lines.begin(), lines.end(), [](const auto& l) { return l.starts_with("repair "); });
+  REQUIRE(lines.end() - at >= 2);
+  CHECK(at[1].ends_with("        40        30         7         3         28"));
+}
+
 TEST_CASE("status text: drops are rates, the greatest first, and only those that rise") {
   const Snapshot before = relay();
   Snapshot now = later(before);

@@ -176,13 +176,15 @@ TEST_CASE("how long a stop may take is taken over") {
 TEST_CASE("what of a group is cheap is taken over, what its frames depend on is not") {
   auto c = after(relay(), [](Config& to) {
     to.groups[0].pinned = true;
+    to.groups[0].parity = {10, 2};
     to.groups[0].rotate = std::chrono::seconds{90};
     to.groups[0].record = Record{"/r"};
   });
-  CHECK(c.applied ==
-        Lines{"group \"main\": pinned = true", "group \"main\": rotate = 90s", "group \"main\": recorded in /r"});
+  CHECK(c.applied == Lines{"group \"main\": pinned = true", "group \"main\": parity = { data = 10, repair = 2 }",
+                           "group \"main\": rotate = 90s", "group \"main\": recorded in /r"});
   REQUIRE(c.groups_changed.size() == 1);
-  CHECK((c.groups_changed[0].pinned && c.groups_changed[0].rotate && c.groups_changed[0].record));
+  CHECK((c.groups_changed[0].pinned && c.groups_changed[0].parity && c.groups_changed[0].rotate &&
+         c.groups_changed[0].record));
   CHECK(c.result.groups[0].pinned);
   CHECK(c.restart.empty());
   Config recorded = relay();

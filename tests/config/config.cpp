@@ -90,6 +90,7 @@ group = [{ name = "g", id = 16777215, sources = [{ id = 255, key = "AwMDAwMDAwMD
   CHECK(config.listen->max_leases == 50000);
   CHECK(config.groups[0].frame_ms == 20);
   CHECK_FALSE(config.groups[0].pinned);
+  CHECK_FALSE(config.groups[0].parity.on());
   CHECK(config.groups[0].rotate == 1h);
   CHECK_FALSE(config.groups[0].source);
   CHECK_FALSE(config.groups[0].record);
@@ -557,4 +558,20 @@ id = 0
            "f.toml:8:12: group.sources.key is missing; add key = \"…\", the 44 characters that `tiercast pubkey "
            "--source` prints",
            "f.toml:9:6: group.id = 0: use 1 to 16777215"});
+}
+
+TEST_CASE("parity is of blocks that end well before they are played") {
+  const auto with = [](const std::string& frame_ms, const std::string& parity) {
+    return replaced(replaced(kWhole, "frame_ms = 60", "frame_ms = " + frame_ms), "pinned = true", "parity = " + parity);
+  };
+  const Loaded loaded = config::parse(with("20", "{ data = 10, repair = 2 }"), "f.toml", kMachine);
+  REQUIRE(loaded.config);
+  CHECK(loaded.config->groups[0].parity == forward::ParityShape{10, 2});
+  must_be(problems_of(with("60", "{ data = 7, repair = 1 }")), {"f.toml:24:19: group.parity.data = 7: use 2 to 6"});
+  must_be(problems_of(with("10", "{ data = 33, repair = 1 }")), {"f.toml:24:19: group.parity.data = 33: use 2 to 32"});
+  must_be(problems_of(with("20", "{ data = 4, repair = 5 }")), {"f.toml:24:31: group.parity.repair = 5: use 1 to 4"});
+  must_be(problems_of(with("20", "{ data = 20, repair = 0 }")), {"f.toml:24:32: group.parity.repair = 0: use 1 to 16"});
+  must_be(problems_of(with("20", "{ data = 4 }")), {"f.toml:24:10: group.parity.repair is missing; add repair = 2"});
+  must_be(problems_of(with("20", "{ data = 4, repair = 1, delay = 3 }")),
+          {"f.toml:24:34: group.parity.delay: unknown key; known here: data or repair"});
 }

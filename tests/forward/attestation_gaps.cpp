@@ -13,7 +13,8 @@ namespace {
 struct Fixture {
   std::optional<Sequence> asked() {
     wire::Nack nack;
-    if (!gaps.due(GroupId{7}, 20ms, nack, now)) return std::nullopt;
+    const std::array parents{Askee{.leased = true, .live = true, .round_trip = 20ms, .newest = {}}};
+    if (!gaps.due(GroupId{7}, parents, nack, now)) return std::nullopt;
     CHECK(nack.kind == wire::NackKind::attestation);
     CHECK(nack.group == GroupId{7});
     REQUIRE(nack.ranges.size() == 1);

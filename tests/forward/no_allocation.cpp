@@ -39,6 +39,7 @@ TEST_CASE("taking, refusing and asking for frames allocates nothing") {
   wire::Nack nack;
   std::size_t seen[6] = {};
   std::size_t asked = 0;
+  const std::array parents{Askee{.leased = true, .live = true, .round_trip = 10ms, .newest = {}}};
   const test::AllocationCount allocations;
   for (const auto& datagram : datagrams) {
     now += 8ms;
@@ -47,7 +48,7 @@ TEST_CASE("taking, refusing and asking for frames allocates nothing") {
     if (result.taken == Taken::fresh && result.attestation == 0)
       gaps.on_frame(result.header.sequence, result.header.jumps(), now);
     while (const auto released = intake.take_released(now)) gaps.on_frame(released->sequence, false, now);
-    while (gaps.due(GroupId{7}, 10ms, nack, now)) {
+    while (gaps.due(GroupId{7}, parents, nack, now)) {
       ++asked;
       Time when;
       (void)(lease.take(nack.ranges[0].first, now, when) && node.take(now));

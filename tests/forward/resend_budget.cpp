@@ -45,7 +45,7 @@ TEST_CASE("time that seems to go back gives a lease nothing") {
   CHECK(take_all(budget, 100, 10, kStart) == 0);
 }
 
-TEST_CASE("a sequence is sent to a lease three times and no more") {
+TEST_CASE("a sequence is sent to a lease six times and no more") {
   LeaseResendBudget budget{20ms, kStart};
   Time when;
   for (unsigned i = 0; i < wire::kResendPerSequence; ++i) CHECK(budget.take(Sequence{5}, kStart, when));
@@ -54,7 +54,7 @@ TEST_CASE("a sequence is sent to a lease three times and no more") {
   CHECK(budget.take(Sequence{6}, kStart, when));
 }
 
-TEST_CASE("a refusal for being the fourth time costs the lease nothing") {
+TEST_CASE("a refusal for being the seventh time costs the lease nothing") {
   LeaseResendBudget budget{20ms, kStart};
   Time when;
   for (unsigned i = 0; i < 200; ++i) budget.take(Sequence{5}, kStart, when);
@@ -69,19 +69,40 @@ TEST_CASE("how often a sequence was sent is known for the last 64 different ones
     now += 1s;  // never short of tokens
     return budget.take(Sequence{s}, now, when);
   };
-  for (int i = 0; i < 2; ++i) REQUIRE(take(5));
+  for (unsigned i = 1; i < wire::kResendPerSequence; ++i) REQUIRE(take(5));
   for (std::uint64_t s = 100; s < 163; ++s) REQUIRE(take(s));  // 63 others
-  REQUIRE(take(5));                                            // the third; and it is the latest again
+  REQUIRE(take(5));                                            // the last; and it is the latest again
   for (std::uint64_t s = 200; s < 263; ++s) REQUIRE(take(s));
   CHECK_FALSE(take(5));
   REQUIRE(take(300));  // the 64th other one: 5 is forgotten
   CHECK(take(5));
 }
 
+TEST_CASE(
+    "what left after the question had left is known, also what waits for its turn, and for as long as it is asked "
+    "for") {
+  for (const Time start : {kStart, kStart + 32767ms, kStart + 12345678ms}) {
+    LeaseResendBudget budget{20ms, start};
+    Time when;
+    for (std::uint64_t s = 1; s <= 20; ++s) REQUIRE(budget.take(Sequence{s}, start, when));
+    REQUIRE(when == start + 95ms);
+    const auto asked = [&](std::uint64_t s, Duration after, Duration round_trip) {
+      return budget.leaves_since(Sequence{s}, start + after - round_trip, start + after);
+    };
+    CHECK(asked(1, 15ms, 20ms));
+    CHECK_FALSE(asked(1, 25ms, 20ms));
+    CHECK(asked(20, 10ms, 20ms));
+    CHECK(asked(20, 110ms, 20ms));
+    CHECK_FALSE(asked(20, 120ms, 20ms));
+    CHECK_FALSE(asked(21, 10ms, 20ms));
+    for (Duration after = 1s; after < wire::kHistory; after += 1s) CHECK_FALSE(asked(1, after, 200ms));
+  }
+}
+
 TEST_CASE("sequence 0 is like any other") {
   LeaseResendBudget budget{20ms, kStart};
   Time when;
-  for (unsigned i = 0; i < 3; ++i) CHECK(budget.take(Sequence{0}, kStart, when));
+  for (unsigned i = 0; i < wire::kResendPerSequence; ++i) CHECK(budget.take(Sequence{0}, kStart, when));
   CHECK_FALSE(budget.take(Sequence{0}, kStart, when));
 }
 

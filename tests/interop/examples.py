@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 import join
 import lease
 import noise
+import parity
 import seal
 import wire
 from noise import Forged
@@ -84,6 +85,17 @@ def check_noise():
         assert ChaCha20Poly1305(key).encrypt(bytes(12), plain, b"") == bytes.fromhex(sealed)
 
 
+def check_parity(text):
+    header = wire.Header(wire.FRAME, 0, 1, 0x010203, 0x6553f100, 15)
+    frames = [wire.write_header(header._replace(sequence=15 + i)) + bytes(range(16 * i, 17 * i + 16)) for i in range(3)]
+    packets = [wire.write_header(header._replace(type=wire.PARITY)) + bytes((3, 2, i)) + symbol
+               for i, symbol in enumerate(parity.symbols(frames, 2))]
+    assert packets == [example(f"index {i}", text) for i in range(2)]
+    blocks = parity.Blocks(0x010203)
+    assert blocks.on_frame(16, frames[1]) == [] and blocks.on_parity(packets[1]) == []
+    assert blocks.on_parity(packets[0]) == [frames[0], frames[2]]
+
+
 def check_records():
     def down(*records):
         return b"".join(bytes([kind]) + wire.number(len(value), 2) + value for kind, value in records)
@@ -113,5 +125,6 @@ if __name__ == "__main__":
     check_noise()
     check_frame(examples)
     check_control(examples)
+    check_parity(examples)
     check_records()
     check_puzzle()

@@ -38,6 +38,7 @@ def arguments(description):
     parser.add_argument("--group", type=int, required=True, metavar="N")
     parser.add_argument("--source-key", type=source_key, required=True, action="append", metavar="ID:B64")
     parser.add_argument("--seconds", type=float, metavar="S", help="leave after so long")
+    parser.add_argument("--no-nacks", action="store_true", help="ask for nothing that is missing")
     parser.add_argument("--log", metavar="FILE", help="JSON lines: each packet, in order")
     parser.add_argument("--report", metavar="FILE", help="JSON: counters, at exit; else to standard output")
     return parser
@@ -58,7 +59,8 @@ def main():
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.append(True))
     log = open(options.log, "w", encoding="ascii") if options.log else None
-    listener = Listener(options.address, options.key, options.group, dict(options.source_key), log)
+    listener = Listener(options.address, options.key, options.group, dict(options.source_key), log,
+                        asks=not options.no_nacks)
     try:
         listener.run(time.monotonic() + options.seconds if options.seconds else None, lambda: bool(stopped))
     except Refused as why:

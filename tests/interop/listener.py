@@ -19,13 +19,13 @@ NACKS_APART = 0.025  # a parent takes 50 CONTROLs a second, and keepalives are a
 
 
 class Listener:
-    def __init__(self, address, key, group, source_keys, log=None):
+    def __init__(self, address, key, group, source_keys, log=None, asks=True):
         family, _, _, _, self._address = socket.getaddrinfo(*address, type=socket.SOCK_DGRAM)[0]
         self.socket = socket.socket(family, socket.SOCK_DGRAM)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         self.socket.connect(self._address)
         self.socket.setblocking(False)
-        self._key, self.group, self._log = key, group, log
+        self._key, self.group, self._log, self._asks = key, group, log, asks
         self.stream = Stream(group, source_keys)
         self.counters = Counter()
         self.lease, self.joining = None, Joining(key, group, time.monotonic())
@@ -122,7 +122,8 @@ class Listener:
             if now >= self.lease.deadline:
                 self._send(self.lease.keepalive(now, self.group, self.stream.epochs.held(), self._loss()))
                 self.counters["keepalives"] += 1
-            nacks = self.stream.nacks(now, self.lease.round_trip) if now >= self._nacks_from else []
+            asks = self._asks and now >= self._nacks_from
+            nacks = self.stream.nacks(now, self.lease.round_trip) if asks else []
             if nacks:
                 self._send(self.lease.seal(*nacks))
                 self._nacks_from = now + NACKS_APART

@@ -7,6 +7,7 @@ import seal
 import wire
 from epochs import Epochs
 from noise import Forged
+from parity import Blocks
 from slots import Slot, Version, ranges
 
 AHEAD_OF_ATTESTED = 3.0  # no frame further on than this is taken
@@ -27,6 +28,7 @@ class Stream:
         self.newest = 0       # all up to here are known to exist
         self.counters = Counter()
         self.last_frame_at = self.last_idle_at = self.last_attest_at = None
+        self._parity = Blocks(group)
         self._slots = {}      # dense from next to newest, but for jumps
         self._believed = 0    # the stream is at least here
         self._newest_attested = 0
@@ -37,12 +39,20 @@ class Stream:
                 self._on_frame(data, now)
             elif data[0] == wire.ATTEST:
                 self._on_attest(data, now)
+            elif data[0] == wire.PARITY:
+                self._on_rebuilt(self._parity.on_parity(data), now)
             elif data[0] == wire.IDLE and len(data) == seal.HEADER:
                 self._on_idle(wire.read_header(data), now)
             else:
                 self.counters["not_for_listeners"] += 1
         except wire.Malformed:
             self.counters["malformed"] += 1
+
+    def _on_rebuilt(self, frames, now):
+        """By the same way as what comes."""
+        for frame in frames:
+            self.counters["rebuilt"] += 1
+            self._on_frame(frame, now)
 
     def on_info(self, info, now, accepting):
         """Group info; `accepting`: it came with ACCEPT, and is believed."""
@@ -126,6 +136,7 @@ class Stream:
             self.counters["awaited_epoch" if self.epochs.wait(header, data) else "unknown_epoch"] += 1
         else:
             self._keep(Version(header, hashed, packet), now)
+            self._on_rebuilt(self._parity.on_frame(header.sequence, data), now)
 
     def _refusal(self, header, data):
         hashed, slot = seal.frame_hash(data), self._slots.get(header.sequence)

@@ -56,7 +56,7 @@ struct Fixture {
 
 }  // namespace
 
-TEST_CASE("what is asked for and here is sent again, paced, three times at most") {
+TEST_CASE("what is asked for and here is sent again, paced, six times at most, and not while it is on its way") {
   Fixture f;
   f.ask(Fixture::frames(1200, 3));
   CHECK(f.due().size() == 1);
@@ -65,11 +65,15 @@ TEST_CASE("what is asked for and here is sent again, paced, three times at most"
   REQUIRE(rest.size() == 2);
   CHECK(rest[0].sequence == Sequence{1201});
   CHECK(rest[1].sequence == Sequence{1202});
-  for (int i = 0; i < 3; ++i) {
+  f.now += 10ms;
+  f.ask(Fixture::frames(1200, 3));  // before the answers can have come
+  CHECK(f.due(1s).empty());
+  CHECK(f.resender.counters().on_its_way.get() == 3);
+  for (int i = 0; i < 6; ++i) {
     f.now += 1s;
     f.ask(Fixture::frames(1200, 3));
   }
-  CHECK(f.due(1s).size() == 6);
+  CHECK(f.due(1s).size() == 15);
   CHECK(f.resender.counters().drop_lease_budget.get() == 3);
   f.ask(Fixture::frames(1600, 5));
   CHECK(f.due(1s).empty());

@@ -149,6 +149,26 @@ def test_its_nacks_bring_back_what_the_network_lost(t):
     check(report["joined"] >= 2, f"it joined anew when its parent was silent: {report}")
 
 
+def test_parity_alone_brings_back_what_the_network_lost(t):
+    """For a listener that asks for nothing, and for ours, which hardly has to."""
+    tree = trees.Tree(t, edge={"group": {"parity": {"data": 4, "repair": 2}}}).start()
+    independent = Independent(t, tree.ears, "independent", tree.edge, options=["--no-nacks"]).start()
+    ear = t.listener("ear", [tree.edge], host=tree.ears).start()
+    trees.listening(tree.edge, 2)
+    encoder = t.encoder(tree.origin.host, t.speech(8))
+    tree.ears.lose(50)
+    encoder.wait(30)
+    tree.ears.lose(0)
+    trees.end(tree.origin, [independent, ear])
+    frames, report = independent.frames(), independent.report()
+    check(report["rebuilt"] > 10, f"rebuilt: {report}")
+    lost = [f for f in frames if f.kind == "lost"]
+    check(len(lost) <= 4, f"lost, where 3 of 6 were lost: {lost}; {report}")
+    equal(trees.dense(ear)[0].kind in ("frame", "empty"), True, "what our listener begins with")
+    repaired = ear.report()["repaired_by"]
+    check(repaired["parity"] > 10 and repaired["resent"] < repaired["parity"], f"repaired by: {repaired}")
+
+
 def test_forged_frames_towards_relays_fail_by_the_links_mac(t):
     """From another host, in the parent's name, at the right port, sealed with the right key."""
     tree = trees.Tree(t).start()

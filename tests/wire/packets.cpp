@@ -267,6 +267,37 @@ TEST_CASE(
   CHECK(type_of({}) == 0);
 }
 
+TEST_CASE("a PARITY is of an aligned block, of no more than a block has, and of what a FRAME can be made from") {
+  std::vector<std::uint8_t> bytes(kParityHeader + 60);
+  write_header(std::span{bytes}.first<kHeader>(), {Type::parity, 0, SourceId{1}, GroupId{7}, Epoch{1}, Sequence{1200}});
+  const auto parses = [&](std::uint8_t k, std::uint8_t r, std::uint8_t index) {
+    bytes[16] = k;
+    bytes[17] = r;
+    bytes[18] = index;
+    return parse_parity(bytes).has_value();
+  };
+  REQUIRE(parses(10, 2, 1));
+  const auto parity = *parse_parity(bytes);
+  CHECK((parity.k == 10 && parity.r == 2 && parity.index == 1 && parity.symbol.size() == 60));
+  CHECK(parses(1, 1, 0));
+  CHECK(parses(30, 16, 15));
+  using Shape = std::array<int, 3>;
+  for (const auto& [k, r, index] : {Shape{0, 0, 0}, Shape{10, 0, 0}, Shape{10, 2, 2}, Shape{10, 11, 0}, Shape{11, 2, 0},
+                                    Shape{33, 2, 0}, Shape{24, 17, 0}, Shape{40, 2, 0}, Shape{255, 255, 0}})
+    CHECK_FALSE(parses(static_cast<std::uint8_t>(k), static_cast<std::uint8_t>(r), static_cast<std::uint8_t>(index)));
+  REQUIRE(parses(10, 2, 0));
+  for (const std::size_t symbol : {std::size_t{0}, std::size_t{33}, kMaxSymbol + 1}) {
+    bytes.resize(kParityHeader + symbol);
+    CHECK_FALSE(parse_parity(bytes));
+  }
+  for (const std::size_t symbol : {std::size_t{34}, kMaxSymbol}) {
+    bytes.resize(kParityHeader + symbol);
+    CHECK(parse_parity(bytes));
+  }
+  bytes[0] = 0x22;
+  CHECK_FALSE(parse_parity(bytes));
+}
+
 TEST_CASE("random bytes, and packets with random changes, never do more than fail to parse") {
   test::SeededRandom random{42};
   const auto all = packets();

@@ -1,0 +1,84 @@
+// Whom to ask for what is missing: a parent as its child knows it, and which of several most likely has it and brings
+// it soonest. Plain arithmetic; used by relays and listeners.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "relay/base/types.hpp"
+#include "relay/wire/limits.hpp"
+
+namespace tiercast::forward {
+
+/// What one parent brings of a group, by its own way: how far it is, and how much of it is lost before it is here.
+class Brought {
+ public:
+  /// A frame came from it, new here or not.
+  void on_frame(Sequence sequence) {
+    if (sequence <= newest_) return;  // resent, or out of order: of its way's loss it tells nothing
+    const std::uint64_t missed = newest_.value == 0 ? 0 : sequence.value - newest_.value - 1;
+    newest_ = sequence;
+    if (missed >= kMemory) return;  // a jump, or it was away
+    for (std::uint64_t i = 0; i < missed; ++i) loss_ += (1 - loss_) / kMemory;
+    loss_ -= loss_ / kMemory;
+  }
+  Sequence newest() const { return newest_; }  // 0: none
+  double loss() const { return loss_; }        // share of the last frames, some kMemory of them
+
+ private:
+  static constexpr unsigned kMemory = 64;
+  Sequence newest_;
+  double loss_ = 0;
+};
+
+struct Askee {
+  bool leased = false;
+  bool live = false;     // it brings the stream; the others are asked only when nobody does
+  bool seeking = false;  // nothing comes to it either
+  Duration round_trip{};
+  double loss = 0;
+  Sequence newest;  // that it has brought; 0: none
+};
+
+/// Not `last`, who was asked already, where there is another one as live: a second question goes to somebody else. Of
+/// the others one that is past `wanted` before one that may not have it yet; then the one from which it is here
+/// soonest, questions and answers that get lost included. nullopt: nobody has a lease.
+inline std::optional<std::size_t> whom_to_ask(std::span<const Askee> parents, Sequence wanted,
+                                              std::optional<std::size_t> last) {
+  struct Rank {
+    int standing = 0;
+    double expected_ns = 0;
+  };
+  const auto rank = [&](std::size_t p) {
+    const Askee& a = parents[p];
+    const double arrives = std::max((1 - a.loss) * (1 - a.loss), 0.01);
+    return Rank{(a.live ? 8 : 0) + (last == p ? 0 : 4) + (a.newest > wanted ? 2 : 0) + (a.seeking ? 0 : 1),
+                static_cast<double>((std::max(a.round_trip, Duration{0}) + wire::kNackMargin).count()) / arrives};
+  };
+  std::optional<std::size_t> best;
+  Rank of_best;
+  for (std::size_t p = 0; p < parents.size(); ++p) {
+    if (!parents[p].leased) continue;
+    const Rank r = rank(p);
+    if (best &&
+        (r.standing < of_best.standing || (r.standing == of_best.standing && r.expected_ns >= of_best.expected_ns)))
+      continue;
+    best = p;
+    of_best = r;
+  }
+  return best;
+}
+
+/// Of what one live parent has brought something newer, another one may be about to bring it by itself.
+inline bool may_still_come(std::span<const Askee> parents, Sequence wanted) {
+  bool passed = false, behind = false;
+  for (const Askee& a : parents) {
+    if (!a.live || a.newest.value == 0) continue;
+    (a.newest > wanted ? passed : behind) = true;
+  }
+  return passed && behind;
+}
+
+}  // namespace tiercast::forward

@@ -1,0 +1,65 @@
+#include "relay/forward/askee.hpp"
+
+#include <doctest/doctest.h>
+
+#include <array>
+
+using namespace tiercast;
+using namespace tiercast::forward;
+
+namespace {
+constexpr Sequence kWanted{1000};
+Askee live(Duration round_trip, double loss = 0, std::uint64_t newest = 1010) {
+  return {true, true, false, round_trip, loss, Sequence{newest}};
+}
+}  // namespace
+
+TEST_CASE("asked is who answers soonest, what gets lost included, and then somebody else") {
+  std::array parents{live(30ms), live(20ms), live(20ms, 0.5)};
+  CHECK(whom_to_ask(parents, kWanted, std::nullopt) == 1);
+  CHECK(whom_to_ask(parents, kWanted, 1) == 0);
+  CHECK(whom_to_ask(parents, kWanted, 0) == 1);
+  CHECK(whom_to_ask(std::span{parents}.first(1), kWanted, 0) == 0);
+}
+
+TEST_CASE("who is not past what is missing may not have it, who seeks has nothing, who is silent is the last") {
+  std::array parents{live(1ms, 0, 990), live(90ms), live(1ms), live(1ms)};
+  parents[2].seeking = true;
+  parents[3].live = false;
+  CHECK(whom_to_ask(parents, kWanted, std::nullopt) == 1);
+  parents[1].leased = false;
+  CHECK(whom_to_ask(parents, kWanted, std::nullopt) == 2);
+  parents[2].leased = false;
+  CHECK(whom_to_ask(parents, kWanted, std::nullopt) == 0);
+  parents[0].leased = false;
+  CHECK(whom_to_ask(parents, kWanted, std::nullopt) == 3);
+  parents[3].leased = false;
+  CHECK_FALSE(whom_to_ask(parents, kWanted, std::nullopt));
+}
+
+TEST_CASE("a frame may still come by itself from a live parent that has not brought anything newer") {
+  std::array parents{live(1ms), live(1ms, 0, 999)};
+  CHECK(may_still_come(parents, kWanted));
+  parents[1].newest = Sequence{0};  // has never brought anything
+  CHECK_FALSE(may_still_come(parents, kWanted));
+  parents[1] = live(1ms, 0, 999);
+  parents[1].live = false;
+  CHECK_FALSE(may_still_come(parents, kWanted));
+  CHECK_FALSE(may_still_come(std::array{live(1ms, 0, 999)}, kWanted));
+}
+
+TEST_CASE("a parent's loss is told from holes in what it brings, not from jumps and repairs") {
+  Brought brought;
+  for (std::uint64_t s = 1000; s < 1400; ++s)
+    if (s % 5 != 0) brought.on_frame(Sequence{s});
+  CHECK(brought.newest() == Sequence{1399});
+  CHECK(brought.loss() > 0.15);
+  CHECK(brought.loss() < 0.25);
+  const double before = brought.loss();
+  brought.on_frame(Sequence{1395});
+  CHECK(brought.loss() == before);
+  brought.on_frame(Sequence{9000});
+  CHECK(brought.loss() == before);
+  for (std::uint64_t s = 9001; s < 9400; ++s) brought.on_frame(Sequence{s});
+  CHECK(brought.loss() < 0.001);
+}
