@@ -94,7 +94,8 @@ void UplinkLease::on_acknowledgement(const wire::Acknowledgement& acknowledgemen
   unanswered_since_.reset();
   counters_.keepalives_acknowledged.add();
   if (phase_ <= now) phase_ += ((now - phase_) / wire::kKeepalive + 1) * wire::kKeepalive;
-  next_keepalive_ = phase_;
+  // What was asked since that keepalive left, it does not answer.
+  next_keepalive_ = std::min(phase_, hastened_);
 }
 
 Bytes UplinkLease::seal(Bytes records, MutableBytes out) {
@@ -123,12 +124,14 @@ Bytes UplinkLease::keepalive_if_due(const KeepaliveContents& contents, MutableBy
   last_sent_ = now;
   if (!unanswered_since_) unanswered_since_ = now;
   next_keepalive_ = now + wire::kKeepaliveResend;
+  hastened_ = kNever;
   counters_.keepalives_sent.add();
   return seal(records.written(), out);
 }
 
 void UplinkLease::hasten(Time now) {
   const Time soonest = last_sent_ ? std::max(now, *last_sent_ + kHastenEvery) : now;
+  hastened_ = std::min(hastened_, soonest);
   next_keepalive_ = std::min(next_keepalive_, soonest);
 }
 

@@ -95,7 +95,8 @@ class UplinkLease {
   std::uint32_t keepalive_number_ = 0;
   std::array<Sent, 8> sent_{};  // 4 s of resending: acknowledgements that took longer tell no round trip
   Time joined_, next_keepalive_, last_heard_;
-  Time phase_;  // when the next regular keepalive is due
+  Time phase_;              // when the next regular keepalive is due
+  Time hastened_ = kNever;  // one is asked for by then, since the last one was sent
   std::optional<Time> last_sent_, unanswered_since_;
   Duration round_trip_;
   bool seeking_ = false;

@@ -170,6 +170,17 @@ TEST_CASE("hasten asks now, but not more often than every 50 ms") {
   CHECK(x.uplink.next_deadline() == kT0 + 300ms);
 }
 
+TEST_CASE("what is asked while an older keepalive is under way is not answered by that one's acknowledgement") {
+  Fixture x;
+  const auto first = x.keepalive(kT0);
+  x.uplink.hasten(kT0 + 10ms);
+  CHECK(x.give(x.upstream.acknowledge_as(0, first.number, {1}), kT0 + 20ms));
+  CHECK(x.uplink.next_deadline() == kT0 + 50ms);
+  const auto second = x.keepalive(kT0 + 50ms);
+  CHECK(x.give(x.upstream.acknowledge_as(1, second.number, {1}), kT0 + 60ms));
+  CHECK(x.uplink.next_deadline() > kT0 + 100ms);
+}
+
 TEST_CASE("forged, replayed, foreign and senseless datagrams change nothing and are counted") {
   Fixture x;
   const auto k = x.keepalive(kT0);
