@@ -29,8 +29,10 @@ UNIT      = $(BUILD)/unit
 SWARM     = $(BUILD)/swarm
 MAIN_OBJECT  = $(BUILD)/relay/main.o
 SWARM_OBJECT = $(BUILD)/tests/system/swarm.o
+SIM       = $(BUILD)/sim
+SIM_OBJECTS = $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard relay/sim/runner/*.cpp))
 
-.PHONY: always all unit test asan ubsan tsan lint format bench compare install clean help
+.PHONY: always all unit test sim asan ubsan tsan lint format bench compare install clean help
 .DELETE_ON_ERROR:
 
 all: $(PROGRAM)
@@ -39,6 +41,7 @@ help:
 	@echo 'all (default)  $(PROGRAM)'
 	@echo 'unit           run the unit tests; ONLY="crypto relay/base" for some folders, ARGS= for doctest'
 	@echo 'test           unit tests, then the tests with real processes in network namespaces (root)'
+	@echo 'sim            SEEDS=N [FIRST=S] simulated trees under every invariant; SEED=S one of them at length'
 	@echo 'asan ubsan tsan  unit tests under a sanitizer'
 	@echo 'bench          fan-out next to the bare sendmmsg loop; two workers; a whole node and its leases; a frame, a join, a refusal'
 	@echo 'compare        tiercast beside GStreamer, Icecast and the bare loops, in network namespaces (root)'
@@ -103,6 +106,16 @@ $(BUILD)/relay/measure/load_counter.o: CXXFLAGS += -Wa,-I$(BUILD)/relay/measure
 # A thousand listeners in one process, for tests/system.
 $(SWARM): $(SWARM_OBJECT) $(OBJECTS)
 	$(CXX) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# Trees of real agents on a virtual clock, under every invariant. SEEDS=N [FIRST=S] runs so many, SEED=S one at length.
+# A signature's answer is kept: see runner/verify_memo.cpp.
+$(SIM): $(SIM_OBJECTS) $(OBJECTS)
+	$(CXX) $(LDFLAGS) -Wl,--wrap=crypto_sign_ed25519_verify_detached -o $@ $^ $(LDLIBS)
+
+SEEDS ?= 200
+FIRST ?= 1
+sim: $(SIM)
+	$(SIM) $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) --first $(FIRST))
 
 unit: $(UNIT)
 	$(UNIT) $(ARGS)

@@ -100,6 +100,8 @@ class World : public Carrier {
   void retire_parent(std::size_t node, std::size_t parent);
   /// Of a node's [[downstream]].
   void allow(std::size_t node, const std::vector<std::size_t>& relays);
+  /// Its source takes a new epoch, as soon as all have it.
+  void rotate(std::size_t node, std::size_t group);
   /// Its workers are told of what history has under that number, as of a PARITY from a parent.
   void tell_opaque(std::size_t node, std::uint64_t number);
 

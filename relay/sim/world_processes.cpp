@@ -234,7 +234,7 @@ void World::pause_listener(std::size_t l, bool on) {
 
 void World::stall(std::size_t n, bool on) {
   nodes_[n]->stalled = on;
-  settle(*nodes_[n]);
+  if (nodes_[n]->running()) settle(*nodes_[n]);
 }
 
 void World::stall_worker(std::size_t n, std::size_t w, bool on) {
@@ -283,6 +283,12 @@ void World::allow(std::size_t n, const std::vector<std::size_t>& relays) {
   std::vector<crypto::PublicKey> keys;
   for (const std::size_t relay : relays) keys.push_back(key_of(relay));
   feed(n).set_relay_keys(std::move(keys), moment(*nodes_[n]));
+  settle(*nodes_[n]);
+}
+
+void World::rotate(std::size_t n, std::size_t g) {
+  for (const auto& group : feed(n).groups())
+    if (group->group.id == groups_[g].id) feed(n).rotate(group->group.index, moment(*nodes_[n]));
   settle(*nodes_[n]);
 }
 

@@ -1,0 +1,45 @@
+// The simulation's program: many seeds, or one of them at length, or a named scenario with its bar.
+#include <unistd.h>
+
+#include <charconv>
+#include <cstdio>
+#include <cstring>
+#include <string>
+
+#include "crypto/secret.hpp"
+#include "relay/sim/runner/seeds.hpp"
+
+namespace {
+
+int usage() {
+  std::fputs(
+      "usage: sim --seeds N [--first S] [--jobs J]   many seeds\n"
+      "       sim --seed S [--listener L]            one, at length; with all that L sends, gets and plays\n",
+      stderr);
+  return 64;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  constexpr std::uint64_t none = ~std::uint64_t{0};
+  std::uint64_t seeds = 0, first = 1, seed = 0, jobs = 0, listener = none;
+  for (int i = 1; i < argc; ++i) {
+    const std::string option = argv[i];
+    std::uint64_t* value = option == "--seeds"      ? &seeds
+                           : option == "--first"    ? &first
+                           : option == "--seed"     ? &seed
+                           : option == "--jobs"     ? &jobs
+                           : option == "--listener" ? &listener
+                                                    : nullptr;
+    if (value == nullptr || ++i == argc) return usage();
+    const char* end = argv[i] + std::strlen(argv[i]);
+    if (std::from_chars(argv[i], end, *value).ptr != end) return usage();
+  }
+  if (!tiercast::crypto::initialise()) return 71;
+  if (seed != 0)
+    return tiercast::sim::run_seed(seed, listener == none ? std::nullopt : std::optional<std::size_t>{listener});
+  if (seeds == 0) return usage();
+  if (jobs == 0) jobs = static_cast<std::uint64_t>(sysconf(_SC_NPROCESSORS_ONLN));
+  return tiercast::sim::run_seeds(first, seeds, static_cast<unsigned>(jobs));
+}

@@ -1,0 +1,16 @@
+// Many seeds, on all processors.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+namespace tiercast::sim {
+
+/// Runs seeds `first` … `first` + `count` - 1 in `jobs` processes; prints each that fails and a summary. The exit
+/// status.
+int run_seeds(std::uint64_t first, std::uint64_t count, unsigned jobs);
+/// One seed, told at length; twice, since it must be the same both times. With all that a listener sends, gets and
+/// plays.
+int run_seed(std::uint64_t seed, std::optional<std::size_t> listener);
+
+}  // namespace tiercast::sim
