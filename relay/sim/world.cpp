@@ -23,6 +23,8 @@ void World::send(const Endpoint& from, const Endpoint& to, Bytes datagram) {
   for (Observer* observer : observers_) observer->on_sent(from, to, datagram);
   if (drops && drops(from, to, datagram)) return;
   const Network::Arrivals arrivals = network.carry(host_of(from), host_of(to), datagram.size());
+  if (arrivals.empty())
+    for (Observer* observer : observers_) observer->on_lost(from, to, datagram);
   for (const Network::Arrival& arrival : arrivals) {
     std::uint32_t number = static_cast<std::uint32_t>(packets_.size());
     if (free_packets_.empty()) {

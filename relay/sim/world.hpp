@@ -23,8 +23,10 @@ class World;
 class Observer {
  public:
   virtual ~Observer() = default;
-  /// It leaves; what the network does to it is not told.
+  /// It leaves.
   virtual void on_sent(const Endpoint& /*from*/, const Endpoint& /*to*/, Bytes /*datagram*/) {}
+  /// The network lost it.
+  virtual void on_lost(const Endpoint& /*from*/, const Endpoint& /*to*/, Bytes /*datagram*/) {}
   /// It reached a process that runs.
   virtual void on_arrived(const Packet& /*packet*/) {}
   virtual void on_played(std::size_t /*listener*/, const receive::Played& /*played*/) {}

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "crypto/secret.hpp"
+#include "relay/sim/runner/bars.hpp"
 #include "relay/sim/runner/seeds.hpp"
 
 namespace {
@@ -14,8 +15,10 @@ namespace {
 int usage() {
   std::fputs(
       "usage: sim --seeds N [--first S] [--jobs J]   many seeds\n"
-      "       sim --seed S [--listener L]            one, at length; with all that L sends, gets and plays\n",
+      "       sim --seed S [--listener L]            one, at length; with all that L sends, gets and plays\n"
+      "       sim NAME|all [--seeds N]               a named scenario with its bar:\n",
       stderr);
+  std::fputs(tiercast::sim::list_bars().c_str(), stderr);
   return 64;
 }
 
@@ -24,8 +27,13 @@ int usage() {
 int main(int argc, char** argv) {
   constexpr std::uint64_t none = ~std::uint64_t{0};
   std::uint64_t seeds = 0, first = 1, seed = 0, jobs = 0, listener = none;
+  std::string bar;
   for (int i = 1; i < argc; ++i) {
     const std::string option = argv[i];
+    if (bar.empty() && !option.starts_with("-")) {
+      bar = option;
+      continue;
+    }
     std::uint64_t* value = option == "--seeds"      ? &seeds
                            : option == "--first"    ? &first
                            : option == "--seed"     ? &seed
@@ -37,6 +45,10 @@ int main(int argc, char** argv) {
     if (std::from_chars(argv[i], end, *value).ptr != end) return usage();
   }
   if (!tiercast::crypto::initialise()) return 71;
+  if (!bar.empty()) {
+    const int status = tiercast::sim::run_bar(bar, seeds);
+    return status == 64 ? usage() : status;
+  }
   if (seed != 0)
     return tiercast::sim::run_seed(seed, listener == none ? std::nullopt : std::optional<std::size_t>{listener});
   if (seeds == 0) return usage();
