@@ -135,14 +135,15 @@ class Generator {
     f.from = made_.warm_up + random_.up_to(made_.faulty * 8 / 10);
     f.length =
         std::min(made_.warm_up + made_.faulty - f.from, chance(0.4) ? between(100ms, 500ms) : between(500ms, 8s));
-    f.kind =
-        one_of({kill,      kill,      kill, pause, pause, pause_listener, stall,  link,       link,   link,  network,
-                partition, partition, move, leave, come,  quiet,          rotate, drop_group, retire, forbid});
+    f.kind = one_of({kill,  kill,   kill,       pause,     pause,     pause_listener, stall, link,
+                     link,  link,   network,    partition, partition, move,           leave, come,
+                     quiet, rotate, drop_group, retire,    forbid,    drain,          drain});
     f.who = node();
     switch (f.kind) {
       case kill:
       case pause:
       case stall:
+      case drain:
         if (chance(0.7)) f.who = relay();
         break;
       case pause_listener:
@@ -219,9 +220,9 @@ std::string text(const LinkModel& m) {
 Scenario make_scenario(std::uint64_t seed) { return Generator{seed}.make(); }
 
 std::string describe(const Fault& f) {
-  static constexpr const char* kNames[] = {"kill",    "pause",     "pause",      "stall",  "link",
-                                           "network", "partition", "move",       "leave",  "come",
-                                           "quiet",   "rotate",    "drop group", "retire", "forbid"};
+  static constexpr const char* kNames[] = {"kill",       "pause",  "pause",  "stall", "link",  "network",
+                                           "partition",  "move",   "leave",  "come",  "quiet", "rotate",
+                                           "drop group", "retire", "forbid", "drain"};
   std::string out = text(f.from) + " for " + text(f.length) + ": " + kNames[static_cast<std::size_t>(f.kind)];
   using enum FaultKind;
   if (f.kind == partition) {

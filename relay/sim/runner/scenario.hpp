@@ -24,6 +24,7 @@ enum class FaultKind : std::uint8_t {
   drop_group,      // a node carries `group` no more, until the end
   retire,          // a node leaves its parent `other`, until the end
   forbid,          // no relay may join a node, until the end
+  drain,           // a node sends those below it elsewhere; at the end it stops, and is started again
 };
 
 struct Fault {

@@ -104,11 +104,11 @@ int run_seeds(std::uint64_t first, std::uint64_t count, unsigned jobs) {
   return sum.failed == 0 && sum.passed > 0 ? 0 : 1;
 }
 
-int run_seed(std::uint64_t seed, std::optional<std::size_t> listener) {
+int run_seed(std::uint64_t seed, std::optional<Host> traced) {
   const Scenario scenario = make_scenario(seed);
   std::fputs(describe(scenario).c_str(), stdout);
   std::fflush(stdout);
-  const Outcome first = run(scenario, {true, listener}), second = run(scenario, {true, {}});
+  const Outcome first = run(scenario, {true, traced}), second = run(scenario, {true, {}});
   if (!first.violation.empty()) tell_failure(seed, first.violation, first.at);
   const bool same = first.history == second.history && first.violation == second.violation;
   if (!same) std::puts("not the same history twice");

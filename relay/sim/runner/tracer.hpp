@@ -1,4 +1,4 @@
-// Prints what one listener plays, sends and gets: for who looks into a seed.
+// Prints what one host sends, gets and (a listener) plays: for who looks into a seed.
 #pragma once
 
 #include <cstdio>
@@ -9,8 +9,7 @@ namespace tiercast::sim {
 
 class Tracer final : public Observer {
  public:
-  Tracer(const World& world, std::size_t listener)
-      : world_(world), host_{false, static_cast<std::uint32_t>(listener)} {}
+  Tracer(const World& world, Host host) : world_(world), host_(host) {}
   void on_sent(const Endpoint& from, const Endpoint& to, Bytes datagram) override {
     if (host_of(from) == host_) tell("sends to", host_of(to), datagram);
   }
@@ -18,7 +17,7 @@ class Tracer final : public Observer {
     if (host_of(packet.to) == host_) tell("gets from", host_of(packet.from), packet.bytes);
   }
   void on_played(std::size_t listener, const receive::Played& played) override {
-    if (listener != host_.index) return;
+    if (host_.node || listener != host_.index) return;
     static constexpr const char* kKinds[] = {"a frame", "an empty one", "LOST"};
     std::printf("%9.3f plays %s %llu%s\n", seconds(), kKinds[static_cast<std::size_t>(played.kind)],
                 static_cast<unsigned long long>(played.sequence.value),
@@ -28,7 +27,8 @@ class Tracer final : public Observer {
  private:
   double seconds() const { return std::chrono::duration<double>(world_.time() - kBegin).count(); }
   void tell(const char* what, Host whom, Bytes datagram) const {
-    std::printf("%9.3f %s node %u type %02x, %zu bytes", seconds(), what, whom.index, datagram[0], datagram.size());
+    std::printf("%9.3f %s %s %u type %02x, %zu bytes", seconds(), what, whom.node ? "node" : "listener", whom.index,
+                datagram[0], datagram.size());
     if (const auto header = wire::parse_header(datagram))
       std::printf(", sequence %llu%s", static_cast<unsigned long long>(header->sequence.value),
                   header->jumps() ? " (jumps)" : "");

@@ -47,8 +47,8 @@ class Trial {
   void go(Outcome& outcome, const RunOptions& options) {
     History history{world_};
     if (options.digest) world_.watch(&history);
-    Tracer tracer{world_, options.listener.value_or(0)};
-    if (options.listener) world_.watch(&tracer);
+    Tracer tracer{world_, options.traced.value_or(Host{})};
+    if (options.traced) world_.watch(&tracer);
     const Duration whole = scenario_.warm_up + scenario_.faulty + scenario_.rest;
     try {
       while (world_.time() < kBegin + whole) {
@@ -121,6 +121,9 @@ class Trial {
       case forbid:
         if (runs(f.who)) world_.allow(n, {});
         return;
+      case drain:
+        if (runs(f.who)) world_.drain(n, f.length);
+        return;
     }
   }
 
@@ -132,6 +135,12 @@ class Trial {
       case kill:
         if (!world_.node_host(n).process) world_.restart(n);
         return;
+      case drain:
+        if (!runs(f.who)) return;
+        world_.stop(n);
+        return world_.at(world_.time() + kAgain, [this, n] {
+          if (!world_.node_host(static_cast<std::uint32_t>(n)).process) world_.restart(n);
+        });
       case pause: return world_.pause(n, false);
       case pause_listener: return world_.pause_listener(n, false);
       case stall: return world_.stall(n, false);

@@ -15,8 +15,8 @@ struct Outcome {
 };
 
 struct RunOptions {
-  bool digest = false;                  // of all that happened, for who compares two runs
-  std::optional<std::size_t> listener;  // what it plays, and is sent, is printed
+  bool digest = false;         // of all that happened, for who compares two runs
+  std::optional<Host> traced;  // what it sends, gets and plays is printed
 };
 Outcome run(const Scenario& scenario, const RunOptions& options = {});
 
