@@ -12,6 +12,7 @@ namespace {
 constexpr Duration kTallyRepeat = 5s;  // of zeros
 constexpr std::size_t kTallyRecord = 3 + 11;
 constexpr Duration kSubscribeAgain = 500ms;
+constexpr Duration kSubscribeSilent = 2s;
 constexpr Duration kDeniedAgain = 5s;
 constexpr Duration kUnsubscribeAgain = 1s;
 constexpr Duration kProveAfter = 20ms;  // beyond the silence limit
@@ -314,9 +315,15 @@ void Feed::subscribe_up(FeedGroup& group, std::size_t p, Time now) {
 void Feed::subscribe_again(Time now) {
   for (auto& group : groups_) {
     if (!group->subscribed) continue;
-    for (std::size_t p = 0; p < parents_.size(); ++p)
-      if (parents_[p].leased() && !group->subscriptions[p].confirmed && now >= group->subscriptions[p].ask_at)
+    for (std::size_t p = 0; p < parents_.size(); ++p) {
+      if (!parents_[p].leased()) continue;
+      const FeedGroup::Subscription& at = group->subscriptions[p];
+      // It answers and brings nothing: it may have heard an end that was sent before this beginning.
+      const control::UplinkLease& lease = *parents_[p].lease();
+      const bool deaf = (!group->last_frame || !parents_[p].live(now)) && !lease.unanswered_since() && !lease.seeking();
+      if (now >= (at.confirmed ? at.ask_at + kSubscribeSilent : at.ask_at) && (!at.confirmed || deaf))
         subscribe_up(*group, p, now);
+    }
   }
 }
 

@@ -271,6 +271,28 @@ TEST_CASE("a subscription or its end that got lost is told again") {
   CHECK(tree.counter(relay, "feed_drop_not_wanted") > 0);
 }
 
+TEST_CASE("a subscription is told again when an end that was sent before it comes after it") {
+  VirtualTree tree{10};
+  const auto origin = tree.add({.origin = true});
+  const auto relay = tree.add({.parents = {origin}});
+  const auto before = tree.listen({.parents = {relay}});
+  tree.run(2s);
+  tree.kill_listener(before);
+  tree.kill(relay);
+  tree.restart(relay);
+  tree.run(22ms);
+  // What the origin still sends by the lease from before, nobody wants: it is told so, slowly.
+  sim::LinkModel slow;
+  slow.delay = 150ms;
+  tree.network.set({true, static_cast<std::uint32_t>(relay)}, {true, static_cast<std::uint32_t>(origin)}, slow);
+  tree.run(25ms);
+  tree.network.forget_links();
+  const auto l = tree.listen({.parents = {relay}});
+  tree.run(5s);
+  CHECK(tree.counter(origin, "worker_subscribe") >= 2);
+  CHECK(tree.good(l) > 100);
+}
+
 TEST_CASE("an epoch that changes is no event for anybody") {
   VirtualTree tree{10};
   const auto origin = tree.add({.origin = true});
