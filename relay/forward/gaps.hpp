@@ -80,6 +80,7 @@ class Gaps {
   std::optional<std::size_t> due(GroupId group, std::span<const Askee> parents, wire::Nack& nack, Time now);
   /// Not later than the next thing to do in due(); it may be earlier.
   Time next_deadline() const { return std::min(missing_count_ == 0 ? kNever : wake_, presume_at_); }
+  Duration deadline() const { return config_.deadline; }
   std::size_t missing() const { return missing_count_; }
   unsigned rounds(Sequence sequence) const;  // how often it was asked for; 0: not missing
   const GapCounters& counters() const { return counters_; }

@@ -1,5 +1,6 @@
 // Nodes that are stopped on purpose: whoever is below goes elsewhere first, and misses nothing.
 #include "tests/node/virtual_tree.hpp"
+#include "tests/support/seeds.hpp"
 
 using namespace tiercast;
 using namespace tiercast::test;
@@ -162,7 +163,7 @@ TEST_CASE("many are told one after another, relays first, and nobody twice withi
 }
 
 TEST_CASE("relays and edges are upgraded one after another, at random moments, and no listener misses a frame") {
-  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+  for (std::uint64_t seed = 1; seed <= test::seeds(20); ++seed) {
     CAPTURE(seed);
     VirtualTree tree{seed};
     SeededRandom random{seed * 7919};

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "tests/node/virtual_tree.hpp"
+#include "tests/support/seeds.hpp"
 
 using namespace tiercast;
 using test::VirtualTree;
@@ -57,7 +58,7 @@ struct TwoOriginTree {
 }  // namespace
 
 TEST_CASE("the primary origin killed at any moment: no frame is lost, none is doubled") {
-  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+  for (std::uint64_t seed = 1; seed <= test::seeds(20); ++seed) {
     CAPTURE(seed);
     test::SeededRandom random{seed};
     TwoOriginTree t{seed};
