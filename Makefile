@@ -23,7 +23,9 @@ FOLDERS  ?= $(if $(ONLY),$(ONLY),crypto config $(sort $(wildcard relay/*)))
 SOURCES   = $(filter-out relay/main.cpp,$(foreach d,$(FOLDERS),$(wildcard $(d)/*.cpp)))
 OBJECTS   = $(SOURCES:%.cpp=$(BUILD)/%.o)
 TESTS     = $(wildcard tests/support/*.cpp) $(foreach d,$(FOLDERS),$(wildcard tests/$(d:relay/%=%)/*.cpp))
-TEST_OBJECTS = $(TESTS:%.cpp=$(BUILD)/%.o)
+# `make asan` links the plain build's objects of tests with the sanitized program: they take as long to compile as it does.
+TEST_BUILD  ?= $(BUILD)
+TEST_OBJECTS = $(TESTS:%.cpp=$(TEST_BUILD)/%.o)
 PROGRAM   = $(BUILD)/tiercast
 UNIT      = $(BUILD)/unit
 SWARM     = $(BUILD)/swarm
@@ -32,7 +34,7 @@ SWARM_OBJECT = $(BUILD)/tests/system/swarm.o
 SIM       = $(BUILD)/sim
 SIM_OBJECTS = $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard relay/sim/runner/*.cpp))
 
-.PHONY: always all unit test sim asan ubsan tsan lint format bench compare install clean help
+.PHONY: always all unit test test-objects sim asan ubsan tsan lint format bench compare install clean help
 .DELETE_ON_ERROR:
 
 all: $(PROGRAM)
@@ -51,9 +53,9 @@ help:
 $(PROGRAM): $(MAIN_OBJECT) $(OBJECTS)
 	$(CXX) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-# Linked anew when its parts are others: what ONLY= made of one part must not pass for the whole.
+# The program's objects come first: of what is inline in both, theirs is taken. Linked anew when its parts are others: what ONLY= made of one part must not pass for the whole.
 $(UNIT): $(TEST_OBJECTS) $(OBJECTS) $(UNIT).parts
-	$(CXX) $(LDFLAGS) -o $@ $(TEST_OBJECTS) $(OBJECTS) $(LDLIBS) $(TEST_LIBS)
+	$(CXX) $(LDFLAGS) -o $@ $(OBJECTS) $(TEST_OBJECTS) $(LDLIBS) $(TEST_LIBS)
 $(UNIT).parts: always
 	@mkdir -p $(@D)
 	@echo '$(TEST_OBJECTS) $(OBJECTS)' | cmp -s - $@ || echo '$(TEST_OBJECTS) $(OBJECTS)' > $@
@@ -68,14 +70,12 @@ endif
 # What most files include is precompiled: for the tests, and under sanitizers for all. The plain build of the program goes
 # without: it shows what a file forgot to include, and warns of all, where gcc loses the pragmas within precompiled headers.
 PRELUDE      = $(BUILD)/tests/support/prelude.hpp
-TEST_PRELUDE = $(BUILD)/tests/support/test_prelude.hpp
+TEST_PRELUDE = $(TEST_BUILD)/tests/support/test_prelude.hpp
 $(TEST_OBJECTS): private CXXFLAGS += -Winvalid-pch -include $(TEST_PRELUDE) -Wno-array-bounds -Wno-stringop-overflow
 $(TEST_OBJECTS): $(TEST_PRELUDE).gch
 $(TEST_PRELUDE).gch: private CPPFLAGS += -isystem /usr/include/opus -DDOCTEST_CONFIG_SUPER_FAST_ASSERTS
 ifdef SANITIZE
 $(MAIN_OBJECT) $(OBJECTS): private CXXFLAGS += -Winvalid-pch -include $(PRELUDE)
-# What is undefined is looked for in the program; in the tests, which take as long to compile, only what touches memory.
-$(TEST_OBJECTS): private CXXFLAGS += -fno-sanitize=undefined
 $(MAIN_OBJECT) $(OBJECTS): $(PRELUDE).gch
 else
 $(TEST_PRELUDE).gch: private OPTIMISE = -O1 -g1
@@ -118,6 +118,8 @@ FIRST ?= 1
 sim: $(SIM)
 	$(SIM) $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) --first $(FIRST))
 
+test-objects: $(TEST_OBJECTS)
+
 unit: $(UNIT)
 	$(UNIT) $(ARGS)
 
@@ -128,7 +130,8 @@ test: $(PROGRAM) $(UNIT)
 GOALS = unit
 asan: GOALS = $(if $(ONLY),,all) unit  # the program too: tests/system gives it junk
 asan:
-	$(MAKE) $(GOALS) BUILD=build/asan SANITIZE=address,undefined
+	$(if $(filter unit,$(GOALS)),$(MAKE) test-objects)
+	$(MAKE) $(GOALS) BUILD=build/asan SANITIZE=address,undefined TEST_BUILD=$(BUILD)
 ubsan:
 	$(MAKE) $(GOALS) BUILD=build/ubsan SANITIZE=undefined
 tsan:

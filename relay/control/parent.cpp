@@ -162,10 +162,8 @@ void Parent::on_unreachable(Time now) {
 void Parent::on_go_away(wire::LeaveReason reason, std::uint16_t retry_after_s, Time now) {
   const Time again = now + random_->jitter(std::max<Duration>(200ms, std::chrono::seconds{retry_after_s}), kSpread);
   drains_ = reason == wire::LeaveReason::drain && lease_;
-  if (drains_) {
-    not_before_ = again;
-    return;
-  }
+  not_before_ = again;
+  if (drains_) return;
   lease_.reset();
   seek(again);
 }
@@ -175,6 +173,8 @@ void Parent::hurry(Time now) {
   not_before_ = now;
   seek(now + Duration{static_cast<Duration::rep>(random_->below(static_cast<std::uint64_t>(spread().count())))});
 }
+
+void Parent::stay(Time now) { not_before_ = now; }
 
 void Parent::leave(Time now) {
   if (!lease_) return;

@@ -55,6 +55,8 @@ class Parent {
   bool drains() const { return lease_ && drains_; }
   /// It is needed now, however long it asked to be left alone when it drained itself.
   void hurry(Time now);
+  /// It drains, and there is no other: once it is gone it is sought at once.
+  void stay(Time now);
   /// Ends the lease, and says so until it is heard. The parent is sought anew when it allowed that.
   void leave(Time now);
   void on_timer(Time now);

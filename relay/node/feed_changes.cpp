@@ -220,6 +220,7 @@ void Feed::on_go_away(std::size_t p, const wire::GoAway& away, Time now) {
     parents_[q].hurry(now);
   }
   if (hope) return;
+  parents_[p].stay(now);
   std::array<std::uint8_t, 16> buffer;
   Writer no_other{buffer};
   wire::write_record(no_other, wire::GoAway{wire::LeaveReason::drain, 0, {}});

@@ -142,6 +142,28 @@ TEST_CASE("a word to go, the answer, and the goodbye may all be lost: they are s
   }
 }
 
+TEST_CASE("who has no other parent is back as soon as that is, also where its goodbye is lost") {
+  for (const bool heard : {true, false}) {
+    CAPTURE(heard);
+    VirtualTree tree{6};
+    const auto origin = tree.add({.origin = true});
+    const auto edge = tree.add({.parents = {origin}, .pinned = true});
+    const auto ear = tree.listen({.parents = {edge}});
+    const auto lonely = tree.add({.parents = {edge}, .pinned = true});
+    tree.run(3s);
+    tree.drain(edge);
+    REQUIRE(empties(tree, edge));
+    heard ? tree.stop(edge) : tree.kill(edge);
+    tree.run(100ms);
+    tree.restart(edge);
+    tree.run(3s);
+    const auto before = tree.heard(ear).size();
+    CHECK(live(tree, lonely));
+    tree.run(1s);
+    CHECK(tree.good(ear, before) >= 49);
+  }
+}
+
 TEST_CASE("many are told one after another, relays first, and nobody twice within a second") {
   VirtualTree tree{4};
   const auto origin = tree.add({.origin = true, .max_leases = 2000});

@@ -196,6 +196,7 @@ END""")
     equal(json.loads("{" + answer)["node"]["name"], "origin", "the name in JSON")
     eventually(lambda: watch.said().count("origin origin ") >= 3, 20, "the status, again and again")
     check(watch.alive, f"until it is interrupted: {watch.log()!r}")
+    watch.kill()
     said = shell.run(readme.commands("When something fails")).said()
     for told in ('"seal_frame": ', "ready node=edge", "ExecMainStatus=0", "NRestarts=0", " 127.0.0.1.4800 > ",
                  "edge.toml: ok: "):
