@@ -134,7 +134,7 @@ TEST_CASE("a relay that was restarted is found again, and its listeners go on") 
 }
 
 TEST_CASE("an origin that was killed and started again goes on, after a pause of seconds, and its listeners with it") {
-  VirtualTree tree{3};
+  VirtualTree tree{7};
   const auto origin = tree.add({.origin = true});
   const auto relay = tree.add({.parents = {origin}, .pinned = true});
   const auto l = tree.listen({.parents = {relay}});
