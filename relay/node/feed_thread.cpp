@@ -143,11 +143,19 @@ tl::expected<void, net::Error> FeedThread::open() {
     if (!receive_rtp(group->group.index, std::move(*socket))) return tl::unexpected{no_room};
   }
   if (setup_.bell->listen(loop_, [this] { hear_bell(); }) != 0) return tl::unexpected{no_room};
-  recovery_ = std::make_unique<Recovery>(*setup_.bell);
+  recovery_ = std::make_unique<DiskThread<store::RecordingPlace, Recovered>>(
+      "recovery", AtEnd::left, *setup_.bell, [](store::RecordingPlace place) {
+        return Recovered{place, store::recover(place)};
+      });
   for (const auto& group : feed_->groups())
     if (group->recorder)
-      recovery_->look(recording_place(*config::find_group(config_, group->group.id), setup_.recordings));
-  if (setup_.state) saver_ = std::make_unique<StateSaver>(*setup_.state, *setup_.bell);
+      recovery_->add(recording_place(*config::find_group(config_, group->group.id), setup_.recordings));
+  if (setup_.state)
+    saver_ = std::make_unique<DiskThread<StateToSave, StateSaved>>(
+        "state", AtEnd::done, *setup_.bell, [store = &*setup_.state](const StateToSave& job) {
+          const auto saved = store->save(job.id, job.source, job.state);
+          return StateSaved{job.group, saved ? std::string{} : saved.error().text};
+        });
   if (!config_.admin.socket.empty()) {
     auto admin = ops::AdminServer::create(
         loop_, config_.admin.socket,
@@ -268,7 +276,7 @@ void FeedThread::save_states(Moment now) {
   for (const auto& group : feed_->groups()) {
     if (!group->origin) continue;
     if (auto job = group->origin->take_save(now.mono))
-      saver_->save({group->group.index, group->group.id, group->origin->source(), {job->epochs, job->last}});
+      saver_->add({group->group.index, group->group.id, group->origin->source(), {job->epochs, job->last}});
   }
 }
 
@@ -473,10 +481,10 @@ std::optional<std::string> FeedThread::answer(std::string_view request, std::uin
   const std::string_view verb = request.substr(0, space);
   const std::string_view argument = space == std::string_view::npos ? std::string_view{} : request.substr(space + 1);
   if (verb == "status")
-    return status_json({config_, setup_.backend, *feed_, setup_.workers, setup_.media, uplinks_, outlet_, loop_,
-                        setup_.join_sockets, setup_.start, turns_at_, placement_counters_, drain_status(now),
-                         setup_.commands->counters()},
-                       now);
+    return status_json(
+        {config_, setup_.backend, *feed_, setup_.workers, setup_.media, uplinks_, outlet_, loop_, setup_.join_sockets,
+         setup_.start, turns_at_, placement_counters_, drain_status(now), setup_.commands->counters()},
+        now);
   if (verb == "drain") return answer_drain(argument, connection, now);
   if (verb == "reload") {
     if (draining_ || stopping_since_) return error_json("this node is stopping");

@@ -8,18 +8,19 @@
 
 #include "config/config.hpp"
 #include "relay/net/loop.hpp"
+#include "relay/node/disk_thread.hpp"
 #include "relay/node/feed.hpp"
 #include "relay/node/media_thread.hpp"
 #include "relay/node/placement.hpp"
 #include "relay/node/public_outlet.hpp"
-#include "relay/node/recovery.hpp"
 #include "relay/node/reloader.hpp"
-#include "relay/node/state_saver.hpp"
 #include "relay/node/status.hpp"
 #include "relay/node/uplink_sockets.hpp"
 #include "relay/node/worker_thread.hpp"
 #include "relay/ops/admin_server.hpp"
 #include "relay/ops/sd_notify.hpp"
+#include "relay/store/leftovers.hpp"
+#include "relay/store/origin_state.hpp"
 
 namespace tiercast::node {
 
@@ -53,6 +54,20 @@ class FeedThread {
  private:
   class JoinHandler;
   class RtpHandler;
+  struct StateToSave {
+    GroupIndex group;
+    GroupId id;
+    SourceId source;
+    store::SourceState state;
+  };
+  struct StateSaved {
+    GroupIndex group;
+    std::string problem;  // empty: it is on the disk
+  };
+  struct Recovered {
+    store::RecordingPlace place;
+    std::vector<store::Leftover> files;  // oldest first
+  };
   void on_signal();
   void take_media(Moment now);
   void stop(Moment now, int exit_code);
@@ -100,8 +115,10 @@ class FeedThread {
   std::unique_ptr<Feed> feed_;
   std::unique_ptr<JoinHandler> join_handler_;
   std::vector<std::unique_ptr<RtpHandler>> rtp_;
-  std::unique_ptr<StateSaver> saver_;
-  std::unique_ptr<Recovery> recovery_;
+  // What origins must have on the disk before they go on: all of it, also at the end.
+  std::unique_ptr<DiskThread<StateToSave, StateSaved>> saver_;
+  // What killed processes left of recordings: whole files are read. What is not looked at, the next start looks at.
+  std::unique_ptr<DiskThread<store::RecordingPlace, Recovered>> recovery_;
   std::unique_ptr<ops::AdminServer> admin_;
   ops::Notifier notifier_;
   std::unique_ptr<Reloader> reloader_;

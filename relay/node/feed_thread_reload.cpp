@@ -153,7 +153,7 @@ void FeedThread::add_group(PreparedGroup& prepared, Moment now) {
 
 std::unique_ptr<Recorder> FeedThread::recorder_of(const FeedGroup& group, std::unique_ptr<store::Recording> files) {
   if (!files) return nullptr;
-  recovery_->look(files->place());
+  recovery_->add(files->place());
   return make_recorder(*config::find_group(config_, group.group.id), group.group, std::move(files), *random_,
                        net::read_clocks().mono);
 }
