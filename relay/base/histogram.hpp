@@ -6,7 +6,6 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
-#include <utility>
 
 namespace tiercast {
 
@@ -41,15 +40,11 @@ class Histogram {
     return highest_;
   }
   void clear() { *this = Histogram{}; }
-  /// How many were recorded of each power of two: f(the greatest value of that kind, how many), where there are any.
+  /// How many were recorded in each bucket: f(the greatest value of that bucket, how many), where there are any.
   template <class F>
-  void each_power(F&& f) const {
-    std::uint64_t count = 0;
-    for (std::size_t i = 0; i < kBuckets; ++i) {
-      count += buckets_[i];
-      const bool ends = std::has_single_bit(top_of(i) + 1);
-      if (ends && count > 0) f(top_of(i), std::exchange(count, 0));
-    }
+  void each_bucket(F&& f) const {
+    for (std::size_t i = 0; i < kBuckets; ++i)
+      if (buckets_[i] > 0) f(top_of(i), buckets_[i]);
   }
   /// So many whose bucket is known, and the highest of them; lowest() then errs downwards, within the precision.
   void add(std::size_t bucket, std::uint64_t count, std::uint64_t highest) {

@@ -239,7 +239,7 @@ Json passage_json(const StatusSources& s) {
     worker->worker().passage().each([&](const char* name, const Passage::Times& times) { times.add_to(sums[name]); });
   for (const auto& [name, times] : sums) {
     Json buckets = Json::array();
-    times.each_power([&](std::uint64_t most, std::uint64_t frames) {
+    times.each_bucket([&](std::uint64_t most, std::uint64_t frames) {
       buckets.push_back({{"up_to_us", most}, {"frames", frames}});
     });
     out[name] = {{"frames", times.count()},
