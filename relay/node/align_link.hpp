@@ -45,6 +45,8 @@ class AlignLink {
   void on_unreachable(Time now) { parent_.on_unreachable(now); }
   void on_timer(Time now) { parent_.on_timer(now); }
   Time next_deadline() const { return parent_.next_deadline(); }
+  /// This node stops: the other origin is not to wait for it.
+  void say_leave() { says_leave_ = parent_.leased(); }
   /// To send now; until empty.
   Bytes take_datagram(MutableBytes out, Time now);
 
@@ -62,6 +64,7 @@ class AlignLink {
   control::Parent parent_;
   forward::Distrust distrust_;
   receive::EpochKeys keys_;
+  bool says_leave_ = false;
   AlignLinkCounters counters_;
 };
 

@@ -467,6 +467,11 @@ void Feed::stop(Moment now) {
   wire::write_record(leave, wire::Leave{wire::LeaveReason::stop});
   for (std::size_t p = 0; p < parents_.size(); ++p)
     if (parents_[p].leased()) send_up(p, leave.written());
+  for (auto& group : groups_) {
+    if (!group->align) continue;
+    group->align->say_leave();
+    pump_align(*group, now);
+  }
   for (auto& group : groups_)
     if (group->recorder) group->recorder->finish(receive::FinishedBy::stop);
   tell_to_stop();

@@ -164,6 +164,17 @@ TEST_CASE("who has no other parent is back as soon as that is, also where its go
   }
 }
 
+TEST_CASE("an origin that stops does not keep the group's other one waiting") {
+  VirtualTree tree{5, {{.sources = 2}}};
+  const auto primary = tree.add({.origin = true, .source = 1, .align = 1});
+  const auto standby = tree.add({.origin = true, .source = 2, .align = 0});
+  tree.run(3s);
+  CHECK(tree.feed(primary).leases() == 1);
+  tree.stop(standby);
+  tree.run(100ms);
+  CHECK(tree.feed(primary).leases() == 0);
+}
+
 TEST_CASE("many are told one after another, relays first, and nobody twice within a second") {
   VirtualTree tree{4};
   const auto origin = tree.add({.origin = true, .max_leases = 2000});
