@@ -66,7 +66,8 @@ def parser(text, short=None, variants=((),), **defaults):
     out.add_argument("--program", metavar="FILE", help="tiercast; default build/release/tiercast, else the one in PATH")
     out.add_argument("--keep", metavar="DIR", help="keep configurations, logs and reports in this new directory")
     out.add_argument("--json", action="store_true", help="one JSON object instead of the table")
-    out.add_argument("--variants", action="store_true", help="only print the ways in which scripts/drills/all plays it")
+    out.add_argument("--variants", action="store_true", 
+                     help="only print the ways in which scripts/drills/all plays it, each after the seconds measured")
     own = out.add_argument_group("in network namespaces of its own (the default; root)")
     own.add_argument("--edges", type=int, metavar="N", help="default 2")
     own.add_argument("--single-parent", action="store_true", help="nobody has a second parent")
@@ -115,7 +116,7 @@ def parse(parser):
         parser.set_defaults(**parser.of_short)
     options = parser.parse_args()
     if options.variants:
-        print("\n".join(map(shlex.join, parser.of_all)))
+        print("\n".join(shlex.join([f"{options.seconds:g}", *way]) for way in parser.of_all))
         sys.exit(0)
 
     def refuse(names, why):
@@ -325,7 +326,7 @@ def clear_up(name, options, play, stage, children, folder):
         except Failure as failure:
             print(f"{name}: not undone: {failure}", file=sys.stderr)
     if children:
-        children.stop()
+        children.end()  # a node that is told to stop waits for those below it, also where these are dead
     if stage:
         stage.close()
     if folder and not options.keep:

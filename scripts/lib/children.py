@@ -64,6 +64,14 @@ class Children:
         process.kill()
         process.wait()
 
+    def end(self):
+        """SIGKILL to all, of whom nothing more is wanted."""
+        for process in self.running.values():
+            process.kill()
+        for process in self.running.values():
+            process.wait()
+        self.running.clear()
+
     def check(self, names):
         """Fails if one that should run has ended."""
         for name in names:

@@ -1,10 +1,12 @@
 """A tree of nodes: keys, configurations, processes. On loopback, or each node on a host of its own (network.Host)."""
 import json
+import signal
 import socket
 import subprocess
 import time
 
 from children import Failure
+from network import die_with_parent
 
 
 def free_ports(count):
@@ -47,7 +49,7 @@ class Tree:
             (folder / "recordings").mkdir()
         self.key = {name: self.tiercast("keygen", "-o", folder / f"{name}.key").strip() for name in self.names}
         self.source = self.tiercast("keygen", "--source", "-o", folder / "source.key").strip()
-        self.killed = set()
+        self.killed, self.hung = set(), set()
 
     def tiercast(self, *arguments):
         done = subprocess.run([self.program, *map(str, arguments)], capture_output=True, text=True)
@@ -79,6 +81,10 @@ class Tree:
 
     def signal(self, name, number):
         self.children.running[name].send_signal(number)
+        if number == signal.SIGSTOP:
+            self.hung.add(name)
+        elif number == signal.SIGCONT:
+            self.hung.discard(name)
 
     def run_at(self, node, name, command):
         """A process of that name, where the node is."""
@@ -112,12 +118,12 @@ socket = "{self.folder}/{name}.sock"
 
     def state(self):
         """What each node says of itself; None of one that does not answer."""
-        state = {}
-        for name in self.names:
-            done = subprocess.run([self.program, "status", "--json", "--socket", self.folder / f"{name}.sock"],
-                                  capture_output=True)
-            state[name] = json.loads(done.stdout) if done.returncode == 0 else None
-        return state
+        asked = {name: subprocess.Popen([self.program, "status", "--json", "--socket", self.folder / f"{name}.sock"],
+                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, preexec_fn=die_with_parent)
+                 for name in self.names if name not in self.hung}  # of those it would wait for an answer
+        said = {name: process.communicate()[0] for name, process in asked.items()}
+        return {name: json.loads(said[name]) if name in asked and asked[name].returncode == 0 else None
+                for name in self.names}
 
     def wait(self, what, ready, seconds=15):
         until = time.monotonic() + seconds
