@@ -86,7 +86,7 @@ class View:
 
 def broadcast(tree, view, wav):
     """Plays the talk to its end; one relay dies in the middle."""
-    encoder = tree.children.start("ffmpeg", speech.encoder(wav, tree.rtp))
+    encoder = tree.children.start("ffmpeg", speech.encoder(wav, tree.inputs()))
     start = time.monotonic()
     while encoder.poll() is None:
         seconds = time.monotonic() - start

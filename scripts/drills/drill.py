@@ -228,6 +228,7 @@ class Play:
         end = now()
         if healed is None:
             stage.look()
+        stage.look_back()
         self.sleep_until(end + AFTER)
         ended = {name: stage.children.running[name].poll() for name in stage.listeners}
         stage.children.stop(stage.listeners)

@@ -19,6 +19,11 @@ COMMAND_PATIENCE = 60  # s for the operator's commands
 PROCESSES = 16  # listeners that are a process each; more are many in one
 
 
+def program(name):
+    """One of scripts/lib."""
+    return os.path.join(os.path.dirname(network.__file__), name)
+
+
 class Stage:
     """What both have in common: listeners, each with its frame log."""
 
@@ -91,6 +96,9 @@ class Stage:
     def heal(self):
         """Undoes it; says what it did, or nothing if there is no way."""
 
+    def look_back(self):
+        """At the end of what is measured, also if it was undone before: for findings()."""
+
     def findings(self):
         """Once the listeners have ended: more reasons to fail, in words, and more fields of the result."""
         return [], {}
@@ -142,6 +150,12 @@ class Namespaces(Stage):
         return Tree(self.options.program, self.folder, self.children, parents, hosts,
                     max_leases=self.options.listeners + 100, live=1 if self.options.standby else None)
 
+    def start_encoder(self, seconds):
+        """Speech of that length; "sent" is its log."""
+        opus = speech.make_opus(self.options.file, self.folder, seconds, self.tree.frame_ms)
+        self.tree.run_at("origin", "encoder", [sys.executable, "-B", program("rtp_sender.py"), opus, self.folder / "sent",
+                                               str(self.tree.frame_ms), *self.tree.inputs()])
+
     def start(self):
         if os.geteuid() != 0:
             raise Failure("network namespaces need root; --against a running deployment does not", 77)
@@ -158,15 +172,13 @@ class Namespaces(Stage):
         ears = self.make_ears()
         self.tree = self.make_tree(parents, hosts)
         self.tree.start()
-        opus = speech.make_opus(options.file, self.folder, int(options.seconds) + 2 * PATIENCE, self.tree.frame_ms)
-        sender = os.path.join(os.path.dirname(speech.__file__), "rtp_sender.py")
-        self.tree.run_at("origin", "encoder", [sys.executable, "-B", sender, opus, self.folder / "sent",
-                                               str(self.tree.frame_ms), f"127.0.0.1:{self.tree.rtp}"])
+        self.start_encoder(int(options.seconds) + 2 * PATIENCE)
         self.listen_all([(edge, self.tree.address[edge], self.tree.key[edge]) for edge in self.edges], 1,
-                        [f"1:{self.tree.source}"], ears.command)
+                        self.tree.source_keys(), ears.command)
         below = ("one parent each" if options.single_parent else
                  "a parent and a standby" if options.standby else "below both")
-        self.where = (f"in namespaces: an origin, {len(self.RELAYS)} relays, {len(self.edges)} edges ({below}), "
+        origins = "an origin" if len(self.tree.origins) == 1 else f"{len(self.tree.origins)} origins"
+        self.where = (f"in namespaces: {origins}, {len(self.RELAYS)} relays, {len(self.edges)} edges ({below}), "
                       f"{options.listeners} listeners")
 
     def look(self):
@@ -219,8 +231,7 @@ class Cables(Namespaces):
     def make_ears(self):
         ears = self.net.host("listeners", cable=True)
         self._faults().write_text("{}")
-        program = os.path.join(os.path.dirname(network.__file__), "cable.py")
-        self.children.start("cables", [sys.executable, "-B", program, self._faults(), str(self.options.seed),
+        self.children.start("cables", [sys.executable, "-B", program("cable.py"), self._faults(), str(self.options.seed),
                                        *(",".join(host.ends) for host in self.net.hosts.values())])
         return ears
 

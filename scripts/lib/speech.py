@@ -8,10 +8,11 @@ SOUNDS = pathlib.Path("/usr/share/asterisk/sounds/en_US_f_Allison")
 SPEECH = ["demo-congrats.g722", "demo-instruct.g722"]
 
 
-def make_wav(given, folder, seconds):
+def make_wav(given, folder, seconds, noise=False):
     """So many seconds of the file, or of Debian's asterisk-core-sounds-en-g722; repeated if it is shorter. As WAV, so
-    that the encoder below is fed evenly."""
-    return _make(given, folder, seconds, ["-ac", "1", "-ar", "48000"], "speech.wav")
+    that the encoder below is fed evenly. With a little noise no two packets of it are the same."""
+    filters = ["-af", "aeval=val(0)+random(0)/500:c=same"] if noise else []
+    return _make(given, folder, seconds, [*filters, "-ac", "1", "-ar", "48000"], "speech.wav")
 
 
 def make_opus(given, folder, seconds, frame_ms=20):
@@ -40,8 +41,8 @@ def _opus(frame_ms):
     return ["-c:a", "libopus", "-application", "voip", "-b:a", "32k", "-frame_duration", str(frame_ms)]
 
 
-def encoder(wav, port, frame_ms=20):
-    """The command that plays it to the port of its own machine, to its end."""
+def encoder(wav, addresses, frame_ms=20):
+    """The command that plays it to each HOST:PORT, to its end."""
     # Of mono at 48 kHz 96 bytes are a millisecond: read in greater pieces than a frame, several would leave at a time.
-    return ["ffmpeg", "-nostdin", "-v", "error", "-re", "-max_size", str(96 * frame_ms), "-i", wav, *_opus(frame_ms), "-f",
-            "rtp", f"rtp://127.0.0.1:{port}"]
+    return ["ffmpeg", "-nostdin", "-v", "error", "-re", "-max_size", str(96 * frame_ms), "-i", wav, "-map", "0:a",
+            *_opus(frame_ms), "-f", "tee", "|".join(f"[f=rtp]rtp://{address}" for address in addresses)]

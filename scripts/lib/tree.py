@@ -28,9 +28,10 @@ def free_ports(count):
 
 
 class Tree:
-    """`parents` names each node's parents, none of the origin's; `hosts`, if given, where each node runs. `folder` gets
-    keys, configurations, logs, and "state" of the origin; "recordings" too if `record`. Of its parents so many as
-    `live` send to a node at once, others are on standby; all, without. `wraps`: of a node, what its command becomes."""
+    """`parents` names each node's parents, none of the origin's; `hosts`, if given, where each node runs. Of two origins
+    the first is the primary; both take RTP from other hosts, which a single one does not. `folder` gets keys,
+    configurations, logs, and "state" of the origin; "recordings" too if `record`. Of its parents so many as `live` send
+    to a node at once, others are on standby; all, without. `wraps`: of a node, what its command becomes."""
 
     def __init__(self, program, folder, children, parents, hosts=None, record=False, max_leases=100, frame_ms=20,
                  listen=None, live=None, wraps=None):
@@ -39,17 +40,37 @@ class Tree:
         self.live, self.wraps = live, wraps or {}
         self.max_leases, self.frame_ms, self.listen_keys = max_leases, frame_ms, listen or {}
         self.names = list(parents)
+        self.origins = [name for name in parents if not parents[name]]
         if hosts:
             self.rtp, self.address = 5004, {name: f"{hosts[name].v4}:4800" for name in self.names}
         else:
             *ports, self.rtp = free_ports(len(self.names) + 1)
             self.address = {name: f"127.0.0.1:{port}" for name, port in zip(self.names, ports)}
-        (folder / "state").mkdir(mode=0o700)
+        for name in self.origins:
+            self._state(name).mkdir(mode=0o700)
         if record:
             (folder / "recordings").mkdir()
         self.key = {name: self.tiercast("keygen", "-o", folder / f"{name}.key").strip() for name in self.names}
-        self.source = self.tiercast("keygen", "--source", "-o", folder / "source.key").strip()
+        self.sources = {name: self.tiercast("keygen", "--source", "-o", self._source_key(name)).strip()
+                        for name in self.origins}
+        self.source = self.sources[self.origins[0]]
         self.killed, self.hung = set(), set()
+
+    def _state(self, origin):
+        return self.folder / ("state" if origin == self.origins[0] else f"state-{origin}")
+
+    def _source_key(self, origin):
+        return self.folder / ("source.key" if origin == self.origins[0] else f"source-{origin}.key")
+
+    def source_keys(self):
+        """As listeners are given them."""
+        return [f"{number}:{key}" for number, key in enumerate(self.sources.values(), 1)]
+
+    def inputs(self):
+        """Where RTP goes, seen from the origin's host or, if there are two, from any."""
+        if len(self.origins) == 1:
+            return [f"127.0.0.1:{self.rtp}"]
+        return [f"{self.hosts[name].v4}:{self.rtp}" for name in self.origins]
 
     def tiercast(self, *arguments):
         done = subprocess.run([self.program, *map(str, arguments)], capture_output=True, text=True)
@@ -67,7 +88,9 @@ class Tree:
             for name in self.names))
 
     def live_parents(self, name):
-        return min(len(self.parents[name]), self.live or len(self.parents[name]))
+        """Who is below both origins forwards one of the two: it needs both."""
+        parents = self.parents[name]
+        return len(parents) if set(parents) == set(self.origins) else min(len(parents), self.live or len(parents))
 
     def start_node(self, name):
         command = [self.program, "run", "-c", self.folder / f"{name}.toml"]
@@ -95,7 +118,7 @@ class Tree:
         text = f"""[node]
 name = "{name}"
 key = "{self.folder}/{name}.key"
-""" + (f"parents = {self.live_parents(name)}\n" if parents else f'state = "{self.folder}/state"\n') + f"""
+""" + (f"parents = {self.live_parents(name)}\n" if parents else f'state = "{self._state(name)}"\n') + f"""
 [listen]
 address = "{self.address[name]}"
 max_leases = {self.max_leases}
@@ -106,12 +129,19 @@ socket = "{self.folder}/{name}.sock"
         for parent in parents:
             text += f'\n[[upstream]]\naddress = "{self.address[parent]}"\npublic_key = "{self.key[parent]}"\n'
         for child in self.names:
-            if name in self.parents[child]:
+            if name in self.parents[child] or (name != child and name in self.origins and child in self.origins):
                 text += f'\n[[downstream]]\nname = "{child}"\npublic_key = "{self.key[child]}"\n'
         text += f'\n[[group]]\nname = "main"\nid = 1\nframe_ms = {self.frame_ms}\n'
-        text += f'sources = [{{ id = 1, key = "{self.source}" }}]\npinned = true\n'
+        known = ", ".join(f'{{ id = {number}, key = "{key}" }}' for number, key in enumerate(self.sources.values(), 1))
+        text += f'sources = [{known}]\npinned = true\n'
         if not parents:
-            text += f'source = {{ rtp = "127.0.0.1:{self.rtp}", id = 1, signing_key = "{self.folder}/source.key" }}\n'
+            number = self.origins.index(name)
+            text += (f'source = {{ rtp = "{self.inputs()[number]}", id = {number + 1}, '
+                     f'signing_key = "{self._source_key(name)}"')
+            for other in self.origins:
+                if other != name:
+                    text += f', align = "{self.address[other]}", align_key = "{self.key[other]}"'
+            text += " }\n"
             if self.record:
                 text += f'record = {{ directory = "{self.folder}/recordings" }}\n'
         return text
