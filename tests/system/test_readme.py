@@ -184,7 +184,8 @@ def test_every_option_and_message_that_the_readme_names_is_there(t):
         return subprocess.run([*command, "--help"], capture_output=True, text=True, check=True).stdout
     own = help_of(t.binary)
     helps = own + "".join(help_of(t.binary, word) for word in re.findall(r"^  (\w+) ", own, re.M))
-    for script in ("drills/all", "drills/kill-parent", "drills/lossy-link", "drills/clock-step", "bench/compare", "bootstrap"):
+    for script in ("drills/all", "drills/kill-parent", "drills/lossy-link", "drills/clock-step", "bench/compare",
+                   "bench/leases", "bootstrap"):
         helps += help_of(os.path.join(ROOT, "scripts", script))
     options = {option for span in spans() for option in re.findall(r"--[a-z][a-z-]+", span)}
     equal(sorted(o for o in options if not re.search(rf"{o}\b", helps)), [], "options that nothing has")
