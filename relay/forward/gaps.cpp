@@ -8,6 +8,8 @@ namespace {
 // Asks that are due so soon anyway ride along: fewer NACKs, and still later than a round trip.
 constexpr Duration kRideAlong = wire::kNackMargin / 4;
 constexpr double kMarginJitter = 0.5;
+// The whole of a long hole is asked for so often: a relay's history is to be whole, and a question may be lost.
+constexpr unsigned kWholeRounds = 2;
 
 }  // namespace
 
@@ -77,6 +79,7 @@ void Gaps::came(Missing& missing, const Way& way, Time now) {
     counters_.missing.add();
   }
   drop(missing, *how);
+  if (held_back_) wake_ = std::min(wake_, now + wire::kNackMargin);
 }
 
 void Gaps::on_end(Sequence last) {
@@ -88,7 +91,7 @@ void Gaps::on_end(Sequence last) {
 }
 
 void Gaps::forget(Sequence below) {
-  if (framed_) forget_below(std::min(below.value, proven_));
+  if (framed_) forget_below(below.value);
 }
 
 /// Something lives above. If it falls silent now, more frames may be due than anybody tells of.
@@ -192,6 +195,19 @@ Duration Gaps::interval(Duration round_trip) {
   return std::min(wanted, longest);
 }
 
+/// One past the last of the missing ones that `sequence` is among.
+std::uint64_t Gaps::hole_end(std::uint64_t sequence) const {
+  while (sequence < end_ && is_missing(sequence)) ++sequence;
+  return sequence;
+}
+
+/// A hole that is longer than what anybody resends at once, and that two questions have not made shorter, may be a leap
+/// of the media clock over an outage, whose frame that says so is not here: then only its last ones ever were. Below
+/// them goes on who has got them.
+bool Gaps::may_never_have_been(const Missing& missing, std::uint64_t hole_end) {
+  return missing.rounds >= kWholeRounds && missing.sequence.value + wire::kResendBurst < hole_end;
+}
+
 /// Its time has come, and no other parent is about to bring it by itself.
 bool Gaps::asks_now(Missing& missing, std::span<const Askee> parents, Time now) const {
   if (now < missing.ask_at - (missing.rounds > 0 ? kRideAlong : Duration{0})) return false;
@@ -231,16 +247,24 @@ std::optional<std::size_t> Gaps::due(GroupId group, std::span<const Askee> paren
   std::optional<std::size_t> parent;
   Time again, again_presumed, answer_at;
   wake_ = kNever;
+  held_back_ = false;
   std::uint64_t lowest = end_;
   std::uint64_t asked = 0;
+  std::uint64_t hole = floor_;  // the end of the one that q is in
   for (std::uint64_t q = floor_; q < end_; ++q) {
     if (!is_missing(q)) continue;
+    if (q >= hole) hole = hole_end(q);
     Missing& missing = slot(q);
     if (now >= missing.give_up) {
       give_up(missing);
       continue;
     }
     lowest = std::min(lowest, q);
+    if (may_never_have_been(missing, hole)) {
+      wake_ = std::min(wake_, missing.give_up);
+      held_back_ = true;
+      continue;
+    }
     if (asks_now(missing, parents, now)) {
       const auto whom = whom_to_ask(parents, Sequence{q},
                                     missing.rounds > 0 ? std::optional<std::size_t>{missing.last} : std::nullopt);

@@ -62,7 +62,8 @@ class Gaps {
   void on_end(Sequence last);
   /// PARITYs of this shape come: what they may make good in time is not asked for until they should have.
   void expect_parity(ParityShape shape) { parity_ = shape; }
-  /// What lies below is of no use any more: it is waited for no longer.
+  /// What lies below is of no use any more, whether it came, is missing or is only said to exist: it is waited for no
+  /// longer.
   void forget(Sequence below);
   /// What came for this sequence turned out to be nothing of its source's: it is missing still.
   void on_refuted(Sequence sequence, Time now);
@@ -80,7 +81,6 @@ class Gaps {
   std::optional<std::size_t> due(GroupId group, std::span<const Askee> parents, wire::Nack& nack, Time now);
   /// Not later than the next thing to do in due(); it may be earlier.
   Time next_deadline() const { return std::min(missing_count_ == 0 ? kNever : wake_, presume_at_); }
-  Duration deadline() const { return config_.deadline; }
   std::size_t missing() const { return missing_count_; }
   unsigned rounds(Sequence sequence) const;  // how often it was asked for; 0: not missing
   const GapCounters& counters() const { return counters_; }
@@ -115,6 +115,8 @@ class Gaps {
   void forget_below(std::uint64_t sequence);
   void give_up(Missing& missing);
   void drop(Missing& missing, Counter& why);
+  std::uint64_t hole_end(std::uint64_t sequence) const;
+  static bool may_never_have_been(const Missing& missing, std::uint64_t hole_end);
   bool asks_now(Missing& missing, std::span<const Askee> parents, Time now) const;
   Time parity_until(const Missing& missing, std::span<const Askee> parents, Time now) const;
   Duration interval(Duration round_trip);
@@ -131,6 +133,7 @@ class Gaps {
   std::uint64_t proven_ = 0;  // one past the highest frame that came
   std::uint64_t end_ = 0;     // one past the highest known of, >= proven_
   Time wake_ = kNever;
+  bool held_back_ = false;    // of a long hole only the end is asked for now
   Time advanced_;             // when proven_ was
   Time presume_at_ = kNever;  // when more frames than end_ tells of are due
   ParityShape parity_;

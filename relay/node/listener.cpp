@@ -313,12 +313,8 @@ void Listener::note_frame(SourceId source, Sequence sequence, bool jumps, const 
   const auto jump = std::exchange(s.jump, std::nullopt);
   if (jump && *jump > s.noted && *jump < sequence) note(*jump, true);
   const auto horizon = static_cast<std::uint64_t>(wire::kHistory / s.frame);
-  Sequence q = std::max(s.noted.next(), Sequence{sequence.value - std::min(sequence.value, horizon)});
-  while (q < sequence && !s.playout.has(q)) q = q.next();
-  // Whether there ever was anything before it, nobody has said. Of that only what could still be played is asked for.
-  const auto reach = static_cast<std::uint64_t>(s.gaps.deadline() / s.frame);
-  if (q.value > s.noted.value + kLeap && q.value > reach) s.gaps.start_from(Sequence{q.value - reach}, now);
-  for (; q < sequence; q = q.next())
+  for (Sequence q = std::max(s.noted.next(), Sequence{sequence.value - std::min(sequence.value, horizon)});
+       q < sequence; q = q.next())
     if (s.playout.has(q)) note(q, false);
   note(sequence, jumps);
 }

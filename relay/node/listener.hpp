@@ -107,6 +107,8 @@ class Listener {
   receive::Summary summary() const;
   /// Which way what was missing has come. Null: not joined.
   const forward::GapCounters* repairs() const { return stream_ ? &stream_->gaps.counters() : nullptr; }
+  /// What is missing. Null: not joined.
+  const forward::Gaps* gaps() const { return stream_ ? &stream_->gaps : nullptr; }
   std::size_t live_parents(Time now) const;
   std::span<const control::Parent> parents() const { return parents_; }
   /// Null: that parent has none.

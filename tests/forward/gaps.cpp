@@ -156,21 +156,59 @@ TEST_CASE("a frame that comes after it was given up, or twice, or unasked, chang
   CHECK(child.gaps.missing() == 0);
 }
 
-TEST_CASE("a long gap is one range, and stays one in later rounds") {
+TEST_CASE("a long gap is one range, asked for twice as a whole, then its end alone: below may be a leap of the clock") {
   Child child;
   child.frame(1000);
   child.frame(1301);
-  for (int round = 0; round < 3; ++round) {
+  for (int round = 0; round < 4; ++round) {
     child.now = child.gaps.next_deadline();
     wire::Nack nack;
     REQUIRE(child.gaps.due(GroupId{7}, only(), nack, child.now));
     REQUIRE(nack.ranges.size() == 1);
-    CHECK(nack.ranges[0].first.value == 1001);
-    CHECK(nack.ranges[0].count == 300);
+    CHECK(nack.ranges[0].first.value == (round < 2 ? 1001 : 1301 - wire::kResendBurst));
+    CHECK(nack.ranges[0].count == (round < 2 ? 300 : wire::kResendBurst));
     CHECK_FALSE(child.gaps.due(GroupId{7}, only(), nack, child.now));
   }
-  CHECK(child.gaps.counters().nacks.get() == 3);
-  CHECK(child.gaps.counters().asked.get() == 900);
+  CHECK(child.gaps.counters().nacks.get() == 4);
+  CHECK(child.gaps.counters().asked.get() == 600 + 2 * wire::kResendBurst);
+  // The frame that says that there was a leap is among the last ones.
+  child.frame(1250, true);
+  CHECK(child.wait().count(1249) == 0);
+  CHECK(child.gaps.missing() == 50);
+  child.balance();
+}
+
+TEST_CASE("a long gap that is a loss is repaired from its end to its beginning, though whole questions were lost") {
+  Child child;
+  child.frame(1000);
+  child.frame(1301);
+  child.wait();
+  child.wait();
+  while (child.gaps.missing() > 0) {
+    const Time asked = child.now;
+    const Set now = child.wait();
+    REQUIRE(child.now - asked <= kRoundTrip + 2 * wire::kNackMargin);
+    CHECK(now.size() <= wire::kResendBurst);
+    for (const auto s : now) child.frame(s);
+  }
+  CHECK(child.gaps.counters().repaired() == 300);
+  child.balance();
+}
+
+TEST_CASE("what can be played no more is not asked for, not even what is only said to exist") {
+  Child child;
+  child.frame(1000);
+  child.gaps.on_newest(Sequence{1190}, child.now);  // over an outage the clock leapt
+  child.gaps.forget(Sequence{1180});
+  CHECK(child.gaps.missing() == 11);
+  child.gaps.forget(Sequence{1296});
+  CHECK(child.gaps.missing() == 0);
+  child.now += 10ms;
+  CHECK(child.ask().empty());
+  child.frame(1298);
+  child.gaps.forget(Sequence{1296});
+  CHECK(child.wait() == Set{1296, 1297});
+  child.balance();
 }
 
 TEST_CASE("more ranges than one NACK holds go into several, the oldest first, each once") {
