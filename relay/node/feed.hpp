@@ -10,6 +10,7 @@
 
 #include "relay/control/join_responder.hpp"
 #include "relay/control/parent.hpp"
+#include "relay/node/ask.hpp"
 #include "relay/node/feed_group.hpp"
 #include "relay/node/multicast_uplink.hpp"
 #include "relay/node/outlet.hpp"
@@ -183,7 +184,6 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   Duration frame_interval() const;
   void send_up(std::size_t parent, Bytes records);
   void pump(std::size_t parent, Time now);
-  void list_askees(const FeedGroup& group, Time now);
   void ask_for_missing(Time now);
   void report_tallies_up(Time now);
   void update_standing(Time now);
@@ -247,7 +247,7 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   std::vector<control::Parent> parents_;
   control::JoinResponder responder_;
   Standing standing_;
-  std::vector<forward::Askee> askees_;  // room for one a parent
+  Asking asking_;
   Time next_tally_up_, next_info_;
   bool stopping_ = false;
   struct Draining {

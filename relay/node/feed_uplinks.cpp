@@ -421,31 +421,13 @@ void Feed::list_epochs(std::size_t p, wire::EpochsHeld& held) {
   }
 }
 
-void Feed::list_askees(const FeedGroup& group, Time now) {
-  askees_.clear();
-  for (std::size_t p = 0; p < parents_.size(); ++p) {
-    const control::Parent& parent = parents_[p];
-    const forward::Brought& brought = group.subscriptions[p].brought;
-    askees_.push_back({parent.leased(), parent.live(now), parent.leased() && parent.lease()->seeking(),
-                       parent.round_trip(), brought.loss(), brought.newest()});
-  }
-}
-
 void Feed::ask_for_missing(Time now) {
   for (auto& group : groups_) {
     if (!group->subscribed) continue;
-    if (now < std::min(group->gaps.next_deadline(), group->attestation_gaps.next_deadline())) continue;
-    list_askees(*group, now);
-    wire::Nack nack;
-    for (;;) {
-      auto p = group->gaps.due(group->group.id, askees_, nack, now);
-      if (!p) p = group->attestation_gaps.due(group->group.id, askees_, nack, now);
-      if (!p) break;
-      std::array<std::uint8_t, 512> buffer;
-      Writer records{buffer};
-      wire::write_record(records, nack);
-      send_up(*p, records.written());
-    }
+    asking_.ask(
+        {group->group.id, group->gaps, group->attestation_gaps},
+        parents_, [&](std::size_t p) -> const auto& { return group->subscriptions[p].brought; },
+        [&](std::size_t p, Bytes records) { send_up(p, records); }, now);
   }
 }
 

@@ -377,24 +377,10 @@ void Listener::pump(std::size_t p, Time now) {
 void Listener::ask_for_missing(Time now) {
   if (!stream_) return;
   Stream& s = *stream_;
-  if (now < std::min(s.gaps.next_deadline(), s.attestation_gaps.next_deadline())) return;
-  if (const auto position = s.playout.position()) s.gaps.forget(*position);
-  askees_.clear();
-  for (std::size_t p = 0; p < parents_.size(); ++p) {
-    const control::Parent& parent = parents_[p];
-    askees_.push_back({parent.leased(), parent.live(now), parent.leased() && parent.lease()->seeking(),
-                       parent.round_trip(), uplinks_[p].brought.loss(), uplinks_[p].brought.newest()});
-  }
-  wire::Nack nack;
-  for (;;) {
-    auto p = s.gaps.due(setup_.group, askees_, nack, now);
-    if (!p) p = s.attestation_gaps.due(setup_.group, askees_, nack, now);
-    if (!p) return;
-    std::array<std::uint8_t, 512> buffer;
-    Writer records{buffer};
-    wire::write_record(records, nack);
-    send_records(*p, records.written());
-  }
+  asking_.ask(
+      {setup_.group, s.gaps, s.attestation_gaps, s.playout.position()},
+      parents_, [&](std::size_t p) -> const auto& { return uplinks_[p].brought; },
+      [&](std::size_t p, Bytes records) { send_records(p, records); }, now);
 }
 
 // With several parents the first live one counts this listener; the others are told not to.

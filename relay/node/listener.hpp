@@ -13,6 +13,7 @@
 #include "relay/forward/gaps.hpp"
 #include "relay/forward/parity.hpp"
 #include "relay/forward/stream_place.hpp"
+#include "relay/node/ask.hpp"
 #include "relay/node/multicast_uplink.hpp"
 #include "relay/node/outlet.hpp"
 #include "relay/node/parent_setup.hpp"
@@ -170,8 +171,8 @@ class Listener {
   std::vector<Uplink> uplinks_;  // one a parent
   Time next_count_repeat_;
   std::unique_ptr<Stream> stream_;
-  std::vector<forward::Askee> askees_;  // room for one a parent
-  bool said_ended_ = false;             // by a parent, which proves nothing: for diagnose() only
+  Asking asking_;
+  bool said_ended_ = false;  // by a parent, which proves nothing: for diagnose() only
   std::optional<Time> joined_at_, first_frame_at_;
   Time next_count_;
   Time next_leave_ = kNever;  // a parent drains: is there another that brings frames?
