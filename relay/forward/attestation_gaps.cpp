@@ -8,7 +8,7 @@ constexpr Duration kOvertaken = 10ms;  // an attestation that came out of order
 }
 
 AttestationGaps::AttestationGaps(std::chrono::milliseconds frame, Duration grace)
-    : patience_(std::max<Duration>(wire::kAttestEvery, static_cast<int>(wire::kAttestFrames) * frame) + grace) {}
+    : patience_(std::min<Duration>(wire::kAttestEvery, static_cast<int>(wire::kAttestFrames) * frame) + grace) {}
 
 void AttestationGaps::on_frame(Sequence sequence, bool jumps, Time now) {
   if (!attested_below_ || (jumps && sequence > *attested_below_)) {  // a jump that was repaired comes late

@@ -30,7 +30,8 @@ inline bool vouches_for_now(const wire::Attest& attest, Sequence newest, std::ch
 /// Those of one source.
 class AttestationGaps {
  public:
-  /// Frames without an attestation are normal for kAttestEvery or kAttestFrames; after `grace` more they are a gap.
+  /// Frames without an attestation are normal for kAttestEvery or kAttestFrames, whichever is over first: then their
+  /// source has made it. After `grace` more it is a gap.
   explicit AttestationGaps(std::chrono::milliseconds frame, Duration grace = 60ms);
 
   void on_frame(Sequence sequence, bool jumps, Time now);

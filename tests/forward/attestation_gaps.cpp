@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <optional>
+#include <utility>
 #include <vector>
 
 using namespace tiercast;
@@ -63,6 +64,16 @@ TEST_CASE("an attestation that did not come is asked for after its time, again a
   CHECK(rounds == 6);
   CHECK(f.gaps.counters().given_up.get() == 1);
   CHECK(f.gaps.counters().asked.get() == 6);
+}
+
+TEST_CASE("an attestation is due after 25 frames or 500 ms, whichever is over first") {
+  for (const auto& [frame, due] : {std::pair{10ms, 250ms}, {20ms, 500ms}, {40ms, 500ms}, {60ms, 500ms}}) {
+    CAPTURE(frame.count());
+    Fixture f;
+    f.gaps = AttestationGaps{frame, 60ms};
+    f.gaps.on_frame(Sequence{1000}, false, f.now);
+    CHECK(f.gaps.next_deadline() == f.now + due + 60ms);
+  }
 }
 
 TEST_CASE("one between two others is asked for at once, and the later ones count when it has come") {
