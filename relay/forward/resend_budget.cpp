@@ -38,17 +38,17 @@ bool LeaseResendBudget::empty(Time now) {
   return tokens_ < 1.0;
 }
 
-const std::uint64_t* LeaseResendBudget::find(Sequence sequence) const {
-  return std::find_if(sent_.begin(), sent_.end(), [&](std::uint64_t sent) {
-    return (sent & kTimes) != 0 && sent >> kSequenceShift == sequence.value;
-  });
+std::size_t LeaseResendBudget::find(Sequence sequence) const {
+  std::size_t at = 0;
+  while (at < sent_.size() && ((sent_[at] & kTimes) == 0 || sent_[at] >> kSequenceShift != sequence.value)) ++at;
+  return at;
 }
 
 bool LeaseResendBudget::leaves_since(Sequence sequence, Time since, Time now) const {
-  const std::uint64_t* const known = find(sequence);
-  if (known == sent_.end()) return false;
+  const std::size_t known = find(sequence);
+  if (known == sent_.size()) return false;
   // How long ago that was; negative: it waits for its turn.
-  const std::uint64_t ago = (entry({}, now, 0) >> kWhenShift) - (*known >> kWhenShift);
+  const std::uint64_t ago = (entry({}, now, 0) >> kWhenShift) - (sent_[known] >> kWhenShift);
   auto age = static_cast<std::int64_t>(ago & (kWhenSpan - 1));
   if (age >= kWhenSpan / 2) age -= kWhenSpan;
   return age * kWhenUnit < now - since;
@@ -56,14 +56,15 @@ bool LeaseResendBudget::leaves_since(Sequence sequence, Time since, Time now) co
 
 bool LeaseResendBudget::take(Sequence sequence, Time now, Time& not_before) {
   if (empty(now)) return false;
-  auto* const known = const_cast<std::uint64_t*>(find(sequence));
-  const std::uint64_t times = known == sent_.end() ? 0 : *known & kTimes;
+  const std::size_t known = find(sequence);
+  const bool first_time = known == sent_.size();
+  const std::uint64_t times = first_time ? 0 : sent_[known] & kTimes;
   if (times >= wire::kResendPerSequence) return false;
   tokens_ -= 1.0;
 
   // It becomes the latest: what was sent longest ago is the first to be forgotten.
   not_before = std::max(now, next_send_);
-  auto* const place = known == sent_.end() ? sent_.begin() : known;
+  auto* const place = sent_.begin() + (first_time ? 0 : known);
   std::rotate(place, place + 1, sent_.end());
   sent_.back() = entry(sequence, not_before, times + 1);
   next_send_ = not_before + std::chrono::duration_cast<Duration>(frame_ / wire::kResendPace);

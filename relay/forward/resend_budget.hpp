@@ -22,7 +22,7 @@ class LeaseResendBudget {
   bool leaves_since(Sequence sequence, Time since, Time now) const;
 
  private:
-  const std::uint64_t* find(Sequence sequence) const;
+  std::size_t find(Sequence sequence) const;  // its place in sent_; sent_.size(): not there
   std::chrono::milliseconds frame_;
   double tokens_;
   Time refilled_;
