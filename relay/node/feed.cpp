@@ -282,7 +282,8 @@ void Feed::run_origins(Moment now) {
 }
 
 void Feed::on_frame_stored(FeedGroup& group, Sequence sequence) {
-  command_all(FrameReady{group.group.index, sequence, moment_.mono, received_.value_or(moment_.mono)});
+  command_all(
+      FrameReady{group.group.index, sequence, moment_.mono, received_.value_or(moment_.mono), group.parity_shape()});
   group.last_frame = moment_.mono;
   group.latency.on_frame(sequence, moment_.wall);
   // Also at an origin: where input stops, the first empty tick comes later than children wait.
@@ -298,7 +299,7 @@ void Feed::make_parity(FeedGroup& group, Sequence sequence) {
   const Bytes parity = group.parity->take();
   if (parity.empty()) return;
   if (const auto number = group.group.history.add_opaque(parity)) {
-    command_all(OpaqueReady{group.group.index, *number, moment_.mono, true, group.parity->shape()});
+    command_all(OpaqueReady{group.group.index, *number, moment_.mono, true});
   } else {
     counters_.drop_opaque_pinned.add();
   }

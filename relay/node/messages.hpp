@@ -36,7 +36,8 @@ struct FrameReady {
   GroupIndex group;
   Sequence sequence;
   Time at;
-  Time received;  // when its datagram came to this node
+  Time received;                  // when its datagram came to this node
+  forward::ParityShape parity{};  // that this node makes for its listeners now
 };
 /// An attestation stands in the group's history.
 struct AttestReady {
@@ -45,13 +46,12 @@ struct AttestReady {
   Time at;
 };
 /// A datagram of a type that this version does not know stands in the group's history: pass it on. Or one for this
-/// node's listeners alone: a PROOF, or a PARITY, of which it makes so many now.
+/// node's listeners alone: a PROOF or a PARITY.
 struct OpaqueReady {
   GroupIndex group;
   std::uint64_t number = 0;
   Time at;
   bool to_listeners = false;
-  forward::ParityShape parity{};
 };
 /// The node lives, its input does not: say so below.
 struct SendIdle {

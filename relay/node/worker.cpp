@@ -55,7 +55,6 @@ void Worker::on_command(const Command& command, Time now) {
                    WorkerGroup* group = groups_[ready.group.value];
                    if (group == nullptr) return;
                    const Outgoing::Item item{Outgoing::Kind::opaque, ready.number, {}, ready.at};
-                   if (ready.parity.on()) group->parity = ready.parity;
                    if (ready.to_listeners) {
                      send_to_listeners(*group, item);
                    } else if (const auto pin = group->group.history.opaque(ready.number)) {
@@ -130,6 +129,7 @@ void Worker::say_goodbye() {
 
 void Worker::send_frame(WorkerGroup& group, const FrameReady& ready, Time now) {
   passage_.taken_up(ready.at, now);
+  group.parity = ready.parity;
   const auto pin = group.group.history.frame(ready.sequence);
   if (!pin) {
     counters_.frames_gone.add();

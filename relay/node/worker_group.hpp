@@ -33,7 +33,7 @@ struct WorkerGroup {
   std::uint32_t by_multicast = 0;  // listeners of these
   std::optional<Time> last_frame;
   LateFrames late;
-  forward::ParityShape parity;  // that listeners get
+  forward::ParityShape parity;  // that listeners get, as the newest frame was told of
   Time next_info = kNever;
   Time next_tally = kNever;
   std::uint32_t told_listeners = 0, told_relays = 0;

@@ -145,8 +145,12 @@ TEST_CASE("parity goes on across epochs and where the edge itself lacks frames f
   CHECK(tree.sum("repair_parity") > before + 20);
   CHECK(tree.lost_by(tree.listeners[1]) <= 1);
   for (const auto l : tree.listeners) CHECK(tree.good(l) > 900);
+  // What a worker takes its load for.
+  const auto counted_in = [&] { return tree.group(tree.edge).workers[0].group->parity.on(); };
+  CHECK(counted_in());
   tree.feed(tree.edge).set_parity(node::GroupIndex{0}, {});
   tree.run(1s);
+  CHECK_FALSE(counted_in());
   const std::uint64_t sent = tree.parity_to_listeners;
   tree.run(5s);
   CHECK(tree.parity_to_listeners == sent);
