@@ -70,12 +70,11 @@ class Comparison {
       out_.upstreams = true;
       applied("node.parents = " + std::to_string(wanted_.node.parents));
     }
-    // Which of several are used follows from their order too.
-    const auto before = used_upstreams(running_), after = used_upstreams(wanted_);
-    const bool same = before.size() == after.size() && std::all_of(after.begin(), after.end(), [&](const auto& parent) {
-                        return has(before, parent, same_parent);
-                      });
-    if (!out_.upstreams && !same) {
+    // Which of them are live and which stand by follows from their order too.
+    const bool some_stand_by = wanted_.upstreams.size() > static_cast<std::size_t>(wanted_.node.parents);
+    if (!out_.upstreams && some_stand_by &&
+        !std::equal(running_.upstreams.begin(), running_.upstreams.end(), wanted_.upstreams.begin(),
+                    wanted_.upstreams.end(), same_parent)) {
       out_.upstreams = true;
       applied("the order of [[upstream]]");
     }
@@ -221,10 +220,5 @@ class Comparison {
 }  // namespace
 
 Changes changes(const Config& running, const Config& wanted) { return Comparison{running, wanted}.run(); }
-
-std::vector<Upstream> used_upstreams(const Config& config) {
-  const std::size_t used = std::min(config.upstreams.size(), static_cast<std::size_t>(config.node.parents));
-  return {config.upstreams.begin(), config.upstreams.begin() + static_cast<std::ptrdiff_t>(used)};
-}
 
 }  // namespace tiercast::config

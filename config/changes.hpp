@@ -26,7 +26,4 @@ struct Changes {
 /// A group is known by its id, an upstream by its address and key, a downstream by its key.
 Changes changes(const Config& running, const Config& wanted);
 
-/// The parents that a node uses: the first ones, up to node.parents.
-std::vector<Upstream> used_upstreams(const Config& config);
-
 }  // namespace tiercast::config

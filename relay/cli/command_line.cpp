@@ -83,7 +83,7 @@ Subcommand add_pubkey(CLI::App& root) {
 
 struct ListenWords {
   std::vector<std::string> parents, source_keys, outputs;
-  std::string key, multicast, group, pcm, channels, rtp, sdp, seconds, playout, latency, report, frame_log;
+  std::string live, key, multicast, group, pcm, channels, rtp, sdp, seconds, playout, latency, report, frame_log;
   bool strict = false, quiet = false;
 };
 
@@ -113,7 +113,7 @@ std::vector<config::SourceKey> demand_source_keys(const std::vector<std::string>
 }
 
 ListenOptions finish_listen(const ListenWords& words) {
-  constexpr std::size_t kMostParents = 16;
+  constexpr std::size_t kMostParents = 16, kMostLive = 8;
   constexpr std::uint64_t kLeastPlayout = 20, kMostPlayout = 8000;  // a history holds ten seconds
   ListenOptions out;
   ParentDefaults defaults;
@@ -121,6 +121,7 @@ ListenOptions finish_listen(const ListenWords& words) {
   if (!words.multicast.empty()) defaults.multicast = demand("--multicast", parse_multicast(words.multicast));
   if (words.parents.size() > kMostParents) throw Refused("ADDR: more than 16 parents; a few are enough");
   for (const std::string& word : words.parents) out.parents.push_back(demand("ADDR", parse_parent(word, defaults)));
+  if (!words.live.empty()) out.live = demand("--parents", parse_number(words.live, 1, kMostLive));
   out.group = GroupId{static_cast<std::uint32_t>(demand("--group", parse_number(words.group, 1, kMostGroup)))};
   out.source_keys = demand_source_keys(words.source_keys);
   out.strict = words.strict;
@@ -170,13 +171,14 @@ Subcommand add_listen(CLI::App& root) {
   CLI::App* app = root.add_subcommand("listen", "receive a group as a listener");
   auto words = std::make_shared<ListenWords>();
   app->add_option("ADDR", words->parents,
-                  "edges to receive from, all at once: HOST:PORT, HOST:PORT,KEY\n"
-                  "or HOST:PORT,KEY,GROUP:PORT@INTERFACE")
+                  "edges to receive from, the first ones at once, others stand by:\n"
+                  "HOST:PORT, HOST:PORT,KEY or HOST:PORT,KEY,GROUP:PORT@INTERFACE")
       ->required()
       ->type_name("");
   const auto add = [&](const char* name, std::string& to, const char* type, const char* description) {
     return app->add_option(name, to, description)->type_name(type);
   };
+  add("--parents", words->live, "N", "receive from so many of the edges at once, 1 to 8; default 2");
   add("--key", words->key, "KEY", "public key of the edges given without one");
   add("--multicast", words->multicast, "GROUP:PORT@INTERFACE",
       "IP multicast of the edges given without one; unicast steps in\nwhile nothing comes by it");

@@ -88,6 +88,7 @@ int run(const ListenOptions& options) {
   setup.listener.playout = playout_of(options);
   setup.listener.random = &random;
   for (const auto& source : options.source_keys) setup.listener.sources.push_back({source.id, source.key});
+  setup.listener.live_parents = options.live;
   setup.edges = options.parents;
   setup.sinks = std::move(*sinks);
   setup.seconds = options.seconds;

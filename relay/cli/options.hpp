@@ -37,8 +37,9 @@ struct PubkeyOptions {
 };
 
 struct ListenOptions {
-  /// Parents at once, 1..16, as on a relay.
+  /// 1..16, those to be preferred first, as on a relay.
   std::vector<config::Upstream> parents;
+  std::size_t live = 2;  // so many at once, 1..8; the others stand by
   GroupId group;
   std::vector<config::SourceKey> source_keys;  // 1..2, distinct ids
   bool strict = false;                         // play only what is attested

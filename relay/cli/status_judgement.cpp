@@ -75,10 +75,12 @@ void look_at_parents(const Snapshot& s, Complaints& out) {
                    "look further up: tiercast status on the nodes above, the origin first"});
   }
   for (const Parent& parent : s.parents) {
-    if (parent.live()) continue;
+    if (parent.as_wanted()) continue;
+    const std::string which = shortened(parent.address, 24) + " " + state_of(parent);
     out.push_back({Wrong::parent_missing,
-                   fmt::format("{} of {} parents live: {} {}", live, s.parents.size(), shortened(parent.address, 24),
-                               state_of(parent)),
+                   static_cast<std::size_t>(live) < s.live_parents
+                       ? fmt::format("{} of {} parents live: {}", live, s.live_parents, which)
+                       : "a standby parent is missing: " + which,
                    advice_for(parent)});
   }
 }

@@ -162,6 +162,7 @@ tl::expected<Snapshot, std::string> read_snapshot(const Json& j) try {
   }
   if (j.contains("listen")) out.listen = listen(j["listen"]);
   for (const auto& one : j.at("upstreams")) out.parents.push_back(parent(one));
+  out.live_parents = std::min<std::size_t>(node.value("parents", out.parents.size()), out.parents.size());
   for (const auto& one : j.at("groups")) out.groups.push_back(group(one));
   for (const auto& one : j.value("children", Json::array())) out.children.push_back(child(one));
   out.counters = counters(j);

@@ -39,7 +39,7 @@ struct Snapshot {
   };
   struct Parent {
     std::string address;
-    std::string state;     // live, silent, denied, joining
+    std::string state;     // live, standby, reserve, silent, denied, joining
     std::string denied;    // why
     std::string problem;   // why there is no socket to it
     bool answers = false;  // while it joins: it was heard, but it has not accepted
@@ -52,6 +52,7 @@ struct Snapshot {
     bool by_multicast = false;  // that brings the frames
     Counters counters;
     bool live() const { return state == "live"; }
+    bool as_wanted() const { return live() || state == "standby" || state == "reserve"; }
   };
   struct Input {
     std::string kind, from, last_refused;
@@ -106,6 +107,7 @@ struct Snapshot {
   std::optional<Drain> drain;  // it will stop
   std::optional<Listen> listen;
   std::vector<Parent> parents;
+  std::size_t live_parents = 0;  // so many of them are wanted at once
   std::vector<Group> groups;
   std::vector<Child> children;
   Counters counters;

@@ -93,8 +93,8 @@ void write_verdict(Lines& out, const Interval& status) {
 
 const std::string& shown_state(const Parent& parent) {
   static const std::string seeking = "seeking", multicast = "multicast";
-  if (!parent.live()) return parent.state;
-  return parent.seeking ? seeking : parent.by_multicast ? multicast : parent.state;
+  if (!parent.as_wanted() || parent.state == "reserve") return parent.state;
+  return parent.seeking ? seeking : parent.live() && parent.by_multicast ? multicast : parent.state;
 }
 
 void write_parents(Lines& out, const Interval& status) {
@@ -105,7 +105,10 @@ void write_parents(Lines& out, const Interval& status) {
   for (const Parent& parent : parents) {
     const Parent* before = status.before(parent);
     const auto datagrams = before ? status.per_second(parent.datagrams, before->datagrams) : std::nullopt;
-    const Style style = !parent.live() ? Style::bad : parent.seeking ? Style::warn : Style::good;
+    const Style style = !parent.as_wanted() ? Style::bad
+                        : parent.seeking    ? Style::warn
+                        : parent.live()     ? Style::good
+                                            : Style::dim;
     out.push_back({{left(parent.address, 43) + " "},
                    {left(shown_state(parent), 9), style},
                    {right(parent.round_trip_ms ? milliseconds(*parent.round_trip_ms) : "-", 10) +

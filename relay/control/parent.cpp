@@ -20,6 +20,15 @@ constexpr Duration kBusyRetry = 1s;  // full, draining: that may pass soon
 constexpr Duration kRelaySpread = 100ms;
 constexpr Duration kListenerSpread = 400ms;
 constexpr double kSpread = 0.5;
+// A keepalive that takes a standby up, unanswered: after a round trip and this it is sent again, so often.
+constexpr Duration kTakeAgain = 30ms;
+constexpr unsigned kTakes = 6;
+// Loss is told as it was over about so long; of a standby it is half forgotten after so long.
+constexpr Duration kLossOver = 10s;
+constexpr Duration kLossForgotten = 60s;
+// Nothing at all for so long, four of the longest frames, is a failure, and no loss of the way: the parent's own, or
+// of what is above it, whoever else brings nothing then.
+constexpr Duration kOutage = 240ms;
 
 }  // namespace
 
@@ -29,6 +38,7 @@ Parent::Parent(const ParentConfig& config, Random& random, Time now)
 }
 
 void Parent::seek(Time at) {
+  if (config_.duty == Duty::cold) return;
   if (!under_way()) seek_at_ = std::min(seek_at_, std::max(at, not_before_));
 }
 
@@ -37,11 +47,17 @@ bool Parent::under_way() const { return joining_ && joining_->state() <= JoinSta
 
 /// When what is due from it is overdue, as far as is known now.
 Time Parent::silent_from() const {
-  if (!lease_ || !expects_stream_) return kNever;
+  if (!lease_ || !expects()) return kNever;
   const Time since = stream_expected_since_;
   const Time anything = std::max(last_stream_.value_or(since), since) + config_.silence;
-  if (lease_->seeking()) return anything;
+  if (seeking_) return anything;
   return std::min(anything, std::max(last_input_.value_or(since), since) + std::max(idle_patience_, config_.silence));
+}
+
+/// Of one that should send nothing: when nothing has been heard from it for too long.
+Time Parent::quiet_from() const {
+  const auto unanswered = lease_->unanswered_since();
+  return unanswered ? std::max(*unanswered, last_stream_.value_or(*unanswered)) + kQuietUnanswered : kNever;
 }
 
 Parent::Input Parent::on_datagram(Bytes datagram, MutableBytes records, Time now) {
@@ -54,7 +70,19 @@ Parent::Input Parent::on_datagram(Bytes datagram, MutableBytes records, Time now
     }
     const auto opened = lease_->on_control(datagram, records, now);
     if (!opened) return {};
-    if (!lease_->unanswered_since()) unreachable_ = false;
+    if (!lease_->unanswered_since()) {
+      unreachable_ = false;
+      if (!expects()) silent_ = false;
+      take_again_ = kNever;
+    }
+    const std::uint64_t acknowledged = lease_->counters().keepalives_acknowledged.get();
+    if (std::exchange(acknowledged_, acknowledged) != acknowledged) {
+      if (loops(lease_->path())) {
+        leave_loop(now);
+        return {};
+      }
+      note_seeking(lease_->seeking(), now);
+    }
     return {Came::records, *opened};
   }
   if (!joining_ || (type != wire::Type::retry && type != wire::Type::accept)) return {};
@@ -76,15 +104,18 @@ Parent::Input Parent::on_datagram(Bytes datagram, MutableBytes records, Time now
     drains_ = false;
     lease_.emplace(*grant_, *random_, now);
     denial_.reset();
-    silent_ = unreachable_ = false;
-    seek_at_ = kNever;
-    last_stream_.reset();
-    last_input_.reset();
-    last_frame_.reset();
-    unattested_since_.reset();
-    frames_ = 0;
-    loss_since_ = now;
-    stream_expected_since_ = now;
+    silent_ = unreachable_ = unattested_ = false;
+    note_seeking(false, now);
+    acknowledged_ = 0;
+    seek_at_ = take_again_ = kNever;
+    if (loops(lease_->path())) {
+      grant_.reset();
+      leave_loop(now);
+      return {};
+    }
+    resume_ = config_.duty == Duty::live;
+    forget_stream();
+    expect_from(now);
     return {Came::joined, {}};
   }
   if (joining_->state() == JoinState::denied) {
@@ -101,6 +132,71 @@ Parent::Input Parent::on_datagram(Bytes datagram, MutableBytes records, Time now
   return {};
 }
 
+/// Its way to the origin leads through this node, or a longer one would not fit: then what it brings may have come
+/// from here, for ever.
+bool Parent::loops(const InlineVector<NodeId, wire::kMaxPath>& path) const {
+  if (config_.own_id == NodeId{}) return false;
+  return path.size() == wire::kMaxPath || std::find(path.begin(), path.end(), config_.own_id) != path.end();
+}
+
+void Parent::leave_loop(Time now) {
+  counters_.loops.add();
+  not_before_ = now + random_->jitter(kDeniedRetry, kSpread);  // its way may be another one by then
+  leave(now);
+}
+
+void Parent::set_duty(Duty duty, Time now) {
+  const Duty before = std::exchange(config_.duty, duty);
+  if (before == duty) return;
+  config_.request.delivery = duty == Duty::live ? wire::Delivery::unicast : wire::Delivery::none;
+  resume_ = false;
+  take_again_ = kNever;
+  if (duty == Duty::cold) {
+    denial_.reset();
+    return leave(now);
+  }
+  if (!lease_) return seek(now);
+  if (duty == Duty::live) {
+    counters_.taken_up.add();
+    silent_ = false;
+    note_seeking(false, now);  // it will say so again
+    resume_ = true;
+    takes_ = 1;
+    take_again_ = now + lease_->round_trip() + kTakeAgain;
+    forget_stream();
+    expect_from(now + 2 * lease_->round_trip());  // there, and back
+  }
+  lease_->keepalive_now(now);
+}
+
+void Parent::forget_stream() {
+  last_stream_.reset();
+  last_input_.reset();
+  last_frame_.reset();
+  unattested_since_.reset();
+}
+
+void Parent::expect_from(Time since) {
+  frames_ = 0;
+  loss_since_ = way_since_ = since;
+  stream_expected_since_ = since;
+}
+
+void Parent::note_seeking(bool seeking, Time now) {
+  if (seeking == seeking_) return;
+  seeking_ = seeking;
+  starved_ = false;
+  starved_at_ = seeking ? now + idle_patience_ : kNever;
+}
+
+Health Parent::health(Time now) const {
+  if (!lease_) return Health::gone;
+  if (silent_ || unreachable_ || unattested_ || now >= silent_from()) return Health::failed;
+  if (!expects() && now >= quiet_from()) return Health::failed;
+  if (starved_) return Health::starved;
+  return expects() && !last_input_ ? Health::coming : Health::good;
+}
+
 JoinGrant Parent::take_grant() {
   JoinGrant grant = std::move(*grant_);
   grant_.reset();
@@ -108,6 +204,8 @@ JoinGrant Parent::take_grant() {
 }
 
 void Parent::on_stream(Stream kind, Time now) {
+  if (kind == Stream::seeking || kind == Stream::frame) note_seeking(kind == Stream::seeking, now);
+  take_again_ = kNever;
   if (!note_stream(kind, true, now)) return;
   if (now >= silent_from()) return;  // IDLE, and nothing else for too long
   // It speaks again by the old lease: no need of another one, unless that is old.
@@ -124,9 +222,13 @@ void Parent::on_multicast(Stream kind, bool counts, Time now) {
 
 /// False: it is given up.
 bool Parent::note_stream(Stream kind, bool counts, Time now) {
+  if (last_stream_ && now >= *last_stream_ + kOutage) outage_ = true;
   last_stream_ = now;
-  if (kind != Stream::idle) last_input_ = now;
-  if (kind == Stream::attestation) unattested_since_.reset();
+  if (kind == Stream::frame || kind == Stream::attestation) last_input_ = now;
+  if (kind == Stream::attestation) {
+    unattested_since_.reset();
+    unattested_ = false;
+  }
   if (kind == Stream::frame) {
     frames_ += counts ? 1 : 0;
     // After a pause the clock starts anew: frames from before it that nobody attested are the source's affair.
@@ -136,6 +238,7 @@ bool Parent::note_stream(Stream kind, bool counts, Time now) {
     if (now >= *unattested_since_ + wire::kUnattested) {
       // Frames that nobody vouches for: as good as dead. Found anew, it may do better; others are asked meanwhile.
       counters_.unattested.add();
+      unattested_ = true;
       unattested_since_.reset();
       seek(now);
       return false;
@@ -146,16 +249,29 @@ bool Parent::note_stream(Stream kind, bool counts, Time now) {
 
 std::uint16_t Parent::take_loss(Duration frame, Time now) {
   const auto due = static_cast<double>((now - loss_since_) / frame);
-  const double lost = due < 1 || !expects_stream_ ? 0.0 : std::clamp(1.0 - frames_ / due, 0.0, 1.0);
+  const double lost = due < 1 || !expects() ? 0.0 : std::clamp(1.0 - frames_ / due, 0.0, 1.0);
   frames_ = 0;
   loss_since_ = now;
   return static_cast<std::uint16_t>(lost * 65535);
+}
+
+void Parent::note_way(std::uint64_t came, std::uint64_t missed, Time now) {
+  const std::chrono::duration<double> over = now - way_since_;
+  const auto ratio = [over](Duration to) { return std::clamp(over / to, 0.0, 1.0); };
+  if (!expects()) {
+    loss_ *= 1.0 - ratio(2 * kLossForgotten);
+  } else if (came + missed > 0 && !outage_) {
+    loss_ += (static_cast<double>(missed) / static_cast<double>(came + missed) - loss_) * ratio(kLossOver);
+  }
+  way_since_ = now;
+  outage_ = false;
 }
 
 void Parent::on_unreachable(Time now) {
   if (!lease_) return;  // the initiator's resends go on
   counters_.unreachable.add();
   if (std::exchange(unreachable_, true)) return;  // every datagram gets such an answer: one is enough
+  lease_->hasten(now);
   seek(now + random_->jitter(probe(), kSpread));
 }
 
@@ -177,11 +293,14 @@ void Parent::hurry(Time now) {
 void Parent::stay(Time now) { not_before_ = now; }
 
 void Parent::leave(Time now) {
-  if (!lease_) return;
-  leaving_.emplace(std::move(*lease_));
-  says_leave_ = true;
-  lease_.reset();
+  if (lease_) {
+    leaving_.emplace(std::move(*lease_));
+    says_leave_ = true;
+    lease_.reset();
+  }
   drains_ = false;
+  joining_.reset();
+  seek_at_ = take_again_ = kNever;
   seek(now);
 }
 
@@ -200,6 +319,15 @@ Duration Parent::patience() const {
 void Parent::on_timer(Time now) {
   if (joining_) joining_->on_timer(now);
   if (lease_) {
+    if (now >= starved_at_) {
+      starved_at_ = kNever;
+      starved_ = true;
+    }
+    if (now >= take_again_) {
+      resume_ = true;
+      lease_->keepalive_now(now);
+      take_again_ = ++takes_ < kTakes ? now + lease_->round_trip() + kTakeAgain : kNever;
+    }
     if (!silent_ && now >= silent_from()) {
       silent_ = true;
       counters_.silences.add();
@@ -223,7 +351,7 @@ Time Parent::next_deadline() const {
   Time next = seek_at_;
   if (joining_) next = std::min(next, joining_->next_deadline());
   if (lease_) {
-    next = std::min(next, lease_->next_deadline());
+    next = std::min({next, lease_->next_deadline(), take_again_, starved_at_});
     if (!silent_) next = std::min(next, silent_from());
     if (const auto since = lease_->unanswered_since(); since && !under_way() && seek_at_ == kNever)
       next = std::min(next, *since + patience());
@@ -231,13 +359,14 @@ Time Parent::next_deadline() const {
   return next;
 }
 
-Bytes Parent::take_datagram(const KeepaliveContents& contents, MutableBytes out, Time now) {
+Bytes Parent::take_datagram(KeepaliveContents contents, MutableBytes out, Time now) {
   if (std::exchange(says_leave_, false)) {
     std::array<std::uint8_t, 8> record{};
     Writer records{record};
     wire::write_record(records, wire::Leave{wire::LeaveReason::stop});
     return leaving_->seal(records.written(), out);
   }
+  if (config_.duty != Duty::live) contents.delivery = wire::Delivery::none;
   if (lease_) {
     if (Bytes keepalive = lease_->keepalive_if_due(contents, out, now); !keepalive.empty()) return keepalive;
   }
@@ -246,22 +375,15 @@ Bytes Parent::take_datagram(const KeepaliveContents& contents, MutableBytes out,
 }
 
 bool Parent::live(Time now) const {
-  if (!lease_) return false;
-  if (!expects_stream_) return !lease_->unanswered_since() || now < *lease_->unanswered_since() + kQuietUnanswered;
+  if (!lease_ || unattested_) return false;
+  if (!expects()) return now < quiet_from();
   return last_stream_ && now < silent_from();
 }
 
-std::optional<std::size_t> parent_to_ask(std::span<const Parent> parents, std::size_t& next, Time now) {
-  std::optional<std::size_t> leased;
-  for (std::size_t i = 0; i < parents.size(); ++i) {
-    const std::size_t p = (next + i) % parents.size();
-    if (parents[p].live(now)) {
-      next = p + 1;
-      return p;
-    }
-    if (parents[p].leased()) leased = p;
-  }
-  return leased;
+bool another_brings(std::span<const Parent> parents, std::size_t parent, Time now) {
+  for (std::size_t p = 0; p < parents.size(); ++p)
+    if (p != parent && parents[p].may_be_asked() && parents[p].live(now)) return true;
+  return false;
 }
 
 }  // namespace tiercast::control

@@ -3,21 +3,39 @@
 #pragma once
 
 #include <optional>
+#include <utility>
 
 #include "relay/control/uplink_lease.hpp"
 
 namespace tiercast::control {
 
+/// What its child wants of a parent (control/parents.hpp decides).
+enum class Duty : std::uint8_t {
+  cold,  // nothing: no lease
+  warm,  // a lease without a stream (delivery none): taking it up costs one packet
+  live,  // frames
+};
+/// What a parent is good for just now.
+enum class Health : std::uint8_t {
+  gone,     // no lease
+  failed,   // a lease, but it is silent, unreachable, or brings what nobody attests
+  starved,  // it lives, and has said for a while that nothing comes to it
+  coming,   // wanted live a moment ago, and its first frame is not overdue
+  good,
+};
+
 struct ParentConfig {
   crypto::PublicKey key{};
   const crypto::PrivateKey* own_key = nullptr;  // a relay's; null: a listener
+  NodeId own_id;                                // a relay's: never below itself
+  Duty duty = Duty::live;                       // at first
   wire::JoinRequest request;
   Bytes ticket;
   Duration silence = wire::kSilenceFloor;  // max(3 intervals, 60 ms); see set_silence()
 };
 
 struct ParentCounters {
-  Counter joins, rejoins, silences, unreachable, denied, unattested;
+  Counter joins, rejoins, silences, unreachable, denied, unattested, taken_up, loops;
   template <class F>
   void each(F&& f) const {
     f("parent_join", joins);
@@ -26,6 +44,8 @@ struct ParentCounters {
     f("parent_unreachable", unreachable);
     f("parent_denied", denied);
     f("parent_unattested", unattested);
+    f("parent_taken_up", taken_up);  // from standby, by one packet
+    f("parent_loop", loops);         // left, for its way leads through this node or is too long
   }
 };
 
@@ -42,7 +62,7 @@ class Parent {
   /// RETRY, ACCEPT or CONTROL from the parent's address. After `joined`, take_grant() once. A denial is in denial().
   Input on_datagram(Bytes datagram, MutableBytes records, Time now);
   /// An authentic FRAME, ATTEST or IDLE came from it.
-  enum class Stream : std::uint8_t { frame, attestation, idle };
+  enum class Stream : std::uint8_t { frame, attestation, idle, seeking };  // seeking: an IDLE that says so
   void on_stream(Stream kind, Time now);
   /// The same by IP multicast, a FRAME only if it is newer than all before it that way: of the stream it tells as much,
   /// of the parent itself nothing, for anybody may have passed it on. `counts`: for take_loss().
@@ -57,13 +77,19 @@ class Parent {
   void hurry(Time now);
   /// It drains, and there is no other: once it is gone it is sought at once.
   void stay(Time now);
-  /// Ends the lease, and says so until it is heard. The parent is sought anew when it allowed that.
+  /// Ends the lease, and says so until it is heard. The parent is sought anew when it allowed that, if it is wanted.
   void leave(Time now);
+  /// From now on. A lease that it has stays, unless it is left `cold`; none is sought, unless it is.
+  void set_duty(Duty duty, Time now);
+  Duty duty() const { return config_.duty; }
+  Health health(Time now) const;
   void on_timer(Time now);
   Time next_deadline() const;
 
   /// Datagrams to send now: call until empty. `contents` is for a keepalive that may be due.
-  Bytes take_datagram(const KeepaliveContents& contents, MutableBytes out, Time now);
+  Bytes take_datagram(KeepaliveContents contents, MutableBytes out, Time now);
+  /// True once: the keepalive that is due should bring along what was missed (KeepaliveContents::resume).
+  bool take_resume() { return std::exchange(resume_, false); }
   /// Seals records under the lease. Only while leased().
   Bytes seal(Bytes records, MutableBytes out) { return lease_->seal(records, out); }
   JoinGrant take_grant();
@@ -80,8 +106,18 @@ class Parent {
 
   /// Share (of 65535) of the frames due since the last call that it did not bring, at `frame` a frame.
   std::uint16_t take_loss(Duration frame, Time now);
+  /// For loss(): of the frames since the last call `came` by themselves, and `missed` of those between did not. To be
+  /// called also while it stands by.
+  void note_way(std::uint64_t came, std::uint64_t missed, Time now);
 
   bool leased() const { return lease_.has_value(); }
+  /// It answers NACKs: not a standby.
+  bool may_be_asked() const { return leased() && config_.duty == Duty::live; }
+  /// It says that nothing comes to it from above.
+  bool seeking() const { return lease_ && seeking_; }
+  /// Of the frames that it sent, over some ten seconds; of a standby what it was, slowly forgotten. 0 to 1. What is
+  /// resent counts as lost: it was. An outage does not: it is a failure.
+  double loss() const { return loss_; }
   /// Leased, and heard within the silence limit: good for asking. IDLE alone counts for a while (kIdleDelaysFailover),
   /// and for as long as it says that it seeks.
   bool live(Time now) const;
@@ -94,14 +130,22 @@ class Parent {
   const std::optional<wire::Denied>& denial() const { return denial_; }
   std::optional<Time> last_stream() const { return last_stream_; }
   Duration round_trip() const { return lease_ ? lease_->round_trip() : Duration{100ms}; }
+  Duration distance() const { return lease_ ? lease_->distance() : Duration{100ms}; }
   const ParentCounters& counters() const { return counters_; }
   const ParentConfig& config() const { return config_; }
 
  private:
   void seek(Time at);
+  bool loops(const InlineVector<NodeId, wire::kMaxPath>& path) const;
+  void leave_loop(Time now);
+  bool expects() const { return expects_stream_ && config_.duty == Duty::live; }
+  void forget_stream();
+  void expect_from(Time since);
+  void note_seeking(bool seeking, Time now);
   bool note_stream(Stream kind, bool counts, Time now);
   bool under_way() const;
   Time silent_from() const;
+  Time quiet_from() const;
   bool relay() const { return config_.own_key != nullptr; }
   Duration patience() const;
   Duration probe() const;
@@ -120,17 +164,27 @@ class Parent {
   Time stream_expected_since_;
   std::uint32_t frames_ = 0;  // since loss_since_
   Time loss_since_;
-  bool drains_ = false;       // the lease's parent will stop
+  bool drains_ = false;  // the lease's parent will stop
+  double loss_ = 0;
   bool silent_ = false;       // what was due has not come: noted once, until it speaks again
+  bool unattested_ = false;   // likewise its frames
   bool unreachable_ = false;  // ICMP said so, and no acknowledgement otherwise
+  bool seeking_ = false;      // by its own word, in IDLE or an acknowledgement
+  Time way_since_;
+  bool outage_ = false;       // nothing came for a while since then
+  Time starved_at_ = kNever;  // if it goes on saying so
+  bool starved_ = false;
+  std::uint64_t acknowledged_ = 0;  // of the lease's acknowledgements that word was taken from
+  bool resume_ = false;
+  unsigned takes_ = 0;        // how often it was told that it is wanted
+  Time take_again_ = kNever;  // unless it has answered
   Duration idle_patience_;    // how long IDLE alone is good enough; not the same for all children
   Time seek_at_ = kNever;     // when to start joining anew
   Time not_before_{};         // it said no: whatever happens, it is not asked before
   ParentCounters counters_;
 };
 
-/// Whom to ask for something missing: the live parents in turns (`next` remembers whose it is), so that a second
-/// question goes to another one; else any that has a lease.
-std::optional<std::size_t> parent_to_ask(std::span<const Parent> parents, std::size_t& next, Time now);
+/// Another one than `parent` brings frames.
+bool another_brings(std::span<const Parent> parents, std::size_t parent, Time now);
 
 }  // namespace tiercast::control

@@ -34,6 +34,7 @@ UplinkLease::UplinkLease(const JoinGrant& grant, Random& random, Time now)
   std::copy(sends.begin(), sends.end(), keys_->bytes().begin());
   std::copy(receives.begin(), receives.end(), keys_->bytes().begin() + kKey);
   crypto::derive_link_key(receives, link_key_->bytes());
+  trips_.fill(round_trip_);
 }
 
 std::optional<Bytes> UplinkLease::on_control(Bytes datagram, MutableBytes records, Time now) {
@@ -89,6 +90,7 @@ void UplinkLease::on_acknowledgement(const wire::Acknowledgement& acknowledgemen
   // A resent keepalive has a number of its own, so that every acknowledgement tells a round trip (Karn's rule holds by
   // itself). RFC 6298 §2.3, alpha = 1/8.
   round_trip_ += (now - sent.at - round_trip_) / 8;
+  trips_[next_trip_++ % trips_.size()] = now - sent.at;
   sent.number = 0;
   if (!unanswered_since_) return;
   unanswered_since_.reset();
@@ -120,6 +122,7 @@ Bytes UplinkLease::keepalive_if_due(const KeepaliveContents& contents, MutableBy
                                   .delivery = contents.delivery,
                               });
   if (!contents.held.epochs.empty()) wire::write_record(records, contents.held);
+  if (contents.resume.size() <= wire::kMaxDatagram - wire::kMinControl - records.size()) records.bytes(contents.resume);
   sent_[keepalive_number_ % sent_.size()] = {.number = keepalive_number_, .at = now};
   last_sent_ = now;
   if (!unanswered_since_) unanswered_since_ = now;

@@ -2,6 +2,7 @@
 // Used by relays towards their parents and by listeners. Knows no socket.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <optional>
@@ -35,6 +36,7 @@ struct KeepaliveContents {
   std::uint16_t loss = 0;
   wire::Delivery delivery = wire::Delivery::unicast;
   wire::EpochsHeld held;
+  Bytes resume;  // records that a first keepalive for a stream brings along: what was missed before it
 };
 
 class UplinkLease {
@@ -57,12 +59,16 @@ class UplinkLease {
   /// Something happened (silence, an unknown epoch, a token for a moved address): ask now. Not more often than every
   /// 50 ms.
   void hasten(Time now);
+  /// Without that bound: what the keepalive says is new.
+  void keepalive_now(Time now) { next_keepalive_ = now; }
   Time next_deadline() const { return next_keepalive_; }
 
   LeaseId id() const { return id_; }
   Lane lane() const { return lane_; }
   Duration round_trip() const { return round_trip_; }  // smoothed (RFC 6298 §2)
-  Time last_heard() const { return last_heard_; }      // last authentic CONTROL
+  /// The least of the last few: how far it is, whatever it had to do meanwhile.
+  Duration distance() const { return *std::min_element(trips_.begin(), trips_.end()); }
+  Time last_heard() const { return last_heard_; }  // last authentic CONTROL
   /// Since when a keepalive waits for its acknowledgement; nullopt: none does.
   std::optional<Time> unanswered_since() const { return unanswered_since_; }
   bool seeking() const { return seeking_; }  // the parent says that its own upstreams are dead
@@ -99,6 +105,8 @@ class UplinkLease {
   Time hastened_ = kNever;  // one is asked for by then, since the last one was sent
   std::optional<Time> last_sent_, unanswered_since_;
   Duration round_trip_;
+  std::array<Duration, 4> trips_;  // the last ones
+  std::size_t next_trip_ = 0;
   bool seeking_ = false;
   InlineVector<NodeId, wire::kMaxPath> path_;
   UplinkCounters counters_;

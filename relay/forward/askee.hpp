@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <utility>
 
 #include "relay/base/types.hpp"
 #include "relay/wire/limits.hpp"
@@ -15,22 +16,36 @@ namespace tiercast::forward {
 /// What one parent brings of a group, by its own way: how far it is, and how much of it is lost before it is here.
 class Brought {
  public:
-  /// A frame came from it, new here or not.
-  void on_frame(Sequence sequence) {
+  struct Share {
+    std::uint64_t came = 0, missed = 0;
+    Share& operator+=(const Share& other) {
+      came += other.came;
+      missed += other.missed;
+      return *this;
+    }
+  };
+
+  /// A frame came from it, new here or not. `jumps`: none lie between it and the one before.
+  void on_frame(Sequence sequence, bool jumps) {
     if (sequence <= newest_) return;  // resent, or out of order: of its way's loss it tells nothing
-    const std::uint64_t missed = newest_.value == 0 ? 0 : sequence.value - newest_.value - 1;
+    const std::uint64_t missed = newest_.value == 0 || jumps ? 0 : sequence.value - newest_.value - 1;
     newest_ = sequence;
-    if (missed >= kMemory) return;  // a jump, or it was away
+    if (missed >= kMemory) return;  // it was away
+    ++share_.came;
+    share_.missed += missed;
     for (std::uint64_t i = 0; i < missed; ++i) loss_ += (1 - loss_) / kMemory;
     loss_ -= loss_ / kMemory;
   }
   Sequence newest() const { return newest_; }  // 0: none
   double loss() const { return loss_; }        // share of the last frames, some kMemory of them
+  /// Of the frames since the last call, those that came by themselves, and those between that did not.
+  Share take_share() { return std::exchange(share_, {}); }
 
  private:
   static constexpr unsigned kMemory = 64;
   Sequence newest_;
   double loss_ = 0;
+  Share share_;
 };
 
 struct Askee {

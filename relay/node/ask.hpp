@@ -48,8 +48,9 @@ class Asking {
 
  private:
   static forward::Askee askee(const control::Parent& parent, const forward::Brought& brought, Time now) {
-    return {parent.leased(),     parent.live(now), parent.leased() && parent.lease()->seeking(),
-            parent.round_trip(), brought.loss(),   brought.newest()};
+    return {parent.may_be_asked(), parent.may_be_asked() && parent.live(now),
+            parent.seeking(),      parent.round_trip(),
+            brought.loss(),        brought.newest()};
   }
   std::vector<forward::Askee> askees_;  // room for one a parent
 };

@@ -18,13 +18,14 @@ Feed::Feed(Setup setup, Moment now)
     : setup_(std::move(setup)),
       moment_(now),
       id_(crypto::node_id(crypto::node_public_key(*setup_.key))),
+      choice_({.live = setup_.live_parents, .relay = true}, *setup_.random),
       responder_(*setup_.key, *setup_.random, now.mono),
       next_tally_up_(now.mono),
       next_info_(now.mono) {
   standing_.path.push_back(id_);
   for (auto& group : setup_.groups) adopt(std::move(group));
   setup_.groups.clear();
-  for (const auto& parent : setup_.parents) add_parent(parent, now);
+  for (const auto& parent : setup_.parents) add_parent(parent, parents_.size(), now);
   standing_.seeking = !parents_.empty();
   command_all(standing_);
   wake_workers();
@@ -120,7 +121,9 @@ std::optional<wire::DenyReason> Feed::refuse(const control::Joiner& joiner) cons
         std::find(setup_.relay_keys.begin(), setup_.relay_keys.end(), *joiner.relay_key) == setup_.relay_keys.end())
       return wire::DenyReason::not_allowed;
     const NodeId child = crypto::node_id(*joiner.relay_key);
-    if (std::find(standing_.path.begin(), standing_.path.end(), child) != standing_.path.end())
+    // It is above this node, or would be so far down that nobody below could tell.
+    if (standing_.path.size() == wire::kMaxPath ||
+        std::find(standing_.path.begin(), standing_.path.end(), child) != standing_.path.end())
       return wire::DenyReason::loop;
     if (wanted.value != 0 && !known) return wire::DenyReason::unknown_group;
   } else if (!known) {
@@ -370,8 +373,9 @@ void Feed::on_timer(Moment now) {
   for (std::size_t p = 0; p < parents_.size(); ++p) {
     parents_[p].on_timer(now.mono);
     if (auto& multicast = uplinks_[p].multicast) multicast->way.on_timer(now.mono);
-    pump(p, now.mono);
   }
+  choose_parents(now.mono);
+  for (std::size_t p = 0; p < parents_.size(); ++p) pump(p, now.mono);
   subscribe_again(now.mono);
   for (auto& group : groups_)
     if (now.mono >= group->intake.next_deadline()) take_released(*group, std::nullopt, now.mono);
@@ -381,8 +385,13 @@ void Feed::on_timer(Moment now) {
     if (now.mono >= group->next_idle) {
       // What is left from before nobody wanted the group is not where the stream is.
       const Sequence newest = group->last_frame ? group->group.history.newest() : Sequence{0};
-      wire::Header header{wire::Type::idle, 0,        group->intake.active().current().value_or(SourceId{0}),
-                          group->group.id,  Epoch{0}, newest};
+      const bool seeks = !group->origin && standing_.seeking;
+      wire::Header header{wire::Type::idle,
+                          seeks ? wire::kFlagSeeking : std::uint8_t{0},
+                          group->intake.active().current().value_or(SourceId{0}),
+                          group->group.id,
+                          Epoch{0},
+                          newest};
       command_all(SendIdle{group->group.index, header, now.mono});
       group->next_idle = now.mono + wire::kIdleIntervals * group->group.frame;
     }
@@ -410,13 +419,13 @@ void Feed::on_timer(Moment now) {
 }
 
 Time Feed::next_deadline() const {
-  Time next = std::min({next_info_, resync_at_, next_retire_});
+  Time next = std::min({next_info_, resync_at_, next_retire_, choice_.next_deadline()});
   if (!parents_.empty()) next = std::min(next, next_tally_up_);
   for (const auto& recorder : closing_) next = std::min(next, recorder->next_deadline());
   for (const auto& parent : parents_) next = std::min(next, parent.next_deadline());
   for (const auto& uplink : uplinks_)
     if (uplink.multicast) next = std::min(next, uplink.multicast->way.next_deadline());
-  const bool can_ask = std::any_of(parents_.begin(), parents_.end(), [](const auto& p) { return p.leased(); });
+  const bool can_ask = std::any_of(parents_.begin(), parents_.end(), [](const auto& p) { return p.may_be_asked(); });
   for (const auto& group : groups_) {
     if (group->origin) next = std::min(next, group->origin->next_deadline());
     if (group->align) next = std::min(next, group->align->next_deadline());

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "relay/control/join_responder.hpp"
-#include "relay/control/parent.hpp"
+#include "relay/control/parents.hpp"
 #include "relay/node/ask.hpp"
 #include "relay/node/feed_group.hpp"
 #include "relay/node/multicast_uplink.hpp"
@@ -61,7 +61,8 @@ class Feed final : private control::Doorkeeper, private FrameSink {
     const crypto::MacKey* token_key = nullptr;
     Random* random = nullptr;
     std::vector<std::unique_ptr<FeedGroup>> groups;  // ≤ wire::kMaxGroups
-    std::vector<ParentSetup> parents;                // as UplinkOutlet has them
+    std::vector<ParentSetup> parents;                // as UplinkOutlet has them, those to be preferred first
+    std::size_t live_parents = 2;                    // so many at once, the others stand by
     std::vector<crypto::PublicKey> relay_keys;       // [[downstream]]
     std::vector<WorkerLink> workers;
     Outlet* outlet = nullptr;
@@ -103,11 +104,13 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   void set_parity(GroupIndex group, forward::ParityShape shape) { group_at(group)->set_parity(shape); }
   /// Null: none from now on. The one before is finished.
   void set_recorder(GroupIndex group, std::unique_ptr<Recorder> recorder, Moment now);
-  /// The outlet has it as its last one already.
-  void add_parent(const ParentSetup& parent, Moment now);
+  /// The outlet has it as its last one already. Parents of a lower preference are live before it.
+  void add_parent(const ParentSetup& parent, std::size_t preference, Moment now);
   /// It is left as soon as another one brings frames, at the latest after kRetireAfter; then UplinkOutlet::close_up().
   void retire_parent(std::size_t parent, Moment now);
-  void keep_parent(std::size_t parent) { uplinks_[parent].retiring.reset(); }
+  void keep_parent(std::size_t parent, std::size_t preference);
+  /// So many at once.
+  void set_live_parents(std::size_t live, Moment now);
   bool retiring(std::size_t parent) const { return uplinks_[parent].retiring.has_value(); }
   /// All [[downstream]]: a relay that is none of them any more loses its lease.
   void set_relay_keys(std::vector<crypto::PublicKey> keys, Moment now);
@@ -133,6 +136,7 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   /// Null: none, or one that leaves.
   FeedGroup* group_at(GroupIndex index) const { return index == kNoGroup ? nullptr : by_index_[index.value]; }
   std::span<const control::Parent> parents() const { return parents_; }
+  const control::Parents& choice() const { return choice_; }
   std::span<const WorkerLink> workers() const { return setup_.workers; }
   const control::JoinResponder& responder() const { return responder_; }
   const FeedCounters& counters() const { return counters_; }
@@ -180,8 +184,9 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   void unsubscribe_up(FeedGroup& group, Time now);
   void unsubscribe_at(GroupId group, std::size_t parent);
   void list_epochs(std::size_t parent, wire::EpochsHeld& held);
-  bool loops(std::size_t parent) const;
   Duration frame_interval() const;
+  bool choose_parents(Time now);
+  Bytes resume(MutableBytes buffer) const;
   void send_up(std::size_t parent, Bytes records);
   void pump(std::size_t parent, Time now);
   void ask_for_missing(Time now);
@@ -245,6 +250,7 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   std::optional<Time> received_;  // the datagram that is the event
   NodeId id_;
   std::vector<control::Parent> parents_;
+  control::Parents choice_;  // of them
   control::JoinResponder responder_;
   Standing standing_;
   Asking asking_;

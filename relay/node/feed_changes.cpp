@@ -154,22 +154,40 @@ void Feed::update_parents() {
   }
 }
 
-void Feed::add_parent(const ParentSetup& setup, Moment now) {
+void Feed::add_parent(const ParentSetup& setup, std::size_t preference, Moment now) {
   moment_ = now;
   control::ParentConfig parent;
   parent.key = setup.key;
   parent.own_key = setup_.key;
+  parent.own_id = id_;
+  parent.duty = control::Duty::cold;
   parent.request.role = wire::Role::relay;
   parents_.emplace_back(parent, *setup_.random, now.mono);
+  choice_.add(preference);
   uplinks_.emplace_back();
   if (setup.multicast) uplinks_.back().multicast.emplace(*setup_.random);
   for (auto& group : groups_) group->subscriptions.emplace_back();
   update_parents();
+  choose_parents(now.mono);
   update_expectations(now.mono);
+}
+
+void Feed::keep_parent(std::size_t p, std::size_t preference) {
+  uplinks_[p].retiring.reset();
+  choice_.set_leaving(p, false);
+  choice_.prefer(p, preference);
+}
+
+void Feed::set_live_parents(std::size_t live, Moment now) {
+  moment_ = now;
+  choice_.set_live(live);
+  choose_parents(now.mono);
 }
 
 void Feed::retire_parent(std::size_t p, Moment now) {
   uplinks_[p].retiring = now.mono;
+  choice_.set_leaving(p, true);
+  choose_parents(now.mono);
   next_retire_ = now.mono;
 }
 
@@ -246,6 +264,7 @@ void Feed::drop_parent(std::size_t p) {
   const auto at = static_cast<std::ptrdiff_t>(p);
   parents_.erase(parents_.begin() + at);
   uplinks_.erase(uplinks_.begin() + at);
+  choice_.remove(p);
   for (auto& group : groups_) {
     group->subscriptions.erase(group->subscriptions.begin() + at);
     if (!group->told_primary || *group->told_primary < p) continue;

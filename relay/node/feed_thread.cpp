@@ -74,7 +74,7 @@ FeedThread::FeedThread(Setup setup)
       random_(setup_.feed.random),
       loop_(*setup_.loop),
       outlet_(setup_.join_sockets),
-      uplinks_(loop_, config::used_upstreams(config_),
+      uplinks_(loop_, config_.upstreams,
                {[this](std::size_t p, MutableBytes datagram) {
                   const Moment now = net::read_clocks();
                   feed_->on_uplink(p, datagram, now, received_at(now, loop_.stamp()));
@@ -369,10 +369,17 @@ void FeedThread::watch_parents(Moment now) {
       ops::log::info("parent_joined", {{"parent", name}, {"round_trip_ms", parent.round_trip()}});
       watch.joined_or_lost(true, now.mono);
     } else if (!parent.leased() && watch.leased) {
-      ops::log::warning("parent_lost", {{"parent", name}});
+      if (parent.duty() != control::Duty::cold) ops::log::warning("parent_lost", {{"parent", name}});
       watch.joined_or_lost(false, now.mono);
     }
+    if (const control::Duty duty = parent.duty(); duty != watch.duty) {
+      const char* names[] = {"reserve", "standby", "live"};
+      ops::log::info("parent", {{"parent", name}, {"is", names[static_cast<std::size_t>(duty)]}});
+      watch.duty = duty;
+      watch.since = now.mono;
+    }
     watch_multicast(p, name);
+    if (parent.duty() == control::Duty::cold) continue;
     if (const auto& denial = parent.denial(); denial && watch.denied != static_cast<std::uint8_t>(denial->reason)) {
       watch.denied = static_cast<std::uint8_t>(denial->reason);
       ops::log::warning("parent_denied", {{"parent", name}, {"reason", wire::to_text(denial->reason)}});
@@ -466,12 +473,13 @@ std::string FeedThread::status_line() const {
   for (const auto& group : feed_->groups()) listeners += feed_->tally(group->group.index).listeners;
   std::size_t live = 0;
   const Time now = net::read_clocks().mono;
-  for (const auto& parent : feed_->parents()) live += parent.live(now) ? 1 : 0;
+  for (const auto& parent : feed_->parents()) live += parent.may_be_asked() && parent.live(now) ? 1 : 0;
   std::string line = (draining_ ? "draining, " + std::to_string(feed_->leases()) + " lease(s) left: " : "") +
                      std::to_string(feed_->groups().size()) + " group(s), " + std::to_string(listeners) +
                      " listener(s)";
   if (!feed_->parents().empty())
-    line += ", " + std::to_string(live) + " of " + std::to_string(feed_->parents().size()) + " parent(s) live";
+    line += ", " + std::to_string(live) + " of " +
+            std::to_string(std::min(feed_->parents().size(), feed_->choice().wanted())) + " parent(s) live";
   return line;
 }
 

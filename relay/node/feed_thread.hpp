@@ -135,6 +135,7 @@ class FeedThread {
   };
   struct ParentWatch {
     bool leased = false;
+    control::Duty duty = control::Duty::cold;
     Time since;  // not leased since then
     bool warned = false;
     std::uint8_t denied = 0;

@@ -107,7 +107,7 @@ void FeedThread::apply(PreparedReload& prepared, Moment now) {
 }
 
 void FeedThread::apply_parents(Moment now) {
-  const auto wanted = config::used_upstreams(config_);
+  const auto& wanted = config_.upstreams;
   const auto is = [this](std::size_t p, const config::Upstream& upstream) {
     const HostPort& name = uplinks_.name(p);
     return name.host == upstream.address.host && name.port == upstream.address.port &&
@@ -116,11 +116,11 @@ void FeedThread::apply_parents(Moment now) {
   std::vector<bool> found(wanted.size(), false);
   const std::size_t before = parents_.size();
   for (std::size_t p = 0; p < before; ++p) {
-    bool kept = false;
-    for (std::size_t i = 0; i < wanted.size() && !kept; ++i)
-      if (!found[i] && is(p, wanted[i])) kept = found[i] = true;
-    if (kept) {
-      feed_->keep_parent(p);
+    std::size_t i = 0;
+    while (i < wanted.size() && (found[i] || !is(p, wanted[i]))) ++i;
+    if (i < wanted.size()) {
+      found[i] = true;
+      feed_->keep_parent(p, i);
     } else if (!feed_->retiring(p)) {
       feed_->retire_parent(p, now);
     }
@@ -130,8 +130,9 @@ void FeedThread::apply_parents(Moment now) {
     uplinks_.add(wanted[i]);
     parents_.emplace_back();
     parents_.back().since = now.mono;
-    feed_->add_parent(parent_of(wanted[i]), now);
+    feed_->add_parent(parent_of(wanted[i]), i, now);
   }
+  feed_->set_live_parents(static_cast<std::size_t>(config_.node.parents), now);
 }
 
 void FeedThread::add_group(PreparedGroup& prepared, Moment now) {

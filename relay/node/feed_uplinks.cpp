@@ -11,6 +11,8 @@ namespace {
 
 constexpr Duration kTallyRepeat = 5s;  // of zeros
 constexpr std::size_t kTallyRecord = 3 + 11;
+constexpr std::size_t kResumeRecord = 3 + 4 + 8;
+constexpr std::size_t kResume = 32 * kResumeRecord;  // beside a keepalive and the epochs that it names
 constexpr Duration kSubscribeAgain = 500ms;
 constexpr Duration kSubscribeSilent = 2s;
 constexpr Duration kDeniedAgain = 5s;
@@ -40,6 +42,8 @@ void Feed::on_uplink(std::size_t p, Bytes datagram, Moment now, std::optional<Ti
     if (auto& multicast = uplinks_[p].multicast) multicast->on_control(parents_[p], now.mono);
     if (input.came == control::Parent::Came::joined) on_parent_joined(p, now.mono);
     if (input.came == control::Parent::Came::records) on_parent_records(p, input.records, now.mono);
+    if (choose_parents(now.mono))
+      for (std::size_t other = 0; other < parents_.size(); ++other) pump(other, now.mono);
   }
   pump(p, now.mono);
   wake_workers();
@@ -57,7 +61,34 @@ void Feed::on_multicast(std::size_t p, Bytes datagram, Moment now, std::optional
   wake_workers();
 }
 
-void Feed::on_uplink_unreachable(std::size_t p, Moment now) { parents_[p].on_unreachable(now.mono); }
+void Feed::on_uplink_unreachable(std::size_t p, Moment now) {
+  parents_[p].on_unreachable(now.mono);
+  choose_parents(now.mono);
+  for (std::size_t other = 0; other < parents_.size(); ++other) pump(other, now.mono);
+}
+
+// True: one is wanted otherwise than before.
+bool Feed::choose_parents(Time now) {
+  if (!choice_.settle(parents_, now)) return false;
+  for (std::size_t p = 0; p < parents_.size(); ++p) {
+    if (parents_[p].duty() == control::Duty::live) continue;
+    for (auto& group : groups_) group->subscriptions[p].frames = {};
+  }
+  return true;
+}
+
+// What came after the newest frame of each group, as far as it is there: asked for with the first word to a parent.
+Bytes Feed::resume(MutableBytes buffer) const {
+  Writer records{buffer};
+  for (const auto& group : groups_) {
+    if (group->origin || !group->subscribed || !group->last_frame || group->ended) continue;
+    if (records.left() < kResumeRecord) break;
+    wire::Nack nack{group->group.id, wire::NackKind::frame, {}};
+    nack.ranges.push_back({group->group.history.newest().next(), 0xffff});
+    wire::write_record(records, nack);
+  }
+  return records.written();
+}
 
 void Feed::on_stream(std::size_t p, Bytes datagram, MulticastUplink* multicast, Time now) {
   using forward::Taken;
@@ -82,7 +113,7 @@ void Feed::on_stream(std::size_t p, Bytes datagram, MulticastUplink* multicast, 
   if (result.taken == Taken::dropped) return;
   if (result.taken == Taken::idle) {
     if (multicast) return multicast->on_idle(parent, h.group, now);
-    parent.on_stream(Stream::idle, now);
+    parent.on_stream(h.seeks() ? Stream::seeking : Stream::idle, now);
     if (!group->starts_anew) group->gaps.on_newest(h.sequence, now);
     return;
   }
@@ -114,7 +145,7 @@ void Feed::on_stream(std::size_t p, Bytes datagram, MulticastUplink* multicast, 
     parent.on_stream(Stream::frame, now);
   }
   group->subscriptions[p].frames.on_frame(now);
-  group->subscriptions[p].brought.on_frame(h.sequence);
+  group->subscriptions[p].brought.on_frame(h.sequence, h.jumps());
   if (!multicast) group->place.told(h.sequence);
   const Way way{multicast ? Way::Kind::multicast : Way::Kind::unicast, p};
   if (result.taken == Taken::fresh) on_fresh_frame(*group, h, newest, p, way, now);
@@ -386,6 +417,7 @@ void Feed::send_up(std::size_t p, Bytes records) {
 
 void Feed::pump(std::size_t p, Time now) {
   std::array<std::uint8_t, wire::kMaxDatagram> buffer;
+  std::array<std::uint8_t, kResume> missed;
   control::KeepaliveContents contents;
   if (auto& multicast = uplinks_[p].multicast) {
     multicast->follow(parents_[p], *setup_.uplinks, p, now);
@@ -393,8 +425,13 @@ void Feed::pump(std::size_t p, Time now) {
   }
   if (parents_[p].leased() && parents_[p].lease()->keepalive_due(now)) {
     list_epochs(p, contents.held);
+    forward::Brought::Share share;
+    for (auto& group : groups_) share += group->subscriptions[p].brought.take_share();
     contents.loss = parents_[p].take_loss(frame_interval(), now);
+    parents_[p].note_way(share.came, share.missed, now);
     uplinks_[p].figures.loss = contents.loss;
+    // Where another one brings frames nothing is missed that would not be asked for anyway.
+    if (parents_[p].take_resume() && !control::another_brings(parents_, p, now)) contents.resume = resume(missed);
   }
   while (true) {
     const Bytes datagram = parents_[p].take_datagram(contents, buffer, now);
@@ -432,24 +469,19 @@ void Feed::ask_for_missing(Time now) {
 }
 
 // The subtree is counted at one parent, so that the sums above are right; the others hear 0. The best is one that lives
-// and has input, then one that lives. Never one that is below this node: it would count itself.
+// and has input, then one that lives. Never a standby: what is told there is told again when it is taken up.
 std::optional<std::size_t> Feed::primary(Time now) const {
   std::optional<std::size_t> best;
   int best_rank = 0;
   for (std::size_t p = 0; p < parents_.size(); ++p) {
-    if (!parents_[p].leased() || loops(p)) continue;
-    const int rank = !parents_[p].live(now) ? 1 : parents_[p].lease()->seeking() ? 2 : 3;
+    if (!parents_[p].may_be_asked()) continue;
+    const int rank = !parents_[p].live(now) ? 1 : parents_[p].seeking() ? 2 : 3;
     if (rank > best_rank) {
       best = p;
       best_rank = rank;
     }
   }
   return best;
-}
-
-bool Feed::loops(std::size_t p) const {
-  const auto& path = parents_[p].lease()->path();
-  return std::find(path.begin(), path.end(), id_) != path.end();
 }
 
 void Feed::report_tallies_up(Time now) {
@@ -488,7 +520,7 @@ void Feed::update_standing(Time now) {
   Standing standing;
   standing.path.push_back(id_);
   const auto at = primary(now);
-  standing.seeking = !parents_.empty() && (!at || !parents_[*at].live(now) || parents_[*at].lease()->seeking());
+  standing.seeking = !parents_.empty() && (!at || !parents_[*at].live(now) || parents_[*at].seeking());
   if (at) {
     for (NodeId id : parents_[*at].lease()->path()) standing.path.push_back(id);
   }

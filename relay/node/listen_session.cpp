@@ -119,7 +119,9 @@ void ListenSession::show(Moment now, bool last) {
   if (listener_->live_parents(now.mono) == 0 && now.mono >= next_refresh_) {
     next_refresh_ = now.mono + kRefreshEvery;
     for (std::size_t p = 0; p < names_.size(); ++p)
-      if (const auto& parent = listener_->parents()[p]; !parent.leased() && !parent.holds_cookie()) uplinks_.refresh(p);
+      if (const auto& parent = listener_->parents()[p];
+          parent.duty() != control::Duty::cold && !parent.leased() && !parent.holds_cookie())
+        uplinks_.refresh(p);
   }
   if (!warned_ && listener_->joined_at() && !listener_->first_frame_at() &&
       now.mono > *listener_->joined_at() + kFramesPatience) {
@@ -164,7 +166,8 @@ void ListenSession::show(Moment now, bool last) {
                static_cast<long long>(seconds / 60), static_cast<long long>(seconds % 60),
                static_cast<unsigned long long>(summary.frames + summary.empty),
                static_cast<unsigned long long>(summary.lost), latency.c_str(), ms(summary.jitter),
-               listener_->live_parents(now.mono), names_.size(), player.c_str(), last ? "\n" : "");
+               listener_->live_parents(now.mono), std::min(names_.size(), listener_->choice().wanted()), player.c_str(),
+               last ? "\n" : "");
   if (const auto* repairs = last ? listener_->repairs() : nullptr; repairs && repairs->repaired() > 0)
     std::fprintf(stderr, "repaired: %llu resent, %llu by parity, %llu by themselves\n",
                  static_cast<unsigned long long>(repairs->resent.get()),
@@ -208,6 +211,7 @@ std::string ListenSession::report() const {
     Json of;
     of["address"] = names_[p];
     of["joined"] = parent.leased();
+    of["standby"] = parent.duty() != control::Duty::live;
     if (parent.leased()) of["round_trip_ms"] = ms(parent.round_trip());
     parent.counters().each([&](const char* name, const Counter& counter) { of[name] = counter.get(); });
     if (parent.lease())

@@ -54,17 +54,24 @@ Listener::Stream::Stream(const Setup& setup, std::chrono::milliseconds of)
       statistics(of),
       recent(setup.strict) {}
 
-Listener::Listener(Setup setup, Moment now) : setup_(std::move(setup)), next_count_(now.mono) {
+Listener::Listener(Setup setup, Moment now)
+    : setup_(std::move(setup)), choice_({.live = setup_.live_parents}, *setup_.random), next_count_(now.mono) {
   for (const ParentSetup& parent : setup_.parents) {
     control::ParentConfig config;
     config.key = parent.key;
     config.request.group = setup_.group;
     config.request.role = wire::Role::listener;
+    config.duty = control::Duty::cold;
     parents_.emplace_back(config, *setup_.random, now.mono);
+    choice_.add();
     Uplink& uplink = uplinks_.emplace_back();
     if (parent.multicast) uplink.multicast.emplace(*setup_.random);
   }
+  choose_parents(now.mono);
 }
+
+// True: one is wanted otherwise than before; then all have something to say.
+bool Listener::choose_parents(Time now) { return choice_.settle(parents_, now); }
 
 void Listener::on_datagram(std::size_t p, Bytes datagram, Moment now) {
   if (wire::type_of(datagram) >= 0x20) {
@@ -75,6 +82,8 @@ void Listener::on_datagram(std::size_t p, Bytes datagram, Moment now) {
     if (auto& multicast = uplinks_[p].multicast) multicast->on_control(parents_[p], now.mono);
     if (input.came == control::Parent::Came::joined) on_joined(p, now.mono);
     if (input.came == control::Parent::Came::records) on_records(p, input.records, now.mono);
+    if (choose_parents(now.mono))
+      for (std::size_t other = 0; other < parents_.size(); ++other) pump(other, now.mono);
   }
   pump(p, now.mono);
 }
@@ -87,12 +96,16 @@ void Listener::on_multicast(std::size_t p, Bytes datagram, Moment now) {
   pump(p, now.mono);
 }
 
-void Listener::on_unreachable(std::size_t p, Moment now) { parents_[p].on_unreachable(now.mono); }
+void Listener::on_unreachable(std::size_t p, Moment now) {
+  parents_[p].on_unreachable(now.mono);
+  choose_parents(now.mono);
+  for (std::size_t other = 0; other < parents_.size(); ++other) pump(other, now.mono);
+}
 
 void Listener::on_joined(std::size_t p, Time now) {
   const control::JoinGrant grant = parents_[p].take_grant();
   if (!joined_at_) joined_at_ = now;
-  uplinks_[p].told_counted = true;
+  uplinks_[p].told_counted = parents_[p].duty() == control::Duty::live;  // a standby counts nobody unasked
   uplinks_[p].frames = {};
   if (grant.group_info) {
     const std::chrono::milliseconds frame{grant.group_info->frame_ms};
@@ -195,7 +208,7 @@ void Listener::on_stream(std::size_t p, Bytes datagram, MulticastUplink* multica
       if (!take_frame(*header, datagram, {multicast ? Way::Kind::multicast : Way::Kind::unicast, p}, now)) return;
       if (setup_.strict && multicast)
         playout.on_proven(header->source, header->sequence, crypto::attest_hash(datagram), now);
-      uplinks_[p].brought.on_frame(header->sequence);
+      uplinks_[p].brought.on_frame(header->sequence, header->jumps());
       if (multicast) {
         multicast->on_frame(parent, *header, std::max(stream_->noted, header->sequence), now);
       } else {
@@ -233,7 +246,7 @@ void Listener::on_stream(std::size_t p, Bytes datagram, MulticastUplink* multica
     }
     case wire::Type::idle: {
       if (multicast) return multicast->on_idle(parent, header->group, now);
-      parent.on_stream(Kind::idle, now);
+      parent.on_stream(header->seeks() ? Kind::seeking : Kind::idle, now);
       const auto position = playout.position();
       const auto horizon = static_cast<std::uint64_t>(wire::kHistory / stream_->frame);
       if (position && header->sequence.value < position->value + horizon)
@@ -331,8 +344,9 @@ void Listener::on_timer(Moment now) {
   for (std::size_t p = 0; p < parents_.size(); ++p) {
     parents_[p].on_timer(now.mono);
     if (auto& multicast = uplinks_[p].multicast) multicast->way.on_timer(now.mono);
-    pump(p, now.mono);
   }
+  choose_parents(now.mono);
+  for (std::size_t p = 0; p < parents_.size(); ++p) pump(p, now.mono);
   leave_who_drains(now.mono);
   ask_for_missing(now.mono);
   count_at_one_parent(now.mono);
@@ -340,12 +354,13 @@ void Listener::on_timer(Moment now) {
 
 Time Listener::next_deadline() const {
   Time next = parents_.size() > 1 ? std::min(next_count_, next_leave_) : kNever;
+  next = std::min(next, choice_.next_deadline());
   for (const auto& parent : parents_) next = std::min(next, parent.next_deadline());
   for (const Uplink& uplink : uplinks_)
     if (uplink.multicast) next = std::min(next, uplink.multicast->way.next_deadline());
   if (stream_) {
     next = std::min(next, stream_->playout.next_deadline());
-    if (std::any_of(parents_.begin(), parents_.end(), [](const auto& p) { return p.leased(); }))
+    if (std::any_of(parents_.begin(), parents_.end(), [](const auto& p) { return p.may_be_asked(); }))
       next = std::min({next, stream_->gaps.next_deadline(), stream_->attestation_gaps.next_deadline()});
   }
   return next;
@@ -358,6 +373,7 @@ void Listener::send_records(std::size_t p, Bytes records) {
 
 void Listener::pump(std::size_t p, Time now) {
   std::array<std::uint8_t, wire::kMaxDatagram> buffer;
+  std::array<std::uint8_t, 16> missed;
   control::KeepaliveContents contents;
   if (auto& multicast = uplinks_[p].multicast) {
     multicast->follow(parents_[p], *setup_.uplinks, p, now);
@@ -366,12 +382,28 @@ void Listener::pump(std::size_t p, Time now) {
   if (stream_ && parents_[p].leased() && parents_[p].lease()->keepalive_due(now)) {
     contents.held = stream_->playout.epochs_held();
     contents.loss = parents_[p].take_loss(stream_->frame, now);
+    const forward::Brought::Share share = uplinks_[p].brought.take_share();
+    parents_[p].note_way(share.came, share.missed, now);
+    // Where another one brings frames nothing is missed that would not be asked for anyway.
+    if (parents_[p].take_resume() && !control::another_brings(parents_, p, now)) contents.resume = resume(missed);
   }
   while (true) {
     const Bytes datagram = parents_[p].take_datagram(contents, buffer, now);
     if (datagram.empty()) return;
     setup_.uplinks->send_up(p, datagram);
   }
+}
+
+// What came after the newest frame, as far as it is there and can still be played.
+Bytes Listener::resume(MutableBytes buffer) const {
+  if (!first_frame_at_ || ended()) return {};  // a joiner gets the next frame anyway
+  const Duration playout = setup_.playout.value_or(setup_.strict ? wire::kStrictPlayout : wire::kPlayout);
+  const auto frames = static_cast<std::uint16_t>(playout / stream_->frame + 1);
+  wire::Nack nack{setup_.group, wire::NackKind::frame, {}};
+  nack.ranges.push_back({stream_->noted.next(), frames});
+  Writer records{buffer};
+  wire::write_record(records, nack);
+  return records.written();
 }
 
 void Listener::ask_for_missing(Time now) {
@@ -393,7 +425,7 @@ void Listener::count_at_one_parent(Time now) {
   bool counted = false;
   for (std::size_t p = 0; p < parents_.size(); ++p) {
     if (!parents_[p].leased()) continue;
-    const bool here = !counted && parents_[p].live(now);
+    const bool here = !counted && parents_[p].may_be_asked() && parents_[p].live(now);
     counted = counted || here;
     if (here == uplinks_[p].told_counted && !repeat) continue;
     uplinks_[p].told_counted = here;
@@ -454,8 +486,9 @@ receive::Summary Listener::summary() const {
 }
 
 std::size_t Listener::live_parents(Time now) const {
-  return static_cast<std::size_t>(
-      std::count_if(parents_.begin(), parents_.end(), [now](const auto& parent) { return parent.live(now); }));
+  return static_cast<std::size_t>(std::count_if(parents_.begin(), parents_.end(), [now](const auto& parent) {
+    return parent.may_be_asked() && parent.live(now);
+  }));
 }
 
 Diagnosis Listener::diagnose(const std::vector<std::string>& names) const {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "relay/control/drain.hpp"
-#include "relay/control/parent.hpp"
+#include "relay/control/parents.hpp"
 #include "relay/forward/attestation_gaps.hpp"
 #include "relay/forward/gaps.hpp"
 #include "relay/forward/parity.hpp"
@@ -69,7 +69,8 @@ class Listener {
     std::vector<receive::SourceKey> sources;
     bool strict = false;
     std::optional<Duration> playout;
-    std::vector<ParentSetup> parents;
+    std::vector<ParentSetup> parents;  // those to be preferred first
+    std::size_t live_parents = 2;      // so many at once, the others stand by
     Random* random = nullptr;
     UplinkOutlet* uplinks = nullptr;
   };
@@ -112,6 +113,7 @@ class Listener {
   const forward::Gaps* gaps() const { return stream_ ? &stream_->gaps : nullptr; }
   std::size_t live_parents(Time now) const;
   std::span<const control::Parent> parents() const { return parents_; }
+  const control::Parents& choice() const { return choice_; }
   /// Null: that parent has none.
   const MulticastUplink* multicast(std::size_t parent) const {
     return uplinks_[parent].multicast ? &*uplinks_[parent].multicast : nullptr;
@@ -120,6 +122,7 @@ class Listener {
   template <class F>
   void each_counter(F&& f) const {
     counters_.each(f);
+    choice_.counters().each(f);
     if (!stream_) return;
     stream_->playout.counters().each(f);
     stream_->gaps.counters().each(f);
@@ -162,12 +165,15 @@ class Listener {
   void pump(std::size_t parent, Time now);
   void on_go_away(std::size_t parent, const wire::GoAway& away, Time now);
   void leave_who_drains(Time now);
+  bool choose_parents(Time now);
+  Bytes resume(MutableBytes buffer) const;
   void ask_for_missing(Time now);
   void count_at_one_parent(Time now);
   void note_frame(SourceId source, Sequence sequence, bool jumps, const forward::Way& way, Time now);
 
   Setup setup_;
   std::vector<control::Parent> parents_;
+  control::Parents choice_;      // of them
   std::vector<Uplink> uplinks_;  // one a parent
   Time next_count_repeat_;
   std::unique_ptr<Stream> stream_;

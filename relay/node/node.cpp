@@ -245,7 +245,8 @@ class Builder {
     feed.token_key = &token_key_;
     feed.random = &random_;
     feed.groups = std::move(feed_groups_);
-    for (const auto& upstream : config::used_upstreams(config_)) feed.parents.push_back(parent_of(upstream));
+    for (const auto& upstream : config_.upstreams) feed.parents.push_back(parent_of(upstream));
+    feed.live_parents = static_cast<std::size_t>(config_.node.parents);
     for (const auto& downstream : config_.downstreams) feed.relay_keys.push_back(downstream.public_key);
     feed.workers = std::move(links_);
     return {config_,           std::move(read_),         std::move(loop_),

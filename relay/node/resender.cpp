@@ -60,6 +60,12 @@ void Resender::on_nack(const Asker& asker, GroupIndex group, std::chrono::millis
   OfLease& of = of_lease(asker.lease, frame, now);
   const bool resume = asker.relay && of_frames && !of.resumed.test(group.value);
   if (resume) of.resumed.set(group.value);
+  std::uint32_t free = 0;
+  if (allowance.takes_up && of_frames &&
+      (!of.taken_up || of.taken_up == now || now - *of.taken_up >= wire::kLeaseLife)) {
+    of.taken_up = now;
+    free = wire::kResumeFrames;
+  }
   // Ranges may claim 65,535 each, and overlap: no more is walked than allowed, and nothing once a budget is empty.
   for (const wire::NackRange& range : nack.ranges) {
     const std::uint64_t first = std::max(range.first.value, oldest.value);
@@ -67,8 +73,8 @@ void Resender::on_nack(const Asker& asker, GroupIndex group, std::chrono::millis
     for (std::uint64_t s = first; s <= last; ++s) {
       if (left == 0) return counters_.drop_too_much.add();
       --left;
-      if (!node_budget_.available(now)) return counters_.drop_node_budget.add();
-      if (!resume && of.budget.empty(now)) return counters_.drop_lease_budget.add();
+      if (free == 0 && !node_budget_.available(now)) return counters_.drop_node_budget.add();
+      if (free == 0 && !resume && of.budget.empty(now)) return counters_.drop_lease_budget.add();
       counters_.asked.add();
       // A listener is given the frame's own signature where no attestation of its source is here.
       const auto source = of_frames ? std::nullopt : history.source_of(Sequence{s});
@@ -80,17 +86,22 @@ void Resender::on_nack(const Asker& asker, GroupIndex group, std::chrono::millis
         continue;
       }
       const Sequence counted = apart(group, nack.kind, Sequence{s});
-      if ((of_frames && late.sent_since(Sequence{s}, left_before)) ||
+      // Who takes it up has not been sent what the others have.
+      if ((of_frames && free == 0 && late.sent_since(Sequence{s}, left_before)) ||
           (!resume && of.budget.leaves_since(counted, left_before, now))) {
         counters_.on_its_way.add();
         continue;
       }
       Time at = now;
-      if (!resume && !of.budget.take(counted, now, at)) {
+      if (free == 0 && !resume && !of.budget.take(counted, now, at)) {
         counters_.drop_lease_budget.add();  // the seventh time
         continue;
       }
-      (void)node_budget_.take(now);
+      if (free == 0) {
+        (void)node_budget_.take(now);
+      } else {
+        --free;
+      }
       if (!queue({at, {asker.lease, group, nack.kind, Sequence{s}}})) return;
       if (!of_frames) break;  // one covers the range's frames, or most of them
     }

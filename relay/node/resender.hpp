@@ -4,6 +4,7 @@
 #include <array>
 #include <bitset>
 #include <memory>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -77,6 +78,7 @@ class Resender {
   struct Allowance {
     std::uint64_t frames = 1024;     // the longest history, and some
     std::uint64_t attestations = 8;  // each is a walk through those kept
+    bool takes_up = false;           // it turns a standby's lease into a live one
   };
   struct Asker {
     LeaseId lease;
@@ -84,7 +86,9 @@ class Resender {
     Duration round_trip{};
   };
   /// Queues what the budgets allow of a NACK. A relay's first one for frames of a group, after it joined or moved, is
-  /// its resume: exempt from the lease's budget.
+  /// its resume: exempt from the lease's budget. What comes with the word that a standby is taken up is beyond both,
+  /// for kResumeFrames, once in a lease's life: a crowd that has lost its parent must not depend on what this node
+  /// sends so far, and the frames are fewer than it will send to that crowd within a second.
   void on_nack(const Asker& asker, GroupIndex group, std::chrono::milliseconds frame, const forward::History& history,
                const LateFrames& late, const wire::Nack& nack, Allowance& allowance, Time now);
   /// The next one whose time has come.
@@ -113,6 +117,7 @@ class Resender {
     forward::LeaseResendBudget budget;
     std::bitset<wire::kMaxGroups> resumed;
     Time resumes_since;
+    std::optional<Time> taken_up;
   };
   OfLease& of_lease(LeaseId lease, std::chrono::milliseconds frame, Time now);
   std::vector<Queued> queue_;

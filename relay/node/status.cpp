@@ -41,13 +41,19 @@ Json path_json(const InlineVector<NodeId, wire::kMaxPath>& path) {
   return out;
 }
 
+const char* state_of(const control::Parent& parent, Time now) {
+  if (parent.duty() == control::Duty::cold) return "reserve";
+  if (parent.live(now)) return parent.duty() == control::Duty::live ? "live" : "standby";
+  return parent.leased() ? "silent" : parent.denial() ? "denied" : "joining";
+}
+
 Json upstream_json(const StatusSources& s, std::size_t p, Time now) {
   const control::Parent& parent = s.feed.parents()[p];
   Json out;
   const HostPort& name = s.uplinks.name(p);
   out["address"] = name.host + ":" + std::to_string(name.port);
   out["public_key"] = crypto::to_base64(parent.config().key);
-  out["state"] = parent.live(now) ? "live" : parent.leased() ? "silent" : parent.denial() ? "denied" : "joining";
+  out["state"] = state_of(parent, now);
   const UplinkFigures& figures = s.feed.uplink_figures(p);
   out["datagrams"] = figures.datagrams;
   out["loss"] = share(figures.loss);
@@ -60,7 +66,7 @@ Json upstream_json(const StatusSources& s, std::size_t p, Time now) {
     if (!s.uplinks.multicast_problem(p).empty()) out["multicast"]["problem"] = s.uplinks.multicast_problem(p);
   }
   if (parent.leased()) {
-    out["seeking"] = parent.lease()->seeking();
+    out["seeking"] = parent.seeking();
     out["round_trip_ms"] = ms(parent.round_trip());
     out["path"] = path_json(parent.lease()->path());
     if (const auto last = parent.last_stream()) out["last_heard_ms"] = ms(now - *last);
@@ -344,7 +350,8 @@ std::string status_json(const StatusSources& s, Moment now) {
                  {"started_unix_ms",
                   std::chrono::duration_cast<std::chrono::milliseconds>(s.start.wall.time_since_epoch()).count()},
                  {"path", path_json(s.feed.standing().path)},
-                 {"seeking", s.feed.standing().seeking}};
+                 {"seeking", s.feed.standing().seeking},
+                 {"parents", s.feed.choice().wanted()}};
   if (s.drain) out["draining"] = drain_fields(*s.drain);
   if (s.config.listen) out["listen"] = listen_json(s, now.mono);
   out["upstreams"] = Json::array();
@@ -362,6 +369,7 @@ std::string status_json(const StatusSources& s, Moment now) {
   out["memory"] = {{"resident", resident_bytes()}, {"history", history}, {"leases", leases_bytes}};
   Json counters = Json::object();
   add(counters, s.feed.counters());
+  add(counters, s.feed.choice().counters());
   add(counters, s.feed.responder().counters());
   add(counters, s.uplinks.counters());
   add(counters, s.loop.counters());

@@ -265,6 +265,8 @@ void Worker::on_records(const control::ControlResult& result, Time now) {
   Resender::Allowance allowance;
   bool leaves = false;
   // What one CONTROL asks for is answered by one: a small datagram must not cause many large ones.
+  // What else it asks for goes by that.
+  if (result.keepalive) allowance.takes_up = set_delivery(lease, result.keepalive->delivery);
   std::array<std::uint8_t, wire::kMaxDatagram - wire::kMinControl> answer_buffer;
   Writer answers{answer_buffer};
   wire::RecordReader reader{result.records};
@@ -290,7 +292,6 @@ void Worker::on_records(const control::ControlResult& result, Time now) {
     return;
   }
   if (result.keepalive) {
-    set_delivery(lease, result.keepalive->delivery);
     note_loss(lease);
     acknowledge(lease, *result.keepalive, held, now);
   }

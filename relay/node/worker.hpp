@@ -119,7 +119,8 @@ class Worker {
   void displace(std::uint32_t membership);
   void count_multicast(const control::Lease& lease, int by);
   wire::Delivery offered(wire::Delivery asked) const;
-  void set_delivery(control::Lease& lease, wire::Delivery delivery);
+  /// True: it was a standby's lease, and is a live one now.
+  bool set_delivery(control::Lease& lease, wire::Delivery delivery);
   void readdress(control::Lease& lease, Time now);
   std::size_t memberships_of(const control::Lease& lease) const;
   void end_memberships(const control::Lease& lease, Time now);

@@ -36,7 +36,7 @@ void Worker::subscribe(control::Lease& lease, GroupIndex group, Time now) {
   member.slot = control::slot_of(lease.id).value;
   member.group = group;
   member.relay = lease.role == wire::Role::relay;
-  member.counted = lease.role == wire::Role::listener;
+  member.counted = lease.role == wire::Role::listener && lease.delivery != wire::Delivery::none;
   member.next = lease.first_membership;
   lease.first_membership = at;
   WorkerGroup& of = *groups_[group.value];
@@ -119,9 +119,10 @@ void Worker::count_multicast(const control::Lease& lease, int by) {
   if (lease.delivery == wire::Delivery::multicast) counter.set(counter.get() + static_cast<std::uint64_t>(by));
 }
 
-void Worker::set_delivery(control::Lease& lease, wire::Delivery delivery) {
+bool Worker::set_delivery(control::Lease& lease, wire::Delivery delivery) {
   delivery = offered(delivery);
-  if (lease.delivery == delivery) return;
+  if (lease.delivery == delivery) return false;
+  const bool takes_up = lease.delivery == wire::Delivery::none;
   counters_.delivery_changes.add();
   count_multicast(lease, -1);
   lease.delivery = delivery;
@@ -130,6 +131,7 @@ void Worker::set_delivery(control::Lease& lease, wire::Delivery delivery) {
     displace(m);
     place(lease, m);
   }
+  return takes_up;
 }
 
 std::size_t Worker::memberships_of(const control::Lease& lease) const {

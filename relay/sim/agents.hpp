@@ -37,6 +37,7 @@ struct NodeSpec {
   Duration datagram_takes{};                              // to a listener: what its workers measure
   std::optional<std::vector<std::size_t>> downstreams{};  // nodes that may join; nullopt: every one
   Clock clock{};
+  std::size_t live = 2;  // parents at once, the others stand by
 };
 struct ListenerSpec {
   std::vector<std::size_t> parents{};    // nodes
@@ -45,6 +46,7 @@ struct ListenerSpec {
   bool strict = false;
   std::optional<Duration> playout{};
   Clock clock{};
+  std::size_t live = 2;  // parents at once, the others stand by
 };
 inline constexpr unsigned kMaxWorkers = 7;
 

@@ -151,6 +151,7 @@ void World::start(NodeHost& node) {
   } else {
     for (const auto& other : nodes_) feed.relay_keys.push_back(other->public_key);
   }
+  feed.live_parents = spec.live;
   feed.outlet = process.outlet.get();
   feed.uplinks = process.uplinks.get();
   feed.align_links = process.align_links.get();
@@ -167,6 +168,7 @@ std::size_t World::listen(const ListenerSpec& spec) {
   setup.group = groups_[spec.group].id;
   setup.sources = sources_of<receive::SourceKey>(spec.group, signing_[spec.group]);
   setup.strict = spec.strict;
+  setup.live_parents = spec.live;
   setup.playout = spec.playout;
   for (const std::size_t p : spec.parents) setup.parents.push_back({key_of(p), contains(spec.multicast, p)});
   setup.random = &listener->random;
@@ -268,7 +270,8 @@ void World::carry_no_more(std::size_t n, std::size_t g) {
 
 void World::add_parent(std::size_t n, std::size_t parent) {
   process(n).uplinks->add(parent);
-  feed(n).add_parent({key_of(parent), contains(nodes_[n]->spec.multicast, parent)}, moment(*nodes_[n]));
+  feed(n).add_parent({key_of(parent), contains(nodes_[n]->spec.multicast, parent)}, feed(n).parents().size(),
+                     moment(*nodes_[n]));
   settle(*nodes_[n]);
 }
 

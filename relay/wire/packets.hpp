@@ -95,6 +95,7 @@ void write_control_header(std::span<std::uint8_t, kControlHeader> out, Lane lane
 // Flags, byte 1 of the 16-byte header.
 inline constexpr std::uint8_t kFlagEnd = 0x01;            // the broadcast ends with this frame
 inline constexpr std::uint8_t kFlagDiscontinuity = 0x02;  // the sequence jumped: nobody asks for what lies between
+inline constexpr std::uint8_t kFlagSeeking = 0x04;        // IDLE's: nothing comes to its sender from above
 
 /// FRAME, PARITY, ATTEST, IDLE: type u8, flags u8, source u8, group u24, epoch u32, sequence u48.
 struct Header {
@@ -106,6 +107,7 @@ struct Header {
   Sequence sequence;
   bool ends() const { return (flags & kFlagEnd) != 0; }
   bool jumps() const { return (flags & kFlagDiscontinuity) != 0; }
+  bool seeks() const { return type == Type::idle && (flags & kFlagSeeking) != 0; }
 };
 /// Any type 0x20 to 0x3f with at least 16 bytes. `type` may be one this version does not know.
 std::optional<Header> parse_header(Bytes d);

@@ -35,6 +35,7 @@ inline cli::Snapshot::Parent live_parent(const std::string& address) {
 inline cli::Snapshot relay() {
   cli::Snapshot s = node("relay");
   s.parents = {live_parent("192.0.2.1:4800"), live_parent("192.0.2.2:4800")};
+  s.live_parents = 2;
   cli::Snapshot::Group group;
   group.name = "main";
   group.id = 1;

@@ -157,6 +157,19 @@ TEST_CASE("judge: one parent of several that is missing is named") {
   CHECK(only(s).text == "1 of 2 parents live: 192.0.2.2:4800 is silent");
 }
 
+TEST_CASE("judge: parents that stand by are as they should be; one that cannot is told of") {
+  Snapshot s = relay();
+  s.parents.push_back(s.parents[1]);
+  s.parents[1].state = "standby";
+  s.parents[2].state = "reserve";
+  s.live_parents = 1;
+  CHECK(of(s).empty());
+  s.parents[1].state = "joining";
+  CHECK(only(s).text == "a standby parent is missing: 192.0.2.2:4800 does not answer");
+  s.live_parents = 2;
+  CHECK(only(s).text == "1 of 2 parents live: 192.0.2.2:4800 does not answer");
+}
+
 TEST_CASE("judge: frames of an epoch that is not known here") {
   Snapshot s = relay();
   s.groups[0].epoch_known = false;

@@ -351,6 +351,34 @@ TEST_CASE("a parent that drained is sought at once where it is needed, but not o
   CHECK(up.hellos == before);
 }
 
+TEST_CASE("a parent's way loses what it does not bring by itself; an outage is no loss, and a standby's is forgotten") {
+  Upstream up;
+  const auto five_seconds = [&](std::uint64_t missed) {
+    for (int i = 0; i < 5; ++i) {
+      up.run(1s, Parent::Stream::frame);
+      up.parent.on_stream(Parent::Stream::attestation, up.now);
+    }
+    up.parent.note_way(250 - missed, missed, up.now);
+  };
+  up.parent.note_way(0, 0, up.now);
+  five_seconds(0);
+  CHECK(up.parent.loss() == 0);
+  for (int i = 0; i < 4; ++i) five_seconds(25);
+  const double lossy = up.parent.loss();
+  CHECK(lossy > 0.08);
+  CHECK(lossy < 0.11);
+  up.run(1s);  // nothing, whosever fault that is
+  five_seconds(125);
+  CHECK(up.parent.loss() == lossy);
+  up.parent.expect_stream(false, up.now);
+  for (int i = 0; i < 12; ++i) {
+    up.run(5s);
+    up.parent.note_way(0, 0, up.now);
+  }
+  CHECK(up.parent.loss() > lossy * 0.5);
+  CHECK(up.parent.loss() < lossy * 0.7);
+}
+
 TEST_CASE("loss is what did not come of what was due") {
   Upstream up;
   (void)up.parent.take_loss(20ms, up.now);
@@ -366,20 +394,4 @@ TEST_CASE("loss is what did not come of what was due") {
   up.parent.expect_stream(false, up.now);
   up.run(1s);
   CHECK(up.parent.take_loss(20ms, up.now) == 0);
-}
-
-TEST_CASE("questions go to live parents in turns, else to any that has a lease") {
-  Upstream a, b, c;
-  std::vector<Parent> parents;
-  for (auto* up : {&a, &b, &c}) parents.push_back(std::move(up->parent));
-  const Time now = a.now;
-  std::size_t next = 0;
-  parents[0].on_stream(Parent::Stream::attestation, now);
-  parents[2].on_stream(Parent::Stream::attestation, now);
-  CHECK(parent_to_ask(parents, next, now) == 0);
-  CHECK(parent_to_ask(parents, next, now) == 2);
-  CHECK(parent_to_ask(parents, next, now) == 0);
-  CHECK(parent_to_ask(parents, next, now + 10s).has_value());
-  for (auto& parent : parents) parent.on_go_away(wire::LeaveReason::stop, 0, now);
-  CHECK(!parent_to_ask(parents, next, now));
 }

@@ -51,15 +51,25 @@ TEST_CASE("a frame may still come by itself from a live parent that has not brou
 TEST_CASE("a parent's loss is told from holes in what it brings, not from jumps and repairs") {
   Brought brought;
   for (std::uint64_t s = 1000; s < 1400; ++s)
-    if (s % 5 != 0) brought.on_frame(Sequence{s});
+    if (s % 5 != 0) brought.on_frame(Sequence{s}, false);
   CHECK(brought.newest() == Sequence{1399});
   CHECK(brought.loss() > 0.15);
   CHECK(brought.loss() < 0.25);
   const double before = brought.loss();
-  brought.on_frame(Sequence{1395});
+  Brought::Share share = brought.take_share();
+  CHECK(share.came == 320);
+  CHECK(share.missed == 79);  // what was before the first one is not known
+  brought.on_frame(Sequence{1395}, false);
   CHECK(brought.loss() == before);
-  brought.on_frame(Sequence{9000});
+  brought.on_frame(Sequence{9000}, false);
   CHECK(brought.loss() == before);
-  for (std::uint64_t s = 9001; s < 9400; ++s) brought.on_frame(Sequence{s});
+  CHECK(brought.take_share().came == 0);
+  for (std::uint64_t s = 9001; s < 9400; ++s) brought.on_frame(Sequence{s}, false);
   CHECK(brought.loss() < 0.001);
+  const double calm = brought.loss();
+  brought.on_frame(Sequence{9420}, true);
+  CHECK(brought.loss() < calm);
+  share = brought.take_share();
+  CHECK(share.came == 400);
+  CHECK(share.missed == 0);
 }

@@ -36,6 +36,43 @@ def test_a_parent_killed_among_two_costs_nobody_a_frame(t):
         equal(listener.report()["lost"], 0, f"frames {listener.name} lost")
 
 
+def standby(node):
+    """Until its second parent stands by."""
+    eventually(lambda: [u["state"] for u in node.status()["upstreams"]] == ["live", "standby"], 10,
+               f"a standby parent of {node.name}")
+
+
+def test_the_only_live_parent_killed_costs_nobody_a_frame_where_another_stands_by(t):
+    """At a relay and at listeners; then the old order comes back."""
+    source = t.new_source()
+    origin = t.node("origin", source=source)
+    relays = [t.node(f"relay-{n}", upstreams=[origin]) for n in "ab"]
+    edge = t.node("edge", upstreams=relays, sections={"node": {"parents": 1}})
+    ears = t.host("ears")
+    for node in (origin, *relays, edge):
+        node.start()
+    standby(edge)
+    options = ["--parents", "1", "--playout", "200"]
+    listeners = [t.listener(f"ear-{i}", [edge] if i == 0 else relays, host=ears, options=options).start()
+                 for i in range(4)]
+    trees.listening(origin, 4)
+    eventually(lambda: trees.counters(relays[1])["lease_installed"] == 1 + 3, 10, "the listeners' leases at the standby")
+    check(trees.counters(relays[1])["fanout_datagram"] == 0, "a standby's lease is sent nothing")
+    encoder = t.encoder(origin.host, t.speech(4))
+    eventually(lambda: trees.group(origin)["input"]["packets"] > 50, 15, "a second of speech")
+    relays[0].kill()
+    encoder.wait(30)
+    joins = trees.counters(relays[1])["lease_installed"]
+    equal(joins, 4, "leases that the standby has given")
+    relays[0].start()
+    eventually(lambda: [u["state"] for u in edge.status()["upstreams"]] == ["standby", "live"], 15, "the one killed, again")
+    trees.end(origin, listeners)
+    for listener in listeners:
+        frames = trees.dense(listener)
+        gap = max(b.came_ms - a.came_ms for a, b in zip(frames, frames[1:]))
+        check(gap <= 200, f"{listener.name}: {gap:.0f} ms between two arrivals")
+
+
 def test_five_percent_loss_on_every_link_is_repaired(t):
     tree = trees.Tree(t).start()
     listeners = [t.listener(f"ear-{i}", [tree.edge], host=t.host(f"ears-{i}")).start() for i in range(4)]

@@ -99,6 +99,7 @@ std::map<std::string, std::string> coded() {
           ROW(kResendBurst, number),
           ROW(kResendPerSequence, number),
           ROW(kResendRefill, percent),
+          ROW(kResumeFrames, number),
           {"kResendPace", std::to_string(static_cast<int>(kResendPace))},
           ROW(kNodeResendShare, percent),
           ROW(kNodeResendPerRelay, number),
