@@ -48,7 +48,7 @@ Time Paths::node_since(std::size_t g, std::size_t n) {
   for (std::size_t p = 0; p < parents; ++p) {
     const std::size_t parent = node.process->uplinks->node_of(p);
     const bool solid = here != nullptr && here->subscribed && here->subscriptions[p].confirmed &&
-                       passes(node.host(), parent) &&
+                       passes(node.host(), parent) && node.process->feed->parents()[p].may_be_asked() &&
                        node.process->feed->parents()[p].live(node.spec.clock.mono(world_.time()));
     since = std::min(since, through(group, node.host(), parent, solid));
   }
@@ -64,6 +64,7 @@ Time Paths::listener_since(std::size_t l) {
     const std::size_t parent = listener.uplinks->node_of(p);
     const bool solid = listener.running() && passes(listener.host(), parent) &&
                        carried(world_.node_host(parent), world_.groups()[listener.spec.group].id) != nullptr &&
+                       listener.agent->parents()[p].may_be_asked() &&
                        listener.agent->parents()[p].live(listener.spec.clock.mono(world_.time()));
     since = std::min(since, through(group, listener.host(), parent, solid));
   }

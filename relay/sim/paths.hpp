@@ -2,11 +2,11 @@
 //
 // An edge from a parent to its child is *solid* while both run and are neither paused nor (the parent's workers)
 // stalled, the link is clean both ways (it may be slow or uneven, it loses, alters and doubles nothing), the child
-// takes the parent for live and, a relay, its subscription has been confirmed. since(n) is when a connected path from
-// an origin to n began that has held until now: at the origin since it runs, elsewhere the earliest, over all parents,
-// of the later of since(parent) and the time since which that edge is solid. A frame that the origin sealed at t is
-// owed to a listener if since(listener) ≤ t - 1 s still holds at t + its playout delay + what the way takes at most;
-// then the listener has played it by that time.
+// takes the parent for live (it does not stand by) and, a relay, its subscription has been confirmed. since(n) is when
+// a connected path from an origin to n began that has held until now: at the origin since it runs, elsewhere the
+// earliest, over all parents, of the later of since(parent) and the time since which that edge is solid. A frame that
+// the origin sealed at t is owed to a listener if since(listener) ≤ t - 1 s still holds at t + its playout delay + what
+// the way takes at most; then the listener has played it by that time.
 #pragma once
 
 #include <map>

@@ -112,8 +112,25 @@ bool lossy(const Lossy& of, std::uint64_t seeds) {
 
 enum class Fate : std::uint8_t { killed, stopped, cut };
 
-bool parent_lost(Fate fate, std::uint64_t seeds) {
+/// The longest time between two FRAMEs that reached a listener.
+struct Arrivals final : Observer {
+  explicit Arrivals(const World& w) : world(w) {}
+  void on_arrived(const Packet& packet) override {
+    const Host to = host_of(packet.to);
+    if (to.node || wire::Type{packet.bytes[0]} != wire::Type::frame) return;
+    if (last.size() <= to.index) last.resize(to.index + 1, kNever);
+    if (last[to.index] != kNever) longest = std::max(longest, world.time() - last[to.index]);
+    last[to.index] = world.time();
+  }
+  const World& world;
+  std::vector<Time> last;
+  Duration longest{};
+};
+
+/// With one live parent the other stands by, at the edge and at the listeners; 20 ms frames, 10 ms there and back.
+bool parent_lost(Fate fate, std::uint64_t seeds, std::size_t live = 2) {
   std::uint64_t whole = 0, lost = 0;
+  Duration longest{};
   for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
     SeededRandom random = SeededRandom::of(seed, 5);
     World world{{.seed = seed, .nodes = 4}};
@@ -123,23 +140,27 @@ bool parent_lost(Fate fate, std::uint64_t seeds) {
     const auto origin = world.add({.origin = true});
     const auto a = world.add({.parents = {origin}, .pinned = true});
     const auto b = world.add({.parents = {origin}, .pinned = true});
-    const auto edge = world.add({.parents = {a, b}, .pinned = true});
+    const auto edge = world.add({.parents = {a, b}, .pinned = true, .live = live});
     world.run(1s);
-    for (int i = 0; i < 50; ++i) world.listen({.parents = {a, b}});
-    for (int i = 0; i < 50; ++i) world.listen({.parents = {edge}});
-    world.run(2500ms + random.up_to(1s));
+    for (int i = 0; i < 50; ++i) world.listen({.parents = {a, b}, .playout = 200ms, .live = live});
+    for (int i = 0; i < 50; ++i) world.listen({.parents = {edge}, .playout = 200ms});
+    world.run((live == 1 ? 7500ms : 2500ms) + random.up_to(1s));
+    Arrivals arrivals{world};
+    world.watch(&arrivals);
     const std::uint64_t before = sinks.frames() + sinks.lost();
     if (fate == Fate::killed) world.kill(a);
     if (fate == Fate::stopped) world.pause(a, true);
     if (fate == Fate::cut) world.network.put_on_side({true, static_cast<std::uint32_t>(a)}, 1);
     world.run(3s);
     lost += sinks.lost();
+    longest = std::max(longest, arrivals.longest);
     whole += sinks.lost() == 0 && sinks.frames() - before > 100 * 145 ? 1 : 0;
   }
-  std::printf("  no frame lost by any of 100 listeners in %llu of %llu; %llu lost\n",
-              static_cast<unsigned long long>(whole), static_cast<unsigned long long>(seeds),
-              static_cast<unsigned long long>(lost));
-  return whole == seeds;
+  std::printf(
+      "  no frame lost by any of 100 listeners in %llu of %llu; %llu lost; %lld ms between two arrivals at most\n",
+      static_cast<unsigned long long>(whole), static_cast<unsigned long long>(seeds),
+      static_cast<unsigned long long>(lost), static_cast<long long>(longest / 1ms));
+  return whole == seeds && longest <= 200ms;
 }
 
 // --- NACKs ---
@@ -317,6 +338,10 @@ constexpr std::array kBars{
         [](std::uint64_t n) { return parent_lost(Fate::stopped, n); }},
     Bar{"parent-cut", "one of two live parents cut off: nobody loses a frame", 50,
         [](std::uint64_t n) { return parent_lost(Fate::cut, n); }},
+    Bar{"standby-killed", "the only live parent killed, another one stands by: nobody loses a frame, 200 ms at most",
+        50, [](std::uint64_t n) { return parent_lost(Fate::killed, n, 1); }},
+    Bar{"standby-stopped", "likewise, stopped", 50, [](std::uint64_t n) { return parent_lost(Fate::stopped, n, 1); }},
+    Bar{"standby-cut", "likewise, cut off", 50, [](std::uint64_t n) { return parent_lost(Fate::cut, n, 1); }},
     Bar{"one-nack", "1,000 listeners lack the same frame: one or two NACKs reach the edge's parent", 5, one_nack},
     Bar{"stampede", "the origin of 10,000 dies, no standby: at most one join each", 1, stampede},
     Bar{"drift", "an encoder that drifts for hours changes nothing", 2, drift},
