@@ -97,10 +97,7 @@ Parent::Input Parent::on_datagram(Bytes datagram, MutableBytes records, Time now
     (lease_ ? counters_.rejoins : counters_.joins).add();
     grant_ = joining_->take_grant();
     joining_.reset();
-    if (lease_) {
-      leaving_.emplace(std::move(*lease_));
-      says_leave_ = true;
-    }
+    say_leave();
     drains_ = false;
     lease_.emplace(*grant_, *random_, now);
     denial_.reset();
@@ -292,12 +289,16 @@ void Parent::hurry(Time now) {
 
 void Parent::stay(Time now) { not_before_ = now; }
 
+/// By the lease that it has, if any; another one may take its place.
+void Parent::say_leave() {
+  if (!lease_) return;
+  leaving_.emplace(std::move(*lease_));
+  says_leave_ = true;
+}
+
 void Parent::leave(Time now) {
-  if (lease_) {
-    leaving_.emplace(std::move(*lease_));
-    says_leave_ = true;
-    lease_.reset();
-  }
+  say_leave();
+  lease_.reset();
   drains_ = false;
   joining_.reset();
   seek_at_ = take_again_ = kNever;

@@ -138,6 +138,7 @@ class Parent {
   void seek(Time at);
   bool loops(const InlineVector<NodeId, wire::kMaxPath>& path) const;
   void leave_loop(Time now);
+  void say_leave();
   bool expects() const { return expects_stream_ && config_.duty == Duty::live; }
   void forget_stream();
   void expect_from(Time since);
