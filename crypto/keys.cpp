@@ -2,29 +2,10 @@
 
 #include <sodium.h>
 
+#include "crypto/base64.hpp"
 #include "crypto/blake2b.hpp"
 
 namespace tiercast::crypto {
-namespace {
-
-constexpr std::size_t kKeyText = 44;  // 32 bytes in base64, with its one '='
-static_assert(sodium_base64_ENCODED_LEN(32, sodium_base64_VARIANT_ORIGINAL) == kKeyText + 1);
-
-bool from_base64(std::string_view text, std::span<std::uint8_t, 32> out) {
-  // libsodium 1.0.18 takes some bytes from 0x80 on for characters of the alphabet.
-  unsigned high = 0;
-  for (const char c : text) high |= static_cast<unsigned char>(c);
-  if (text.size() != kKeyText || (high & 0x80U) != 0) return false;
-  std::size_t length = 0;
-  const char* end = nullptr;
-  // Refuses other characters, missing padding and stray bits behind the last byte.
-  return sodium_base642bin(out.data(), out.size(), text.data(), text.size(), nullptr, &length, &end,
-                           sodium_base64_VARIANT_ORIGINAL) == 0 &&
-         length == out.size() && end == text.data() + text.size();
-}
-
-}  // namespace
-
 PrivateKey generate_private_key(Random& random) {
   PrivateKey key;
   random.fill(key.bytes());

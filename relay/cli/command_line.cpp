@@ -81,6 +81,32 @@ Subcommand add_pubkey(CLI::App& root) {
           }};
 }
 
+Subcommand add_edges_sign(CLI::App& edges) {
+  CLI::App* app = edges.add_subcommand("sign", "print a list of edges, signed by their operator");
+  auto options = std::make_shared<EdgesSignOptions>();
+  app->add_option("--key", options->key.path, "the operator's private key")->required()->type_name("FILE");
+  app->add_option("LIST", options->list, "file of HOST:PORT KEY lines; - is the place of an edge that is no more")
+      ->required()
+      ->type_name("");
+  app->footer(
+      "Its key: tiercast keygen --source -o FILE. Add edges at the end and leave the others their lines: they are "
+      "known "
+      "by their number.");
+  return {app, [options] { return *options; }};
+}
+
+Subcommand add_edges_check(CLI::App& edges) {
+  CLI::App* app = edges.add_subcommand("check", "say whether a signed list is the operator's, and what is in it");
+  auto options = std::make_shared<EdgesCheckOptions>();
+  auto key = std::make_shared<std::string>();
+  app->add_option("--operator", *key, "the operator's public key")->required()->type_name("KEY");
+  app->add_option("FILE", options->file, "signed list")->required()->type_name("");
+  return {app, [=] {
+            options->operator_key = demand("--operator", parse_public_key(*key, "tiercast pubkey --source"));
+            return *options;
+          }};
+}
+
 struct ListenWords {
   std::vector<std::string> parents, source_keys, outputs;
   std::string live, key, multicast, group, pcm, channels, rtp, sdp, seconds, playout, latency, report, frame_log;
@@ -479,6 +505,9 @@ tl::expected<Options, Stop> parse_command_line(std::span<const char* const> argu
   commands.push_back(add_check(root));
   commands.push_back(add_keygen(root));
   commands.push_back(add_pubkey(root));
+  CLI::App* edges = root.add_subcommand("edges", "lists of edges that listeners may be sent to")->require_subcommand(1);
+  commands.push_back(add_edges_sign(*edges));
+  commands.push_back(add_edges_check(*edges));
   commands.push_back(add_listen(root));
   commands.push_back(add_status(root));
   commands.push_back(add_group_request<EndOptions>(root, "end", "end a group's broadcast"));

@@ -10,6 +10,8 @@ int run(const RunOptions& options);
 int run(const CheckOptions& options);
 int run(const KeygenOptions& options);
 int run(const PubkeyOptions& options);
+int run(const EdgesSignOptions& options);
+int run(const EdgesCheckOptions& options);
 int run(const ListenOptions& options);
 int run(const StatusOptions& options);
 int run(const EndOptions& options);

@@ -36,6 +36,16 @@ struct PubkeyOptions {
   std::string file;  // empty: stdin
 };
 
+struct EdgesSignOptions {
+  config::KeyRef key;  // the operator's
+  std::string list;    // file: what parse_edges() reads
+};
+
+struct EdgesCheckOptions {
+  crypto::PublicKey operator_key{};
+  std::string file;  // signed
+};
+
 struct ListenOptions {
   /// 1..16, those to be preferred first, as on a relay.
   std::vector<config::Upstream> parents;
@@ -135,8 +145,9 @@ struct BenchRefuseOptions {
   bool json = false;
 };
 
-using Options = std::variant<RunOptions, CheckOptions, KeygenOptions, PubkeyOptions, ListenOptions, StatusOptions,
-                             EndOptions, RotateOptions, ReloadOptions, DrainOptions, BenchFanoutOptions,
-                             BenchSealOptions, BenchJoinOptions, BenchRefuseOptions, LoadOptions>;
+using Options =
+    std::variant<RunOptions, CheckOptions, KeygenOptions, PubkeyOptions, EdgesSignOptions, EdgesCheckOptions,
+                 ListenOptions, StatusOptions, EndOptions, RotateOptions, ReloadOptions, DrainOptions,
+                 BenchFanoutOptions, BenchSealOptions, BenchJoinOptions, BenchRefuseOptions, LoadOptions>;
 
 }  // namespace tiercast::cli

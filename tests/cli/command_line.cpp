@@ -52,6 +52,9 @@ const std::vector<std::vector<std::string>> kCommands{{},
                                                       {"check"},
                                                       {"keygen"},
                                                       {"pubkey"},
+                                                      {"edges"},
+                                                      {"edges", "sign"},
+                                                      {"edges", "check"},
                                                       {"listen"},
                                                       {"status"},
                                                       {"end"},
@@ -381,14 +384,30 @@ TEST_CASE("bench seal, join and refuse take their measures") {
         "tiercast bench refuse: The following argument was not expected: --payload");
 }
 
+TEST_CASE("edges signs with a key file and checks against a public key") {
+  const auto sign = parsed<EdgesSignOptions>({"edges", "sign", "--key", "k", "list"});
+  CHECK(sign.key.path == "k");
+  CHECK_FALSE(sign.key.credential);
+  CHECK(sign.list == "list");
+  const auto check = parsed<EdgesCheckOptions>({"edges", "check", "--operator", kKey, "signed"});
+  CHECK(check.operator_key == *crypto::public_key_from_base64(kKey));
+  CHECK(check.file == "signed");
+  CHECK(refusal({"edges", "sign", "list"}) == "tiercast edges sign: --key is required");
+  CHECK(refusal({"edges", "sign", "--key", "k"}) == "tiercast edges sign: LIST is required");
+  CHECK(refusal({"edges", "check", "--operator", "x", "f"}) ==
+        "tiercast edges check: --operator \"x\": not a public key; use the 44 characters that `tiercast pubkey "
+        "--source` prints");
+  CHECK(refusal({"edges"}) == "tiercast edges: no command; use sign or check");
+}
+
 TEST_CASE("no command or a wrong one names those there are") {
-  CHECK(refusal({}) ==
-        "tiercast: no command; use run, check, keygen, pubkey, listen, status, end, rotate, reload, drain, bench or "
-        "load");
+  CHECK(
+      refusal({}) ==
+      "tiercast: no command; use run, check, keygen, pubkey, edges, listen, status, end, rotate, reload, drain, bench "
+      "or load");
   CHECK(refusal({"frobnicate"}) ==
-        "tiercast: no such command: frobnicate; use run, check, keygen, pubkey, listen, status, end, rotate, reload, "
-        "drain, "
-        "bench or load");
+        "tiercast: no such command: frobnicate; use run, check, keygen, pubkey, edges, listen, status, end, rotate, "
+        "reload, drain, bench or load");
   CHECK(refusal({"lisetn"}) == "tiercast: no such command: lisetn; did you mean listen?");
   CHECK(refusal({"bench"}) == "tiercast bench: no command; use fanout, seal, join or refuse");
   CHECK(refusal({"bench", "fanuot"}) == "tiercast bench: no such command: fanuot; did you mean fanout?");
