@@ -61,6 +61,7 @@ class Comparison {
     if (running_.admin.socket != wanted_.admin.socket)
       differs("admin.socket", running_.admin.socket, wanted_.admin.socket);
     compare_log();
+    compare_edges();
     out_.downstreams = compare_list(running_.downstreams, wanted_.downstreams, same_relay);
     out_.result.downstreams = wanted_.downstreams;
     out_.upstreams = compare_list(running_.upstreams, wanted_.upstreams, same_parent);
@@ -132,6 +133,20 @@ class Comparison {
     out_.log_level = true;
     out_.result.log_level = wanted_.log_level;
     applied(std::string{"log level "} + to_text(wanted_.log_level));
+  }
+
+  void compare_edges() {
+    const auto &old = running_.edges, &now = wanted_.edges;
+    if (old == now) return;
+    // A list that was brought back by mistake, or by somebody who wants edges of old asked again.
+    if (old && now && old->operator_key == now->operator_key && now->list.serial < old->list.serial)
+      return restart("edges: " + now->file + " has serial " + std::to_string(now->list.serial) + ", older than " +
+                     std::to_string(old->list.serial) + ", which runs");
+    out_.edges = true;
+    out_.result.edges = now;
+    applied(now ? "edges: " + std::to_string(now->list.count()) + " in " + now->file + ", serial " +
+                      std::to_string(now->list.serial)
+                : "no edges any more");
   }
 
   template <class T, class Same>

@@ -19,6 +19,7 @@ struct Changes {
   bool downstreams = false;  // result.downstreams are others
   bool upstreams = false;    // result.upstreams or result.node.parents are others
   bool log_level = false;
+  bool edges = false;                // result.edges are others
   std::vector<std::string> applied;  // each of those as a line for people: `downstream "edge-3" added`
   std::vector<std::string> restart;  // what was not taken over, a line each
 };

@@ -14,6 +14,18 @@ const Group* find_group(const Config& config, GroupId id) {
   return nullptr;
 }
 
+std::vector<std::uint16_t> told_of(const Edges& edges, const crypto::PublicKey& own) {
+  std::vector<std::uint16_t> out;
+  for (std::size_t i = 0; i < edges.list.edges.size(); ++i) {
+    const auto& edge = edges.list.edges[i];
+    if (!edge || edge->public_key == own) continue;
+    const auto& only = edges.elsewhere;
+    if (only.empty() || std::find(only.begin(), only.end(), edge->address) != only.end())
+      out.push_back(static_cast<std::uint16_t>(i));
+  }
+  return out;
+}
+
 bool Config::is_origin() const {
   return std::any_of(groups.begin(), groups.end(), [](const Group& group) { return group.source.has_value(); });
 }
@@ -37,6 +49,7 @@ Loaded parse(const std::string& text, const std::string& file, const Machine& ma
   sections.groups = root.tables("group", "[[group]], one a broadcast");
   auto admin = root.table("admin", "a section, [admin]");
   auto log = root.table("log", "a section, [log]");
+  auto edges = root.table("edges", "a section, [edges]");
   root.report_unknown();
 
   if (sections.node) config.node = read_node(*sections.node, machine);
@@ -46,6 +59,7 @@ Loaded parse(const std::string& text, const std::string& file, const Machine& ma
   for (Table& table : sections.groups) config.groups.push_back(read_group(table, machine));
   if (admin) config.admin = read_admin(*admin);
   if (log) config.log_level = read_log(*log);
+  if (edges) config.edges = read_edges(*edges);
   check_together(config, sections);
 
   Loaded out;

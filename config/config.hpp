@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "config/edge_list.hpp"
 #include "crypto/keys.hpp"
 #include "relay/base/endpoint.hpp"
 #include "relay/forward/parity_shape.hpp"
@@ -157,6 +158,15 @@ struct Admin {
   std::string socket;  // empty: none. [admin] without a socket has kDefaultAdminSocket
 };
 
+/// The operator's list of edges, and those of them that whoever is sent away from here is told of.
+struct Edges {
+  std::string file;
+  crypto::PublicKey operator_key{};
+  std::vector<HostPort> elsewhere{};  // entries of the list; none: all of it
+  EdgeList list{};                    // what is in the file: of whoever reads that
+  bool operator==(const Edges&) const = default;
+};
+
 struct Config {
   Node node;
   std::optional<Listen> listen;  // absent: serves nobody (a recorder)
@@ -165,11 +175,15 @@ struct Config {
   std::vector<Group> groups;
   Admin admin;
   LogLevel log_level = LogLevel::info;
+  std::optional<Edges> edges;
   bool is_origin() const;
 };
 
 /// Null: there is none.
 const Group* find_group(const Config& config, GroupId id);
+
+/// The edges that a node of that key tells of, which is none of them itself, by their numbers.
+std::vector<std::uint16_t> told_of(const Edges& edges, const crypto::PublicKey& own);
 
 /// One problem: "edge.toml:14:11: listen.workers = 99: this machine has 2 CPUs; use 1 to 2".
 struct Problem {

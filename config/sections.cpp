@@ -6,6 +6,7 @@
 #include <initializer_list>
 #include <utility>
 
+#include "config/host.hpp"
 #include "config/multicast.hpp"
 #include "relay/wire/limits.hpp"
 
@@ -22,6 +23,7 @@ constexpr std::int64_t kMostCpu = 1023;       // a cpu_set_t's
 constexpr std::int64_t kMostBusyPoll = 1000;  // µs; more would be a processor that never sleeps
 constexpr std::size_t kMaxName = 64;
 constexpr std::size_t kMostArguments = 16;
+constexpr std::size_t kMostElsewhere = 64;
 constexpr std::size_t kMaxSocketPath = 107;           // sockaddr_un's sun_path and its zero
 constexpr Duration kLeastRotation = wire::kEpochAge;  // an epoch is known below for so long before its use
 constexpr Duration kMostRotation = std::chrono::hours{24};
@@ -104,19 +106,23 @@ std::optional<Endpoint> read_endpoint(Table& table, std::string_view key, std::s
 }
 
 /// Where another node is: a name or a number.
-std::optional<HostPort> read_host_port(Table& table, std::string_view key, std::string_view example) {
-  constexpr std::string_view kNameCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:%";
-  const auto text = table.text(key, example);
-  if (!text) return std::nullopt;
-  const auto address = split_host_port(*text);
-  if (!address || address->host.find_first_not_of(kNameCharacters) != std::string::npos) {
-    table.refuse(key, "not HOST:PORT; write it as in \"" + std::string{example} + "\" or \"[2001:db8::1]:4800\"");
+std::optional<HostPort> read_host_port(Table& table, std::string_view key, const Table::Item& item,
+                                       std::string_view example) {
+  const auto address = split_host_port(item.text);
+  if (!address || !is_host(address->host)) {
+    table.refuse(key, *item.value,
+                 "not HOST:PORT; write it as in \"" + std::string{example} + "\" or \"[2001:db8::1]:4800\"");
   } else if (address->port == 0) {
-    table.refuse(key, "port 0; use 1 to 65535");
+    table.refuse(key, *item.value, "port 0; use 1 to 65535");
   } else {
     return *address;
   }
   return std::nullopt;
+}
+
+std::optional<HostPort> read_host_port(Table& table, std::string_view key, std::string_view example) {
+  const auto text = table.text(key, example);
+  return text ? read_host_port(table, key, {*text, table.value(key)}, example) : std::nullopt;
 }
 
 /// What comes to `narrow` would come to `wide` as well. [::] takes IPv4 too.
@@ -539,6 +545,23 @@ Admin read_admin(Table& table) {
     out.socket = *socket;
   }
   table.not_available("metrics", "leave it out and read `tiercast status --json`");
+  table.report_unknown();
+  return out;
+}
+
+Edges read_edges(Table& table) {
+  constexpr std::string_view kExample = "edge-fra-2.example.net:4800";
+  Edges out;
+  table.demand("file", "\"/etc/tiercast/edges\"");
+  if (const auto file = table.text("file", "/etc/tiercast/edges")) out.file = *file;
+  out.operator_key = read_public_key(table, "operator", "tiercast pubkey --source");
+  for (const Table::Item& item : table.texts("elsewhere", kExample, kMostElsewhere)) {
+    const auto address = read_host_port(table, "elsewhere", item, kExample);
+    if (!address) continue;
+    if (std::find(out.elsewhere.begin(), out.elsewhere.end(), *address) != out.elsewhere.end())
+      table.refuse("elsewhere", *item.value, "given twice; name each edge once");
+    out.elsewhere.push_back(*address);
+  }
   table.report_unknown();
   return out;
 }

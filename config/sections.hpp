@@ -27,6 +27,7 @@ Downstream read_downstream(Table& table);
 Group read_group(Table& table, const Machine& machine);
 Admin read_admin(Table& table);
 LogLevel read_log(Table& table);
+Edges read_edges(Table& table);
 
 /// What is wrong only together: duplicates, contradictions, what one section demands of another.
 void check_together(const Config& config, Sections& sections);

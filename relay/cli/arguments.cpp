@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "config/document.hpp"
+#include "config/host.hpp"
 #include "config/multicast.hpp"
 
 namespace tiercast::cli {
@@ -27,10 +28,8 @@ std::optional<Number> whole(std::string_view digits) {
 
 Argument<HostPort> parse_address(std::string_view word) {
   const auto address = split_host_port(word);
-  constexpr std::string_view kHost = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:%";
-  if (!address || address->host.find_first_not_of(kHost) != std::string::npos) {
+  if (!address || !config::is_host(address->host))
     return wrong(word, "use HOST:PORT, as in edge-1.example.net:4800 or [2001:db8::1]:4800");
-  }
   if (address->port == 0) return wrong(word, "port 0; use 1 to 65535");
   return *address;
 }

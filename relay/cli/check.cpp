@@ -33,6 +33,8 @@ std::string summary(const config::Config& config, const crypto::PrivateKey& key)
   }
   if (!config.upstreams.empty()) out += "; " + count(config.upstreams.size(), "upstream");
   if (!config.downstreams.empty()) out += "; " + count(config.downstreams.size(), "relay") + " below";
+  if (config.edges)
+    out += "; " + count(config.edges->list.count(), "edge") + " of serial " + std::to_string(config.edges->list.serial);
   return out;
 }
 

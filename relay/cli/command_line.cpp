@@ -109,7 +109,8 @@ Subcommand add_edges_check(CLI::App& edges) {
 
 struct ListenWords {
   std::vector<std::string> parents, source_keys, outputs;
-  std::string live, key, multicast, group, pcm, channels, rtp, sdp, seconds, playout, latency, report, frame_log;
+  std::string live, key, multicast, edges, operator_key, group, pcm, channels, rtp, sdp, seconds, playout, latency,
+      report, frame_log;
   bool strict = false, quiet = false;
 };
 
@@ -148,6 +149,11 @@ ListenOptions finish_listen(const ListenWords& words) {
   if (words.parents.size() > kMostParents) throw Refused("ADDR: more than 16 parents; a few are enough");
   for (const std::string& word : words.parents) out.parents.push_back(demand("ADDR", parse_parent(word, defaults)));
   if (!words.live.empty()) out.live = demand("--parents", parse_number(words.live, 1, kMostLive));
+  if (words.edges.empty() != words.operator_key.empty())
+    throw Refused("--edges FILE and --operator KEY: a list, and whose it is; give both or neither");
+  out.edges = words.edges;
+  if (!words.operator_key.empty())
+    out.operator_key = demand("--operator", parse_public_key(words.operator_key, "tiercast pubkey --source"));
   out.group = GroupId{static_cast<std::uint32_t>(demand("--group", parse_number(words.group, 1, kMostGroup)))};
   out.source_keys = demand_source_keys(words.source_keys);
   out.strict = words.strict;
@@ -208,6 +214,8 @@ Subcommand add_listen(CLI::App& root) {
   add("--key", words->key, "KEY", "public key of the edges given without one");
   add("--multicast", words->multicast, "GROUP:PORT@INTERFACE",
       "IP multicast of the edges given without one; unicast steps in\nwhile nothing comes by it");
+  add("--edges", words->edges, "FILE", "list of other edges, signed by their operator, to go to when sent\naway");
+  add("--operator", words->operator_key, "KEY", "the operator's public key");
   add("--group", words->group, "ID", "the group's id")->required();
   app->add_option("--source-key", words->source_keys, "a source's id and public key; may be given twice")
       ->required()

@@ -8,6 +8,7 @@
 #include "relay/cli/complain.hpp"
 #include "relay/net/resolve.hpp"
 #include "relay/node/listen_session.hpp"
+#include "relay/store/edge_list_file.hpp"
 
 namespace tiercast::cli {
 namespace {
@@ -90,6 +91,11 @@ int run(const ListenOptions& options) {
   for (const auto& source : options.source_keys) setup.listener.sources.push_back({source.id, source.key});
   setup.listener.live_parents = options.live;
   setup.edges = options.parents;
+  if (!options.edges.empty()) {
+    auto list = store::read_edge_list(options.edges, options.operator_key);
+    if (!list) return complain(list.error());
+    setup.list = std::move(*list);
+  }
   setup.sinks = std::move(*sinks);
   setup.seconds = options.seconds;
   setup.quiet = options.quiet;

@@ -1,40 +1,21 @@
 #include "relay/cli/load_config.hpp"
 
-#include <fcntl.h>
 #include <sched.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <utility>
 
 #include "relay/base/exit_code.hpp"
+#include "relay/store/edge_list_file.hpp"
 #include "relay/store/key_file.hpp"
+#include "relay/store/text_file.hpp"
 
 namespace tiercast::cli {
 namespace {
 
 constexpr std::size_t kMostRead = (std::size_t{1} << 20) + 1;  // one more than parse() takes: it says what is wrong
-
-tl::expected<std::string, int> read_file(const std::string& path) {
-  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY);
-  if (file < 0) return tl::unexpected(errno);
-  std::string text;
-  std::array<char, 16384> buffer;
-  int error = 0;
-  while (text.size() < kMostRead) {
-    const ssize_t got = ::read(file, buffer.data(), std::min(buffer.size(), kMostRead - text.size()));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) error = errno;
-    if (got <= 0) break;
-    text.append(buffer.data(), static_cast<std::size_t>(got));
-  }
-  ::close(file);
-  if (error != 0) return tl::unexpected(error);
-  return text;
-}
 
 /// Collects why keys cannot be used.
 class KeyProblems {
@@ -50,6 +31,26 @@ class KeyProblems {
   int exit_code_ = 0;
   std::vector<std::string> texts_;
 };
+
+/// Reads the list that it names, if it names one.
+std::optional<LoadFailure> load_edges(config::Config& config, const std::string& file) {
+  if (!config.edges) return std::nullopt;
+  config::Edges& edges = *config.edges;
+  auto list = store::read_edge_list(edges.file, edges.operator_key);
+  if (!list) return LoadFailure{list.error().exit_code, {list.error().text}};
+  edges.list = std::move(*list);
+  LoadFailure failure{ExitCode::config, {}};
+  for (const HostPort& address : edges.elsewhere) {
+    const auto& all = edges.list.edges;
+    const bool there =
+        std::any_of(all.begin(), all.end(), [&](const auto& edge) { return edge && edge->address == address; });
+    if (!there)
+      failure.problems.push_back(file + ": edges.elsewhere: " + to_string(address) + " is not in " + edges.file +
+                                 "; write it as it stands there");
+  }
+  if (failure.problems.empty()) return std::nullopt;
+  return failure;
+}
 
 void check_neighbours(const config::Config& config, const crypto::PublicKey& own, KeyProblems& problems) {
   const std::string whose = ": public_key is this node's own (of " + config.node.key.path + "); use the other's";
@@ -95,14 +96,17 @@ config::Machine this_machine() {
 
 tl::expected<config::Config, LoadFailure> load_config(const std::string& file, bool only_looked_at,
                                                       config::Machine machine) {
-  const auto text = read_file(file);
+  const auto text = store::read_text_file(file, kMostRead);
   if (!text) {
     const std::string reason = std::strerror(text.error());
     return tl::unexpected(LoadFailure{ExitCode::no_input, {file + ": cannot read the configuration: " + reason}});
   }
   machine.outside_its_unit = only_looked_at;
   config::Loaded loaded = config::parse(*text, file, machine);
-  if (loaded.config) return std::move(*loaded.config);
+  if (loaded.config) {
+    if (auto failure = load_edges(*loaded.config, file)) return tl::unexpected(std::move(*failure));
+    return std::move(*loaded.config);
+  }
   LoadFailure failure{ExitCode::config, {}};
   for (config::Problem& problem : loaded.problems) failure.problems.push_back(std::move(problem.text));
   return tl::unexpected(std::move(failure));

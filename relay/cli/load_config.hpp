@@ -20,8 +20,8 @@ struct LoadFailure {
 /// This machine: its usable CPUs and $CREDENTIALS_DIRECTORY.
 config::Machine this_machine();
 
-/// Reads and parses the file. Not readable: 66; not right: 78. `only_looked_at`: without a credentials directory, keys
-/// that are credentials are left as they are named.
+/// Reads and parses the file, and the list of edges that it names. Not readable: 66; not right: 78, the list 65.
+/// `only_looked_at`: without a credentials directory, keys that are credentials are left as they are named.
 tl::expected<config::Config, LoadFailure> load_config(const std::string& file, bool only_looked_at = false,
                                                       config::Machine machine = this_machine());
 

@@ -49,7 +49,9 @@ struct EdgesCheckOptions {
 struct ListenOptions {
   /// 1..16, those to be preferred first, as on a relay.
   std::vector<config::Upstream> parents;
-  std::size_t live = 2;  // so many at once, 1..8; the others stand by
+  std::size_t live = 2;              // so many at once, 1..8; the others stand by
+  std::string edges;                 // file: the operator's list of edges; empty: none
+  crypto::PublicKey operator_key{};  // with edges
   GroupId group;
   std::vector<config::SourceKey> source_keys;  // 1..2, distinct ids
   bool strict = false;                         // play only what is attested

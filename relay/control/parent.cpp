@@ -118,11 +118,11 @@ Parent::Input Parent::on_datagram(Bytes datagram, MutableBytes records, Time now
   if (joining_->state() == JoinState::denied) {
     counters_.denied.add();
     denial_ = joining_->denial();
-    denial_->where_else = {};  // a view that ends with the initiator; edge lists are not used yet
+    if (!refused()) elsewhere_ = EdgeIndices{denial_->where_else};
+    denial_->where_else = {};  // a view that ends with the initiator
     joining_.reset();
-    const bool passing = denial_->reason == wire::DenyReason::full || denial_->reason == wire::DenyReason::draining;
     const Duration wait =
-        std::max<Duration>(passing ? kBusyRetry : kDeniedRetry, std::chrono::seconds{denial_->retry_after_s});
+        std::max<Duration>(refused() ? kDeniedRetry : kBusyRetry, std::chrono::seconds{denial_->retry_after_s});
     not_before_ = now + random_->jitter(wait, kSpread);
     seek(now);
   }

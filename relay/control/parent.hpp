@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "relay/control/elsewhere.hpp"
 #include "relay/control/uplink_lease.hpp"
 
 namespace tiercast::control {
@@ -73,6 +74,12 @@ class Parent {
   void on_go_away(wire::LeaveReason reason, std::uint16_t retry_after_s, Time now);
   /// It said that it will stop, and serves until then. Whoever has another parent is to leave() it.
   bool drains() const { return lease_ && drains_; }
+  /// The edges that its last denial named; once.
+  EdgeIndices take_elsewhere() { return std::exchange(elsewhere_, {}); }
+  /// It has said no, and not only for now.
+  bool refused() const {
+    return denial_ && denial_->reason != wire::DenyReason::full && denial_->reason != wire::DenyReason::draining;
+  }
   /// It is needed now, however long it asked to be left alone when it drained itself.
   void hurry(Time now);
   /// It drains, and there is no other: once it is gone it is sought at once.
@@ -159,6 +166,7 @@ class Parent {
   std::optional<JoinInitiator> joining_;
   std::optional<JoinGrant> grant_;
   std::optional<wire::Denied> denial_;
+  EdgeIndices elsewhere_;
   std::optional<Time> last_stream_, last_input_, last_frame_;  // anything; all but IDLE; FRAME
   std::optional<Time> unattested_since_;  // frames have come from it since then, but no attestation
   bool expects_stream_ = false;

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "relay/control/drain.hpp"
+#include "relay/control/elsewhere.hpp"
 
 namespace tiercast::node {
 namespace {
@@ -19,6 +20,7 @@ Feed::Feed(Setup setup, Moment now)
       moment_(now),
       id_(crypto::node_id(crypto::node_public_key(*setup_.key))),
       choice_({.live = setup_.live_parents, .relay = true}, *setup_.random),
+      edges_(std::move(setup_.edges), crypto::node_public_key(*setup_.key)),
       responder_(*setup_.key, *setup_.random, now.mono),
       next_tally_up_(now.mono),
       next_info_(now.mono) {
@@ -152,7 +154,10 @@ std::optional<LeaseId> Feed::admit(const control::Joiner& joiner, Writer& record
   }
   if (refusal) {
     const std::uint16_t retry = *refusal == wire::DenyReason::draining ? back_after(joiner.request.role, now) : 0;
-    wire::write_record(records, wire::Denied{*refusal, retry, {}});
+    const bool here_only = *refusal == wire::DenyReason::full || *refusal == wire::DenyReason::draining;
+    control::EdgeIndices where_else;
+    if (here_only && !setup_.elsewhere.empty()) where_else = control::some_of(setup_.elsewhere, setup_.random->u64());
+    wire::write_record(records, wire::Denied{*refusal, retry, where_else.bytes()});
     return std::nullopt;
   }
   const LeaseId id = control::make_lease_id(best->boot_tag, *slot, static_cast<std::uint32_t>(setup_.random->u64()));
@@ -492,7 +497,7 @@ void Feed::tell_to_go() {
   if (!drain_) return;
   for (std::size_t w = 0; w < setup_.workers.size(); ++w) {
     WorkerLink& link = setup_.workers[w];
-    if (!link.told_to_drain) link.told_to_drain = command(w, Drain{drain_->over});
+    if (!link.told_to_drain) link.told_to_drain = command(w, Drain{drain_->over, &setup_.elsewhere});
     if (!link.told_to_drain) resync_at_ = std::min(resync_at_, moment_.mono + kResyncAfter);
   }
 }

@@ -12,6 +12,7 @@
 #include "relay/control/parents.hpp"
 #include "relay/node/ask.hpp"
 #include "relay/node/feed_group.hpp"
+#include "relay/node/known_edges.hpp"
 #include "relay/node/multicast_uplink.hpp"
 #include "relay/node/outlet.hpp"
 #include "relay/node/parent_setup.hpp"
@@ -64,6 +65,8 @@ class Feed final : private control::Doorkeeper, private FrameSink {
     std::vector<ParentSetup> parents;                // as UplinkOutlet has them, those to be preferred first
     std::size_t live_parents = 2;                    // so many at once, the others stand by
     std::vector<crypto::PublicKey> relay_keys;       // [[downstream]]
+    EdgeKeys edges;                                  // where a parent may send this node
+    std::vector<std::uint16_t> elsewhere;            // of them, those that whoever is sent away from here is told of
     std::vector<WorkerLink> workers;
     Outlet* outlet = nullptr;
     UplinkOutlet* uplinks = nullptr;
@@ -119,6 +122,11 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   /// Groups and recordings that are not wholly gone.
   std::size_t leaving() const { return leaving_.size() + closing_.size(); }
 
+  /// As in Setup; not while this node drains. Parents that were learnt and are not in it any more are given up.
+  void set_edges(EdgeKeys edges, std::vector<std::uint16_t> elsewhere, Moment now);
+  /// A parent has named it: none of [[upstream]].
+  bool learnt(std::size_t parent) const { return uplinks_[parent].learnt; }
+  const ElsewhereCounters& elsewhere_counters() const { return edges_.counters(); }
   /// Nobody is let in any more, and all below are told to go elsewhere, in about half of `over` if they are many. They
   /// are served until stop().
   void drain(Duration over, Moment now);
@@ -141,6 +149,7 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   const control::JoinResponder& responder() const { return responder_; }
   const FeedCounters& counters() const { return counters_; }
   const Standing& standing() const { return standing_; }
+  std::span<const std::uint16_t> elsewhere() const { return setup_.elsewhere; }
   std::span<const Child> children() const { return children_; }
   const UplinkFigures& uplink_figures(std::size_t parent) const { return uplinks_[parent].figures; }
   /// Null: there is none.
@@ -229,6 +238,7 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   void drop_parent(std::size_t parent);
   void leave_parent(std::size_t parent, Time now);
   void on_go_away(std::size_t parent, const wire::GoAway& away, Time now);
+  void learn(const control::EdgeIndices& told);
   void update_parents();
   void close_recorder(FeedGroup& group);
 
@@ -236,6 +246,7 @@ class Feed final : private control::Doorkeeper, private FrameSink {
     forward::Distrust distrust;
     std::size_t next_listed = 0;  // the group whose epochs its next keepalive lists first
     std::optional<Time> retiring;
+    bool learnt = false;
     UplinkFigures figures;
     std::optional<MulticastUplink> multicast;
   };
@@ -251,6 +262,7 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   NodeId id_;
   std::vector<control::Parent> parents_;
   control::Parents choice_;  // of them
+  KnownEdges edges_;
   control::JoinResponder responder_;
   Standing standing_;
   Asking asking_;

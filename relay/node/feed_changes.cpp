@@ -8,6 +8,7 @@ namespace tiercast::node {
 namespace {
 constexpr Duration kRetireLook = 50ms;
 constexpr Duration kTellAgain = 100ms;
+constexpr std::size_t kLearntPreference = 1U << 16;  // behind every [[upstream]]
 }  // namespace
 
 // --- groups ---
@@ -172,7 +173,25 @@ void Feed::add_parent(const ParentSetup& setup, std::size_t preference, Moment n
   update_expectations(now.mono);
 }
 
+void Feed::learn(const control::EdgeIndices& told) {
+  edges_.learn(told, parents_, [&](std::uint16_t edge, const crypto::PublicKey& key) {
+    setup_.uplinks->open_up(edge);
+    add_parent({key, false}, kLearntPreference, moment_);
+    uplinks_.back().learnt = true;
+  });
+}
+
+void Feed::set_edges(EdgeKeys edges, std::vector<std::uint16_t> elsewhere, Moment now) {
+  if (drain_) return;  // workers read `elsewhere`
+  moment_ = now;
+  edges_.set(std::move(edges));
+  setup_.elsewhere = std::move(elsewhere);
+  for (std::size_t p = 0; p < parents_.size(); ++p)
+    if (uplinks_[p].learnt && !uplinks_[p].retiring && !edges_.has(parents_[p].config().key)) retire_parent(p, now);
+}
+
 void Feed::keep_parent(std::size_t p, std::size_t preference) {
+  uplinks_[p].learnt = false;
   uplinks_[p].retiring.reset();
   choice_.set_leaving(p, false);
   choice_.prefer(p, preference);
@@ -230,10 +249,11 @@ void Feed::retire_parents(Time now) {
 void Feed::on_go_away(std::size_t p, const wire::GoAway& away, Time now) {
   parents_[p].on_go_away(away.reason, away.retry_after_s, now);
   if (!parents_[p].drains()) return;
+  learn(control::EdgeIndices{away.where_else});
   next_retire_ = now;
   bool hope = false;
   for (std::size_t q = 0; q < parents_.size(); ++q) {
-    if (!stays(q)) continue;
+    if (!stays(q) || parents_[q].refused()) continue;
     hope = true;
     parents_[q].hurry(now);
   }

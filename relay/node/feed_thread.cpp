@@ -71,6 +71,7 @@ class FeedThread::RtpHandler final : public net::DatagramHandler {
 FeedThread::FeedThread(Setup setup)
     : setup_(std::move(setup)),
       config_(std::move(setup_.config)),
+      own_key_(crypto::node_public_key(*setup_.feed.key)),
       random_(setup_.feed.random),
       loop_(*setup_.loop),
       outlet_(setup_.join_sockets),
@@ -84,7 +85,13 @@ FeedThread::FeedThread(Setup setup)
                   feed_->on_multicast(p, datagram, now, received_at(now, loop_.stamp()));
                 },
                 [this](std::size_t p) { feed_->on_uplink_unreachable(p, net::read_clocks()); },
-                [this](std::size_t p) { parents_.erase(parents_.begin() + static_cast<std::ptrdiff_t>(p)); }}),
+                [this](std::size_t p) { parents_.erase(parents_.begin() + static_cast<std::ptrdiff_t>(p)); },
+                [this](std::uint16_t edge) {
+                  const config::Upstream to = upstream_of(config_.edges->list, edge);
+                  parents_.emplace_back().since = net::read_clocks().mono;
+                  ops::log::info("parent_learnt", {{"parent", to_string(to.address)}});
+                  return to;
+                }}),
       align_links_(
           loop_, align_upstreams(config_),
           {[this](std::size_t link, MutableBytes datagram) { feed_->on_align(link, datagram, net::read_clocks()); },
@@ -102,9 +109,9 @@ FeedThread::FeedThread(Setup setup)
     WorkerLink& link = setup_.feed.workers[static_cast<std::size_t>(&worker - setup_.workers.data())];
     link.wake = [thread] { thread->wake(); };
   }
-  reloader_ = std::make_unique<Reloader>(Reloader::Setup{setup_.read_config, crypto::node_public_key(*setup_.feed.key),
-                                                         setup_.state ? &*setup_.state : nullptr, random_,
-                                                         setup_.recordings, setup_.bell.get()});
+  reloader_ =
+      std::make_unique<Reloader>(Reloader::Setup{setup_.read_config, own_key_, setup_.state ? &*setup_.state : nullptr,
+                                                 random_, setup_.recordings, setup_.bell.get()});
   setup_.feed.outlet = &outlet_;
   setup_.feed.uplinks = &uplinks_;
   setup_.feed.align_links = &align_links_;

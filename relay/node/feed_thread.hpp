@@ -106,6 +106,7 @@ class FeedThread {
 
   Setup setup_;
   config::Config config_;  // what runs
+  const crypto::PublicKey own_key_;
   PlacementCounters placement_counters_;
   Random* random_;
   net::Loop& loop_;

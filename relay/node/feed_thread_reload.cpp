@@ -87,6 +87,9 @@ void FeedThread::apply(PreparedReload& prepared, Moment now) {
     for (const auto& downstream : config_.downstreams) keys.push_back(downstream.public_key);
     feed_->set_relay_keys(std::move(keys), now);
   }
+  if (changes.edges)
+    config_.edges ? feed_->set_edges(keys_of(config_.edges->list), config::told_of(*config_.edges, own_key_), now)
+                  : feed_->set_edges({}, {}, now);
   if (changes.upstreams) apply_parents(now);
   for (PreparedGroup& group : prepared.groups) {
     if (group.shared) {
@@ -121,7 +124,7 @@ void FeedThread::apply_parents(Moment now) {
     if (i < wanted.size()) {
       found[i] = true;
       feed_->keep_parent(p, i);
-    } else if (!feed_->retiring(p)) {
+    } else if (!feed_->retiring(p) && !feed_->learnt(p)) {
       feed_->retire_parent(p, now);
     }
   }

@@ -42,6 +42,7 @@ void Feed::on_uplink(std::size_t p, Bytes datagram, Moment now, std::optional<Ti
     if (auto& multicast = uplinks_[p].multicast) multicast->on_control(parents_[p], now.mono);
     if (input.came == control::Parent::Came::joined) on_parent_joined(p, now.mono);
     if (input.came == control::Parent::Came::records) on_parent_records(p, input.records, now.mono);
+    learn(parents_[p].take_elsewhere());
     if (choose_parents(now.mono))
       for (std::size_t other = 0; other < parents_.size(); ++other) pump(other, now.mono);
   }

@@ -36,7 +36,13 @@ ListenSession::ListenSession(net::Loop& loop, Setup setup)
                   listener_->on_multicast(p, datagram, now);
                   drain(now);
                 },
-                [this](std::size_t p) { listener_->on_unreachable(p, net::read_clocks()); }}),
+                [this](std::size_t p) { listener_->on_unreachable(p, net::read_clocks()); },
+                {},
+                [this](std::uint16_t edge) {
+                  const config::Upstream to = upstream_of(setup_.list, edge);
+                  names_.push_back(to_string(to.address));
+                  return to;
+                }}),
       outputs_(std::move(setup_.sinks), setup_.quiet, [this](const std::string& line) { say(line); }),
       next_show_(start_.mono),
       next_refresh_(start_.mono + kRefreshEvery) {
@@ -44,6 +50,7 @@ ListenSession::ListenSession(net::Loop& loop, Setup setup)
     names_.push_back(edge.address.host + ":" + std::to_string(edge.address.port));
     setup_.listener.parents.push_back(parent_of(edge));
   }
+  setup_.listener.edges = keys_of(setup_.list);
   setup_.listener.uplinks = &uplinks_;
   listener_ = std::make_unique<Listener>(setup_.listener, start_);
 }

@@ -18,6 +18,7 @@ class ListenSession {
   struct Setup {
     Listener::Setup listener;
     std::vector<config::Upstream> edges;  // listener.parents
+    config::EdgeList list;                // of other edges that these may name; empty: there is none
     std::vector<std::unique_ptr<ListenSink>> sinks;
     std::optional<Duration> seconds;
     bool live_line = false;  // standard error is a terminal that wants one

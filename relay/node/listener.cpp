@@ -55,19 +55,33 @@ Listener::Stream::Stream(const Setup& setup, std::chrono::milliseconds of)
       recent(setup.strict) {}
 
 Listener::Listener(Setup setup, Moment now)
-    : setup_(std::move(setup)), choice_({.live = setup_.live_parents}, *setup_.random), next_count_(now.mono) {
-  for (const ParentSetup& parent : setup_.parents) {
-    control::ParentConfig config;
-    config.key = parent.key;
-    config.request.group = setup_.group;
-    config.request.role = wire::Role::listener;
-    config.duty = control::Duty::cold;
-    parents_.emplace_back(config, *setup_.random, now.mono);
-    choice_.add();
-    Uplink& uplink = uplinks_.emplace_back();
-    if (parent.multicast) uplink.multicast.emplace(*setup_.random);
-  }
+    : setup_(std::move(setup)),
+      choice_({.live = setup_.live_parents}, *setup_.random),
+      edges_(std::move(setup_.edges)),
+      next_count_(now.mono) {
+  for (const ParentSetup& parent : setup_.parents) add_parent(parent, now.mono);
   choose_parents(now.mono);
+}
+
+void Listener::add_parent(const ParentSetup& parent, Time now) {
+  control::ParentConfig config;
+  config.key = parent.key;
+  config.request.group = setup_.group;
+  config.request.role = wire::Role::listener;
+  config.duty = control::Duty::cold;
+  parents_.emplace_back(config, *setup_.random, now);
+  if (stream_) parents_.back().set_silence(wire::silence(stream_->frame));
+  choice_.add();
+  Uplink& uplink = uplinks_.emplace_back();
+  if (parent.multicast) uplink.multicast.emplace(*setup_.random);
+}
+
+// Edges of the operator's list that a parent has named: in reserve, behind all that are known.
+void Listener::learn(const control::EdgeIndices& told, Time now) {
+  edges_.learn(told, parents_, [&](std::uint16_t edge, const crypto::PublicKey& key) {
+    setup_.uplinks->open_up(edge);
+    add_parent({key, false}, now);
+  });
 }
 
 // True: one is wanted otherwise than before; then all have something to say.
@@ -82,6 +96,7 @@ void Listener::on_datagram(std::size_t p, Bytes datagram, Moment now) {
     if (auto& multicast = uplinks_[p].multicast) multicast->on_control(parents_[p], now.mono);
     if (input.came == control::Parent::Came::joined) on_joined(p, now.mono);
     if (input.came == control::Parent::Came::records) on_records(p, input.records, now.mono);
+    learn(parents_[p].take_elsewhere(), now.mono);
     if (choose_parents(now.mono))
       for (std::size_t other = 0; other < parents_.size(); ++other) pump(other, now.mono);
   }
@@ -439,10 +454,11 @@ void Listener::count_at_one_parent(Time now) {
 void Listener::on_go_away(std::size_t p, const wire::GoAway& away, Time now) {
   parents_[p].on_go_away(away.reason, away.retry_after_s, now);
   if (!parents_[p].drains()) return;
+  learn(control::EdgeIndices{away.where_else}, now);
   next_leave_ = now;
   bool hope = false;
   for (auto& parent : parents_) {
-    if (parent.drains()) continue;
+    if (parent.drains() || parent.refused()) continue;
     hope = true;
     parent.hurry(now);
   }

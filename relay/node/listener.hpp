@@ -14,6 +14,7 @@
 #include "relay/forward/parity.hpp"
 #include "relay/forward/stream_place.hpp"
 #include "relay/node/ask.hpp"
+#include "relay/node/known_edges.hpp"
 #include "relay/node/multicast_uplink.hpp"
 #include "relay/node/outlet.hpp"
 #include "relay/node/parent_setup.hpp"
@@ -71,6 +72,7 @@ class Listener {
     std::optional<Duration> playout;
     std::vector<ParentSetup> parents;  // those to be preferred first
     std::size_t live_parents = 2;      // so many at once, the others stand by
+    EdgeKeys edges;                    // where a parent may send it
     Random* random = nullptr;
     UplinkOutlet* uplinks = nullptr;
   };
@@ -123,6 +125,7 @@ class Listener {
   void each_counter(F&& f) const {
     counters_.each(f);
     choice_.counters().each(f);
+    edges_.counters().each(f);
     if (!stream_) return;
     stream_->playout.counters().each(f);
     stream_->gaps.counters().each(f);
@@ -166,6 +169,8 @@ class Listener {
   void on_go_away(std::size_t parent, const wire::GoAway& away, Time now);
   void leave_who_drains(Time now);
   bool choose_parents(Time now);
+  void add_parent(const ParentSetup& parent, Time now);
+  void learn(const control::EdgeIndices& told, Time now);
   Bytes resume(MutableBytes buffer) const;
   void ask_for_missing(Time now);
   void count_at_one_parent(Time now);
@@ -173,7 +178,8 @@ class Listener {
 
   Setup setup_;
   std::vector<control::Parent> parents_;
-  control::Parents choice_;      // of them
+  control::Parents choice_;  // of them
+  KnownEdges edges_;
   std::vector<Uplink> uplinks_;  // one a parent
   Time next_count_repeat_;
   std::unique_ptr<Stream> stream_;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <variant>
+#include <vector>
 
 #include "relay/control/lease_table.hpp"
 #include "relay/forward/parity_shape.hpp"
@@ -87,9 +88,10 @@ struct Standing {
   InlineVector<NodeId, wire::kMaxPath> path;
 };
 /// Tell every lease to go elsewhere, in about half of `over` if they are many, until all have: they are served
-/// meanwhile.
+/// meanwhile. `elsewhere` are the edges to choose from, the feed's, and unchanged from here on.
 struct Drain {
   Duration over;
+  const std::vector<std::uint16_t>* elsewhere = nullptr;
 };
 /// Say goodbye to every lease.
 struct Stop {};

@@ -248,6 +248,10 @@ class Builder {
     for (const auto& upstream : config_.upstreams) feed.parents.push_back(parent_of(upstream));
     feed.live_parents = static_cast<std::size_t>(config_.node.parents);
     for (const auto& downstream : config_.downstreams) feed.relay_keys.push_back(downstream.public_key);
+    if (config_.edges) {
+      feed.edges = keys_of(config_.edges->list);
+      feed.elsewhere = config::told_of(*config_.edges, crypto::node_public_key(key_));
+    }
     feed.workers = std::move(links_);
     return {config_,           std::move(read_),         std::move(loop_),
             std::move(bell_),  std::move(join_sockets_), std::move(workers_),

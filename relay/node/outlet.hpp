@@ -27,6 +27,8 @@ class UplinkOutlet {
  public:
   virtual ~UplinkOutlet() = default;
   virtual void send_up(std::size_t parent, Bytes datagram) = 0;
+  /// One more parent, the last one from now on: that edge of the operator's list.
+  virtual void open_up(std::uint16_t /*edge*/) {}
   /// It is a parent no more; those behind it move up by one.
   virtual void close_up(std::size_t) {}
   /// Nothing comes from it by multicast: have the network told once more that somebody listens.

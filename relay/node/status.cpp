@@ -54,6 +54,7 @@ Json upstream_json(const StatusSources& s, std::size_t p, Time now) {
   out["address"] = name.host + ":" + std::to_string(name.port);
   out["public_key"] = crypto::to_base64(parent.config().key);
   out["state"] = state_of(parent, now);
+  if (s.feed.learnt(p)) out["learnt"] = true;
   const UplinkFigures& figures = s.feed.uplink_figures(p);
   out["datagrams"] = figures.datagrams;
   out["loss"] = share(figures.loss);
@@ -352,6 +353,10 @@ std::string status_json(const StatusSources& s, Moment now) {
                  {"path", path_json(s.feed.standing().path)},
                  {"seeking", s.feed.standing().seeking},
                  {"parents", s.feed.choice().wanted()}};
+  if (s.config.edges)
+    out["edges"] = {{"serial", s.config.edges->list.serial},
+                    {"edges", s.config.edges->list.count()},
+                    {"named", s.feed.elsewhere().size()}};
   if (s.drain) out["draining"] = drain_fields(*s.drain);
   if (s.config.listen) out["listen"] = listen_json(s, now.mono);
   out["upstreams"] = Json::array();
@@ -370,6 +375,7 @@ std::string status_json(const StatusSources& s, Moment now) {
   Json counters = Json::object();
   add(counters, s.feed.counters());
   add(counters, s.feed.choice().counters());
+  add(counters, s.feed.elsewhere_counters());
   add(counters, s.feed.responder().counters());
   add(counters, s.uplinks.counters());
   add(counters, s.loop.counters());

@@ -72,6 +72,8 @@ void UplinkSockets::begin(Link& link) {
   }
 }
 
+void UplinkSockets::open_up(std::uint16_t edge) { add(handlers_.opened(edge)); }
+
 void UplinkSockets::close_up(std::size_t p) {
   if (parents_[p]->socket) loop_.cancel(parents_[p]->socket->fd());
   close_multicast(*parents_[p]);

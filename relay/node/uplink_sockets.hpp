@@ -16,6 +16,7 @@
 #include "relay/net/multicast.hpp"
 #include "relay/net/udp_socket.hpp"
 #include "relay/net/wake.hpp"
+#include "relay/node/known_edges.hpp"
 #include "relay/node/outlet.hpp"
 #include "relay/node/parent_setup.hpp"
 
@@ -23,6 +24,17 @@ namespace tiercast::node {
 
 inline ParentSetup parent_of(const config::Upstream& upstream) {
   return {upstream.public_key, upstream.multicast.has_value()};
+}
+
+/// A parent by the number of its edge, which is in the list.
+inline config::Upstream upstream_of(const config::EdgeList& list, std::uint16_t edge) {
+  return {list.edges[edge]->address, list.edges[edge]->public_key};
+}
+
+inline EdgeKeys keys_of(const config::EdgeList& list) {
+  EdgeKeys out;
+  for (const auto& edge : list.edges) out.push_back(edge ? std::optional{edge->public_key} : std::nullopt);
+  return out;
 }
 
 struct UplinkSocketCounters {
@@ -47,7 +59,8 @@ class UplinkSockets final : public UplinkOutlet {
     std::function<void(std::size_t, MutableBytes)> datagram;
     std::function<void(std::size_t, MutableBytes)> multicast;
     std::function<void(std::size_t)> unreachable;
-    std::function<void(std::size_t)> closed = {};  // by close_up(); it is the parents' affair no more
+    std::function<void(std::size_t)> closed = {};                // by close_up(); it is the parents' affair no more
+    std::function<config::Upstream(std::uint16_t)> opened = {};  // by open_up(): where that edge is
   };
   UplinkSockets(net::Loop& loop, const std::vector<config::Upstream>& parents, Handlers handlers);
   ~UplinkSockets() override;
@@ -59,6 +72,7 @@ class UplinkSockets final : public UplinkOutlet {
   /// Parent `p` has not been found for a while: its next address, a new socket.
   void refresh(std::size_t p);
   void send_up(std::size_t parent, Bytes datagram) override;
+  void open_up(std::uint16_t edge) override;
   void close_up(std::size_t parent) override;
   void rejoin_multicast(std::size_t parent) override;
 

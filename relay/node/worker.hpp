@@ -193,7 +193,8 @@ class Worker {
   std::uint32_t frames_begun_ = 0, frames_overrun_ = 0;  // that had waited for longer than two intervals; since judged
   bool stopping_ = false, stopped_ = false;
   struct Telling {
-    Duration over{};        // many are told in half of this
+    Duration over{};  // many are told in half of this
+    const std::vector<std::uint16_t>* elsewhere = nullptr;
     Time began, next;       // this time round; its next part
     std::size_t relay = 0;  // of relay_leases_: the next one, before all listeners
     std::uint32_t slot = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "relay/control/drain.hpp"
+#include "relay/control/elsewhere.hpp"
 #include "relay/node/worker.hpp"
 
 namespace tiercast::node {
@@ -15,6 +16,7 @@ constexpr Duration kTellAgainAfter = 1s;  // the word may have been lost, or the
 void Worker::begin_drain(const Drain& drain, Time now) {
   if (telling_ || stopping_) return;
   telling_.emplace().over = drain.over;
+  telling_->elsewhere = drain.elsewhere;
   begin_telling(now);
   tell_to_go(now);
 }
@@ -49,9 +51,11 @@ void Worker::tell_to_go(Time now) {
     if (lease.stays) continue;
     const std::uint16_t retry =
         lease.role == wire::Role::relay ? control::kRelayDrainRetry : control::kListenerDrainRetry;
-    std::array<std::uint8_t, 16> buffer;
+    std::array<std::uint8_t, 32> buffer;
     Writer records{buffer};
-    wire::write_record(records, wire::GoAway{wire::LeaveReason::drain, retry, {}});
+    // A lease's id is as good as chance, and tells it the same each time.
+    const control::EdgeIndices where_else = control::some_of(*telling_->elsewhere, lease.id.value);
+    wire::write_record(records, wire::GoAway{wire::LeaveReason::drain, retry, where_else.bytes()});
     send_records(control::LeaseSlot{slot}, records.written());
     counters_.go_aways.add();
     ++told;

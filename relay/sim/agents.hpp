@@ -34,7 +34,9 @@ struct NodeSpec {
   std::vector<std::size_t> groups{};  // of the world's; none: all
   unsigned workers = 1;               // ≤ kMaxWorkers
   std::uint32_t max_leases = 256;
-  Duration datagram_takes{};                              // to a listener: what its workers measure
+  bool knows_edges = false;                // it has the operator's list, in which every node is, by its number
+  std::vector<std::uint16_t> elsewhere{};  // those that it tells of who is sent away
+  Duration datagram_takes{};               // to a listener: what its workers measure
   std::optional<std::vector<std::size_t>> downstreams{};  // nodes that may join; nullopt: every one
   Clock clock{};
   std::size_t live = 2;  // parents at once, the others stand by
@@ -45,6 +47,7 @@ struct ListenerSpec {
   std::size_t group = 0;
   bool strict = false;
   std::optional<Duration> playout{};
+  bool knows_edges = false;
   Clock clock{};
   std::size_t live = 2;  // parents at once, the others stand by
 };
@@ -101,6 +104,7 @@ class Uplinks final : public node::UplinkOutlet {
  public:
   Uplinks(Carrier& carrier, Meter* meter, Host own, std::uint16_t first_port, const std::vector<std::size_t>& parents);
   void add(std::size_t parent);
+  void open_up(std::uint16_t edge) override { add(edge); }
   void close_up(std::size_t p) override;
   void send_up(std::size_t parent, Bytes datagram) override;
   /// Which parent's socket that port is; none: it is closed.

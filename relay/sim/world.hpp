@@ -159,6 +159,7 @@ class World : public Carrier {
     return out;
   }
   void save_state(NodeHost& node);
+  node::EdgeKeys edge_keys(bool known) const;
 
   // world.cpp
   Moment moment(const NodeHost& node) const { return node.spec.clock.at(now_); }

@@ -80,6 +80,13 @@ std::unique_ptr<node::FeedGroup> World::make_group(NodeHost& node, std::size_t g
   return group;
 }
 
+node::EdgeKeys World::edge_keys(bool known) const {
+  node::EdgeKeys out;
+  if (!known) return out;
+  for (const auto& node : nodes_) out.emplace_back(node->public_key);
+  return out;
+}
+
 void World::save_state(NodeHost& node) {
   if (!node.spec.origin) return;
   for (const auto& group : node.process->feed->groups()) {
@@ -152,6 +159,8 @@ void World::start(NodeHost& node) {
     for (const auto& other : nodes_) feed.relay_keys.push_back(other->public_key);
   }
   feed.live_parents = spec.live;
+  feed.edges = edge_keys(spec.knows_edges);
+  feed.elsewhere = spec.elsewhere;
   feed.outlet = process.outlet.get();
   feed.uplinks = process.uplinks.get();
   feed.align_links = process.align_links.get();
@@ -171,6 +180,7 @@ std::size_t World::listen(const ListenerSpec& spec) {
   setup.live_parents = spec.live;
   setup.playout = spec.playout;
   for (const std::size_t p : spec.parents) setup.parents.push_back({key_of(p), contains(spec.multicast, p)});
+  setup.edges = edge_keys(spec.knows_edges);
   setup.random = &listener->random;
   setup.uplinks = listener->uplinks.get();
   listener->agent = std::make_unique<node::Listener>(std::move(setup), spec.clock.at(now_));

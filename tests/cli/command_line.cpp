@@ -196,6 +196,19 @@ TEST_CASE("listen takes everything at once") {
   CHECK(options.frame_log == "-");
 }
 
+TEST_CASE("listen takes a list of edges with its operator's key, or neither") {
+  const auto options = parsed<ListenOptions>(listen({"--edges", "list", "--operator", kOtherKey}));
+  CHECK(options.edges == "list");
+  CHECK(options.operator_key == *crypto::public_key_from_base64(kOtherKey));
+  const std::string both =
+      "tiercast listen: --edges FILE and --operator KEY: a list, and whose it is; give both or neither";
+  CHECK(refusal(listen({"--edges", "list"})) == both);
+  CHECK(refusal(listen({"--operator", kOtherKey})) == both);
+  CHECK(refusal(listen({"--edges", "list", "--operator", "x"})) ==
+        "tiercast listen: --operator \"x\": not a public key; use the 44 characters that `tiercast pubkey --source` "
+        "prints");
+}
+
 TEST_CASE("listen says what is missing or wrong") {
   const std::string who = "tiercast listen: ";
   CHECK(refusal({"listen"}) == who + "ADDR is required");

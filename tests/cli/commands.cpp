@@ -1,4 +1,4 @@
-// check, keygen and pubkey as a user meets them: exit status, stdout, stderr.
+// check, keygen, pubkey and edges as a user meets them: exit status, stdout, stderr.
 #include "relay/cli/commands.hpp"
 
 #include <filesystem>
@@ -214,6 +214,64 @@ TEST_CASE("loaded keys stand beside their groups") {
   REQUIRE(keys->signing[0]);
   CHECK(crypto::to_base64(crypto::signing_public_key(*keys->signing[0])) == kSourcePublic);
   CHECK_FALSE(keys->signing[1]);
+}
+
+TEST_CASE("edges sign prints a list that edges check and a node's file take, and nobody else's") {
+  Origin origin;
+  const std::string other = origin.directory / "other.key", list = origin.directory / "edges.txt",
+                    file = origin.directory / "edges";
+  write_file(other, kNodePrivate + "\n");
+  write_file(list, "# two\nedge-1.example.net:4800 " + kOtherPublic + "\n-\n[2001:db8::1]:4800 " + kNodePublic + "\n");
+  const crypto::PublicKey key = *crypto::public_key_from_base64(kSourcePublic);
+  const Ran made = caught(EdgesSignOptions{{origin.source_key}, list});
+  CHECK(made.exit_code == ExitCode::ok);
+  CHECK(made.err.empty());
+  write_file(file, made.out);
+  Ran ran = caught(EdgesCheckOptions{key, file});
+  CHECK(ran.exit_code == ExitCode::ok);
+  CHECK(ran.out.starts_with(file + ": ok: 2 edges, 1 no more; serial "));
+  CHECK(ran.out.ends_with(" UTC\n"));
+  write_file(file, caught(EdgesSignOptions{{other}, list}).out);
+  ran = caught(EdgesCheckOptions{key, file});
+  CHECK(ran.exit_code == ExitCode::data);
+  CHECK(ran.out.empty());
+  CHECK(ran.err == "tiercast edges check: " + file +
+                       ":6: not the operator's signature of what stands above it; is the file changed, or the operator "
+                       "another?\n");
+
+  const auto check = [&](const std::string& more) {
+    return origin.check(origin.text() + "[edges]\nfile = \"" + file + "\"\noperator = \"" + kSourcePublic + "\"\n" +
+                        more);
+  };
+  ran = check("");
+  CHECK(ran.exit_code == ExitCode::data);
+  CHECK(ran.err.starts_with(file + ":6: not the operator's signature"));
+  write_file(file, made.out);
+  ran = check("elsewhere = [\"edge-1.example.net:4800\"]\n");
+  CHECK(ran.exit_code == ExitCode::ok);
+  CHECK(ran.out.find("; 1 upstream; 2 edges of serial ") != std::string::npos);
+  ran = check("elsewhere = [\"edge-1.example.net:4800\", \"edge-1.example.net:4801\"]\n");
+  CHECK(ran.exit_code == ExitCode::config);
+  CHECK(ran.err == origin.file + ": edges.elsewhere: edge-1.example.net:4801 is not in " + file +
+                       "; write it as it stands there\n");
+  CHECK(std::filesystem::remove(file));
+  ran = check("");
+  CHECK(ran.exit_code == ExitCode::no_input);
+  CHECK(ran.err == file + ": cannot read the list of edges: No such file or directory\n");
+}
+
+TEST_CASE("edges sign says what is wrong with its list or its key, and prints nothing") {
+  const Origin origin;
+  const std::string list = write_file(origin.directory / "edges.txt", "edge-1.example.net:4800 x\n");
+  Ran ran = caught(EdgesSignOptions{{origin.source_key}, list});
+  CHECK(ran.exit_code == ExitCode::data);
+  CHECK(ran.out.empty());
+  CHECK(ran.err == "tiercast edges sign: " + list +
+                       ":1: no public key behind edge-1.example.net:4800; write one space and the 44 characters that "
+                       "`tiercast pubkey` prints there\n");
+  CHECK(caught(EdgesSignOptions{{origin.source_key}, list + "x"}).exit_code == ExitCode::no_input);
+  const std::string open_key = write_file(origin.directory / "open.key", kSourcePrivate, 0644);
+  CHECK(caught(EdgesSignOptions{{open_key}, list}).exit_code == ExitCode::permission);
 }
 
 TEST_CASE("pubkey prints the public key of either kind, from stdin or a file") {

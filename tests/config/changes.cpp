@@ -65,7 +65,7 @@ TEST_CASE("nothing differs between a file and itself") {
     const Changes same = changes(config, config);
     CHECK(same.applied.empty());
     CHECK(same.restart.empty());
-    CHECK_FALSE((same.downstreams || same.upstreams || same.log_level));
+    CHECK_FALSE((same.downstreams || same.upstreams || same.log_level || same.edges));
     CHECK(same.groups_added.size() + same.groups_removed.size() + same.groups_changed.size() == 0);
   }
 }
@@ -117,6 +117,34 @@ TEST_CASE("the log level is taken over") {
   CHECK(c.log_level);
   CHECK(c.restart.empty());
   CHECK(c.result.log_level == LogLevel::debug);
+}
+
+TEST_CASE("edges are taken over, but for a list that is older than what runs") {
+  const Edges ours{"/e", key(8), {}, {100, {Edge{{"a", 1}, key(1)}}}};
+  Config running = relay();
+  auto c = after(running, [&](Config& to) { to.edges = ours; });
+  CHECK(c.applied == Lines{"edges: 1 in /e, serial 100"});
+  CHECK(c.edges);
+  CHECK(c.result.edges == ours);
+  running.edges = ours;
+  c = after(running, [](Config& to) { to.edges->list = {101, {std::nullopt, Edge{{"b", 1}, key(2)}}}; });
+  CHECK(c.applied == Lines{"edges: 1 in /e, serial 101"});
+  CHECK(c.edges);
+  c = after(running, [](Config& to) { to.edges->elsewhere = {{"a", 1}}; });
+  CHECK(c.edges);
+  c = after(running, [](Config& to) { to.edges->list.serial = 99; });
+  CHECK(c.restart == Lines{"edges: /e has serial 99, older than 100, which runs"});
+  CHECK_FALSE(c.edges);
+  CHECK(c.result.edges == ours);
+  c = after(running, [](Config& to) {  // another operator's serials say nothing
+    to.edges->list.serial = 99;
+    to.edges->operator_key = key(7);
+  });
+  CHECK(c.edges);
+  c = after(running, [](Config& to) { to.edges.reset(); });
+  CHECK(c.applied == Lines{"no edges any more"});
+  CHECK(c.edges);
+  CHECK_FALSE(c.result.edges);
 }
 
 TEST_CASE("groups come and go by their id") {

@@ -511,6 +511,54 @@ TEST_CASE("[admin] and [log]: each wrong value has its message") {
   });
 }
 
+TEST_CASE("[edges]: its keys, and for each wrong value its message") {
+  const std::string key = "BAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQ=";
+  const std::string whole = kWhole + "[edges]\nfile = \"/e\"\noperator = \"" + key +
+                            "\"\nelsewhere = [\"edge-2.example.net:4800\", \"e:1\"]\n";
+  const Loaded loaded = parse(whole, "f.toml", kMachine);
+  REQUIRE(loaded.config);
+  REQUIRE(loaded.config->edges);
+  const Edges& edges = *loaded.config->edges;
+  CHECK(edges.file == "/e");
+  CHECK(edges.operator_key == *crypto::public_key_from_base64(key));
+  CHECK(edges.elsewhere == std::vector{*split_host_port("edge-2.example.net:4800"), *split_host_port("e:1")});
+  CHECK(edges.list == EdgeList{});  // whoever reads files fills it
+  CHECK_FALSE(parse(kWhole, "f.toml", kMachine).config->edges);
+  const std::string list = "[\"edge-2.example.net:4800\", \"e:1\"]";
+  for (const Case& one : {
+           Case{"file = \"/e\"\n", "", "f.toml:32:1: edges.file is missing; add file = \"/etc/tiercast/edges\""},
+           Case{key, "x",
+                "f.toml:34:12: edges.operator = \"x\": not a public key; use the 44 characters that `tiercast pubkey "
+                "--source` prints"},
+           Case{list, "[\"e:1\", \"edge-2\"]",
+                "f.toml:35:21: edges.elsewhere = \"edge-2\": not HOST:PORT; write it as in "
+                "\"edge-fra-2.example.net:4800\" or \"[2001:db8::1]:4800\""},
+           Case{list, "\"e:0\"", "f.toml:35:13: edges.elsewhere = \"e:0\": port 0; use 1 to 65535"},
+           Case{list, "[\"e:1\", \"e:1\"]",
+                "f.toml:35:21: edges.elsewhere = \"e:1\": given twice; name each edge once"},
+           Case{"elsewhere = ", "elsewere = ", "f.toml:35:1: edges.elsewere: unknown key; did you mean elsewhere?"},
+       }) {
+    CAPTURE(one.to);
+    must_be(problems_of(replaced(whole, one.from, one.to)), {one.expected});
+  }
+}
+
+TEST_CASE("a node tells of the edges that it is to, else of all, and never of itself") {
+  const auto key = [](std::uint8_t n) {
+    crypto::PublicKey out{};
+    out[0] = n;
+    return out;
+  };
+  Edges edges{
+      "/e", key(9), {}, {1, {Edge{{"a", 1}, key(1)}, std::nullopt, Edge{{"b", 1}, key(2)}, Edge{{"c", 1}, key(3)}}}};
+  using Numbers = std::vector<std::uint16_t>;
+  CHECK(told_of(edges, key(2)) == Numbers{0, 3});
+  CHECK(told_of(edges, key(8)) == Numbers{0, 2, 3});
+  edges.elsewhere = {{"c", 1}, {"a", 2}, {"b", 1}};
+  CHECK(told_of(edges, key(8)) == Numbers{2, 3});
+  CHECK(told_of(edges, key(2)) == Numbers{3});
+}
+
 TEST_CASE("unknown keys are errors, with the nearest known key as a hint") {
   check_cases({
       {"parents = 3", "parnets = 3", "f.toml:5:1: node.parnets: unknown key; did you mean parents?"},
@@ -524,7 +572,7 @@ TEST_CASE("unknown keys are errors, with the nearest known key as a hint") {
        "f.toml:27:30: group.record.dir: unknown key; known here: directory, silence or finished"},
       {"[log]\n", "[logs]\n", "f.toml:30:1: logs: unknown key; did you mean log?"},
       {"[node]", "title = \"x\"\n[node]",
-       "f.toml:1:1: title: unknown key; known here: node, listen, upstream, downstream, group, admin or log"},
+       "f.toml:1:1: title: unknown key; known here: node, listen, upstream, downstream, group, admin, log or edges"},
   });
 }
 

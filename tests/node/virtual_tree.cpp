@@ -89,6 +89,7 @@ std::uint64_t VirtualTree::counter(std::size_t n, const std::string& name) {
   node::Feed& f = feed(n);
   f.counters().each(add);
   f.choice().counters().each(add);
+  f.elsewhere_counters().each(add);
   f.responder().counters().each(add);
   for (const auto& parent : f.parents()) {
     parent.counters().each(add);
