@@ -21,7 +21,9 @@ VERSION  := 0.1.0
 # ONLY="crypto relay/base": build and test just those folders (`make unit ONLY=…`), for work on one part.
 FOLDERS  ?= $(if $(ONLY),$(ONLY),crypto config $(sort $(wildcard relay/*)))
 SOURCES   = $(filter-out relay/main.cpp,$(foreach d,$(FOLDERS),$(wildcard $(d)/*.cpp)))
-OBJECTS   = $(SOURCES:%.cpp=$(BUILD)/%.o)
+# Under sanitizers a folder is compiled at once, in half the time; alone, as in the plain build, each file shows what it
+# forgot to include.
+OBJECTS   = $(if $(SANITIZE),$(patsubst %,$(BUILD)/%/folder.o,$(sort $(patsubst %/,%,$(dir $(SOURCES))))),$(SOURCES:%.cpp=$(BUILD)/%.o))
 TESTS     = $(wildcard tests/support/*.cpp) $(foreach d,$(FOLDERS),$(wildcard tests/$(d:relay/%=%)/*.cpp))
 # `make asan` links the plain build's objects of tests with the sanitized program: they take as long to compile as it does.
 TEST_BUILD  ?= $(BUILD)
@@ -89,19 +91,25 @@ $(BUILD)/%.o: %.cpp Makefile
 	@mkdir -p $(@D)
 	$(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -c -o $@ $<
 
+$(BUILD)/%/folder.cpp: always
+	@mkdir -p $(@D)
+	@printf '#include "%s"\n' $(sort $(wildcard $*/*.cpp)) > $@.new; cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+$(BUILD)/%/folder.o: $(BUILD)/%/folder.cpp Makefile
+	$(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -c -o $@ $<
+
 # The program that the kernel runs for the xdp backend, and the file that has it in itself (.incbin, by -Wa,-I). clang
 # knows only the headers of its own machine's architecture by itself, not those of the target bpf.
 $(BUILD)/%.bpf.o: %.bpf.c relay/net/xdp/layout.h Makefile
 	@mkdir -p $(@D)
 	$(CLANG) -O2 -g -Wall -target bpf -I. -idirafter /usr/include/$(shell $(CXX) -print-multiarch) -c -o $@ $<
 
-$(BUILD)/relay/net/xdp_program.o: $(BUILD)/relay/net/xdp/fan_out.bpf.o
-$(BUILD)/relay/net/xdp_program.o: CXXFLAGS += -Wa,-I$(BUILD)/relay/net/xdp
+$(BUILD)/relay/net/xdp_program.o $(BUILD)/relay/net/folder.o: $(BUILD)/relay/net/xdp/fan_out.bpf.o
+$(BUILD)/relay/net/xdp_program.o $(BUILD)/relay/net/folder.o: CXXFLAGS += -Wa,-I$(BUILD)/relay/net/xdp
 
 # Likewise the one that counts frames for `tiercast load`.
 $(BUILD)/relay/measure/load_count.bpf.o: relay/measure/load_filter.h relay/measure/load_account.h
-$(BUILD)/relay/measure/load_counter.o: $(BUILD)/relay/measure/load_count.bpf.o
-$(BUILD)/relay/measure/load_counter.o: CXXFLAGS += -Wa,-I$(BUILD)/relay/measure
+$(BUILD)/relay/measure/load_counter.o $(BUILD)/relay/measure/folder.o: $(BUILD)/relay/measure/load_count.bpf.o
+$(BUILD)/relay/measure/load_counter.o $(BUILD)/relay/measure/folder.o: CXXFLAGS += -Wa,-I$(BUILD)/relay/measure
 
 # A thousand listeners in one process, for tests/system.
 $(SWARM): $(SWARM_OBJECT) $(OBJECTS)

@@ -9,7 +9,8 @@
 
 namespace tiercast::crypto {
 
-using ControlKey = std::span<const std::uint8_t, 32>;
+inline constexpr std::size_t kControlKeyBytes = 32;
+using ControlKey = std::span<const std::uint8_t, kControlKeyBytes>;
 
 /// Writes header ‖ ciphertext ‖ tag to `out`; whole length, or 0 when `out` is too short or the whole longer than
 /// kMaxDatagram. The caller never uses a counter twice with a key. `records` may lie at out + kControlHeader.

@@ -42,6 +42,11 @@ struct Sequence : Strong<struct SequenceTag, std::uint64_t> {
   constexpr Sequence plus(std::uint64_t n) const { return Sequence{value + n}; }
 };
 
+/// In ticks; negative: `to` comes first.
+constexpr std::int64_t distance(Sequence from, Sequence to) {
+  return static_cast<std::int64_t>(to.value) - static_cast<std::int64_t>(from.value);
+}
+
 /// Monotonic time of one process. The core never reads it: it is always an argument.
 struct MonotonicClock {
   using duration = std::chrono::nanoseconds;
@@ -52,6 +57,7 @@ struct MonotonicClock {
 };
 using Time = MonotonicClock::time_point;
 using Duration = std::chrono::nanoseconds;
+constexpr double milliseconds(Duration d) { return std::chrono::duration<double, std::milli>{d}.count(); }
 /// Unix time.
 using WallTime = std::chrono::time_point<std::chrono::system_clock, std::chrono::microseconds>;
 

@@ -7,7 +7,7 @@
 #include "relay/base/exit_code.hpp"
 #include "relay/cli/admin_answer.hpp"
 #include "relay/cli/commands.hpp"
-#include "relay/cli/complain.hpp"
+#include "relay/cli/endings.hpp"
 
 namespace tiercast::cli {
 namespace {

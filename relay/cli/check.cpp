@@ -9,13 +9,14 @@
 #include "config/document.hpp"
 #include "relay/base/exit_code.hpp"
 #include "relay/cli/commands.hpp"
+#include "relay/cli/endings.hpp"
 #include "relay/cli/load_config.hpp"
 #include "relay/node/media_file.hpp"
 
 namespace tiercast::cli {
 namespace {
 
-std::string count(std::size_t n, const std::string& noun) {
+std::string counted(std::size_t n, const std::string& noun) {
   return std::to_string(n) + " " + noun + (n == 1 ? "" : "s");
 }
 
@@ -29,12 +30,13 @@ std::string summary(const config::Config& config, const crypto::PrivateKey& key)
     const auto& addresses = config.listen->addresses;
     for (std::size_t i = 0; i < addresses.size(); ++i)
       out += (i == 0 ? "; listens on " : i + 1 < addresses.size() ? ", " : " and ") + to_string(addresses[i]);
-    out += " with " + count(config.listen->workers, "worker");
+    out += " with " + counted(config.listen->workers, "worker");
   }
-  if (!config.upstreams.empty()) out += "; " + count(config.upstreams.size(), "upstream");
-  if (!config.downstreams.empty()) out += "; " + count(config.downstreams.size(), "relay") + " below";
+  if (!config.upstreams.empty()) out += "; " + counted(config.upstreams.size(), "upstream");
+  if (!config.downstreams.empty()) out += "; " + counted(config.downstreams.size(), "relay") + " below";
   if (config.edges)
-    out += "; " + count(config.edges->list.count(), "edge") + " of serial " + std::to_string(config.edges->list.serial);
+    out +=
+        "; " + counted(config.edges->list.count(), "edge") + " of serial " + std::to_string(config.edges->list.serial);
   return out;
 }
 
@@ -81,15 +83,10 @@ std::string socket_unit(const config::Listen& listen, const std::string& file) {
   std::string out = "# /etc/systemd/system/tiercast@NAME.socket.d/listen.conf, from " + config::printable(file) + "\n" +
                     "[Socket]\nListenDatagram=\n";
   for (const Endpoint& address : listen.addresses) {
-    out += "# one for joins, " + count(listen.workers, "worker") + "\n";
+    out += "# one for joins, " + counted(listen.workers, "worker") + "\n";
     for (unsigned s = 0; s < 1 + listen.workers; ++s) out += "ListenDatagram=" + to_string(address) + "\n";
   }
   return out;
-}
-
-int print(const std::string& text) {
-  std::fputs(text.c_str(), stdout);
-  return std::fflush(stdout) == 0 ? ExitCode::ok : ExitCode::cannot_create;
 }
 
 int report(const LoadFailure& failure, int exit_code) {

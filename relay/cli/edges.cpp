@@ -7,6 +7,7 @@
 #include "config/edge_list.hpp"
 #include "relay/base/exit_code.hpp"
 #include "relay/cli/commands.hpp"
+#include "relay/cli/endings.hpp"
 #include "relay/store/edge_list_file.hpp"
 #include "relay/store/key_file.hpp"
 #include "relay/store/text_file.hpp"
@@ -26,11 +27,6 @@ std::string time_text(std::uint64_t serial) {
   std::array<char, 64> text{};
   if (::gmtime_r(&seconds, &parts) == nullptr) return "no time";
   return {text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M:%S UTC", &parts)};
-}
-
-int print(const std::string& text) {
-  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
-  return written && std::fflush(stdout) == 0 ? ExitCode::ok : ExitCode::cannot_create;
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 #include "crypto/random.hpp"
 #include "relay/base/exit_code.hpp"
 #include "relay/cli/commands.hpp"
-#include "relay/cli/complain.hpp"
+#include "relay/cli/endings.hpp"
 #include "relay/net/resolve.hpp"
 #include "relay/node/listen_session.hpp"
 #include "relay/store/edge_list_file.hpp"

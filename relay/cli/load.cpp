@@ -4,7 +4,7 @@
 
 #include "relay/base/exit_code.hpp"
 #include "relay/cli/commands.hpp"
-#include "relay/cli/complain.hpp"
+#include "relay/cli/endings.hpp"
 #include "relay/measure/load.hpp"
 #include "relay/net/resolve.hpp"
 

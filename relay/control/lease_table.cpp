@@ -9,8 +9,7 @@
 namespace tiercast::control {
 namespace {
 
-constexpr std::uint32_t kBlock = 1024;  // leases that storage grows by: 150 kB
-constexpr std::size_t kKey = 32;
+constexpr std::uint32_t kBlock = 1024;     // leases that storage grows by: 150 kB
 constexpr std::uint32_t kBucketUnit = 16;  // Lease::bucket counts sixteenths of a datagram
 
 /// A CONTROL with nothing but a token.
@@ -54,25 +53,31 @@ bool look_through(Bytes payload, std::optional<wire::Keepalive>& keepalive) {
 
 }  // namespace
 
-LeaseSecrets::LeaseSecrets(std::uint32_t slots) : memory_(std::size_t{slots} * 2 * kKey) {}
+LeaseSecrets::LeaseSecrets(std::uint32_t slots) : memory_(std::size_t{slots} * 2 * crypto::kControlKeyBytes) {}
 
 void LeaseSecrets::store(LeaseSlot slot, const crypto::TransportKeys& keys) {
   const auto opening = keys.initiator_to_responder.view(), sealing = keys.responder_to_initiator.view();
-  const MutableBytes at = memory_.bytes().subspan(std::size_t{slot.value} * 2 * kKey, 2 * kKey);
+  const MutableBytes at =
+      memory_.bytes().subspan(std::size_t{slot.value} * 2 * crypto::kControlKeyBytes, 2 * crypto::kControlKeyBytes);
   std::copy(opening.begin(), opening.end(), at.begin());
-  std::copy(sealing.begin(), sealing.end(), at.begin() + kKey);
+  std::copy(sealing.begin(), sealing.end(), at.begin() + crypto::kControlKeyBytes);
 }
 
 void LeaseSecrets::wipe(LeaseSlot slot) {
-  crypto::wipe(memory_.bytes().subspan(std::size_t{slot.value} * 2 * kKey, 2 * kKey));
+  crypto::wipe(
+      memory_.bytes().subspan(std::size_t{slot.value} * 2 * crypto::kControlKeyBytes, 2 * crypto::kControlKeyBytes));
 }
 
 std::span<const std::uint8_t, 32> LeaseSecrets::opens(LeaseSlot slot) const {
-  return memory_.view().subspan(std::size_t{slot.value} * 2 * kKey).first<kKey>();
+  return memory_.view()
+      .subspan(std::size_t{slot.value} * 2 * crypto::kControlKeyBytes)
+      .first<crypto::kControlKeyBytes>();
 }
 
 std::span<const std::uint8_t, 32> LeaseSecrets::seals(LeaseSlot slot) const {
-  return memory_.view().subspan(std::size_t{slot.value} * 2 * kKey + kKey).first<kKey>();
+  return memory_.view()
+      .subspan(std::size_t{slot.value} * 2 * crypto::kControlKeyBytes + crypto::kControlKeyBytes)
+      .first<crypto::kControlKeyBytes>();
 }
 
 struct LeaseTable::State {

@@ -12,7 +12,6 @@ namespace {
 constexpr Duration kHastenEvery = 50ms;
 /// Renewed so long before kHandshakeLife ends, for there may be no parent to join for a while.
 constexpr Duration kHandshakeRenewal = 1h;
-constexpr std::size_t kKey = 32;
 
 }  // namespace
 
@@ -32,7 +31,7 @@ UplinkLease::UplinkLease(const JoinGrant& grant, Random& random, Time now)
       path_(grant.accepted.path) {
   const auto sends = grant.keys.initiator_to_responder.view(), receives = grant.keys.responder_to_initiator.view();
   std::copy(sends.begin(), sends.end(), keys_->bytes().begin());
-  std::copy(receives.begin(), receives.end(), keys_->bytes().begin() + kKey);
+  std::copy(receives.begin(), receives.end(), keys_->bytes().begin() + crypto::kControlKeyBytes);
   crypto::derive_link_key(receives, link_key_->bytes());
   trips_.fill(round_trip_);
 }
@@ -46,7 +45,7 @@ std::optional<Bytes> UplinkLease::on_control(Bytes datagram, MutableBytes record
   if (!control) return drop(counters_.drop_malformed);
   if (control->lease != id_) return drop(counters_.drop_lease);
   if (!replay_.fresh(control->counter)) return drop(counters_.drop_replayed);
-  const auto length = crypto::open_control(keys_->view().last<kKey>(), *control, records);
+  const auto length = crypto::open_control(keys_->view().last<crypto::kControlKeyBytes>(), *control, records);
   if (!length) return drop(counters_.drop_forged);
   replay_.mark(control->counter);
   counters_.control_received.add();
@@ -101,7 +100,8 @@ void UplinkLease::on_acknowledgement(const wire::Acknowledgement& acknowledgemen
 }
 
 Bytes UplinkLease::seal(Bytes records, MutableBytes out) {
-  const std::size_t length = crypto::seal_control(keys_->view().first<kKey>(), lane_, id_, send_counter_, records, out);
+  const std::size_t length =
+      crypto::seal_control(keys_->view().first<crypto::kControlKeyBytes>(), lane_, id_, send_counter_, records, out);
   if (length == 0) return {};
   ++send_counter_;
   return out.first(length);

@@ -1,4 +1,5 @@
 #include "relay/measure/fanout_bench.hpp"
+#include "relay/base/exit_code.hpp"
 
 #include <fmt/format.h>
 #include <sys/socket.h>
@@ -137,8 +138,6 @@ struct Contender {
   }
 };
 
-net::Error wrong(std::string text) { return {std::move(text), 64}; }
-
 tl::expected<Contender, net::Error> contender(const std::string& name, const FanOutBench& bench,
                                               const std::vector<Endpoint>& to) {
   const net::SocketOptions options{.send_buffer = 8 << 20, .interface = bench.interface};
@@ -160,7 +159,7 @@ tl::expected<Contender, net::Error> contender(const std::string& name, const Fan
     if (!send) return tl::unexpected(send.error());
     out.send = std::move(*send);
   } else {
-    return tl::unexpected(wrong("backend " + name + ": unknown; use sendto, floor, sendmmsg or xdp"));
+    return net::fail("backend " + name + ": unknown; use sendto, floor, sendmmsg or xdp", ExitCode::usage);
   }
   return out;
 }
@@ -181,7 +180,7 @@ std::optional<Endpoint> nth_address(const Endpoint& first, unsigned prefix, std:
 
 tl::expected<net::UdpSocket, net::Error> open_sink(const FanOutBench& bench) {
   if (bench.payload == 0 || bench.payload > wire::kMaxDatagram)
-    return tl::unexpected(wrong(fmt::format("payload = {}: use 1 to {}", bench.payload, wire::kMaxDatagram)));
+    return net::fail(fmt::format("payload = {}: use 1 to {}", bench.payload, wire::kMaxDatagram), ExitCode::usage);
   auto sink = net::UdpSocket::bind(net::unspecified(bench.first), {});
   if (sink && net::attach_drop_filter(sink->fd()) != 0)
     return tl::unexpected(net::Error{"the kernel refuses a socket filter", 71});
@@ -195,8 +194,9 @@ tl::expected<std::vector<Endpoint>, net::Error> destinations_of(const FanOutBenc
   for (std::uint32_t i = first; i < first + count; ++i) {
     auto address = nth_address(bench.first, bench.prefix, i);
     if (!address)
-      return tl::unexpected(
-          wrong(fmt::format("a /{} range has no {} addresses; use a wider one", bench.prefix, bench.destinations)));
+      return net::fail(
+          fmt::format("a /{} range has no {} addresses; use a wider one", bench.prefix, bench.destinations),
+          ExitCode::usage);
     address->port = port;
     out.push_back(*address);
   }
@@ -205,7 +205,7 @@ tl::expected<std::vector<Endpoint>, net::Error> destinations_of(const FanOutBenc
 
 tl::expected<std::vector<FanOutMeasurement>, net::Error> measure_fan_out(const FanOutBench& bench) {
   if (bench.destinations == 0 || bench.frames == 0 || bench.rounds == 0 || bench.backends.empty())
-    return tl::unexpected(wrong("destinations, frames, rounds and backends must be at least 1"));
+    return net::fail("destinations, frames, rounds and backends must be at least 1", ExitCode::usage);
   const auto sink = open_sink(bench);
   if (!sink) return tl::unexpected(sink.error());
   const auto to = destinations_of(bench, sink->local().port, 0, bench.destinations);

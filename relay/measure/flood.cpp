@@ -18,7 +18,7 @@ namespace {
 
 // Sending over loopback costs about twice what receiving does, and the threads share their cores with the receiver.
 constexpr unsigned kSenders = 4;
-constexpr std::uint64_t kBatch = 64;
+constexpr std::uint64_t kFloodBatch = 64;
 constexpr std::size_t kNoise = 48 + 8;  // NK's message 1 with a join request
 
 }  // namespace
@@ -67,16 +67,16 @@ tl::expected<std::uint64_t, net::Error> send_flood(const Endpoint& to,
                                                    std::uint64_t count) {
   std::atomic<std::uint64_t> claimed{0}, sent{0};
   const auto send = [&](const net::UdpSocket& socket) {
-    std::vector<iovec> parts(kBatch);
-    std::vector<mmsghdr> headers(kBatch);
-    for (std::size_t i = 0; i < kBatch; ++i) {
+    std::vector<iovec> parts(kFloodBatch);
+    std::vector<mmsghdr> headers(kFloodBatch);
+    for (std::size_t i = 0; i < kFloodBatch; ++i) {
       const auto& datagram = datagrams[i % datagrams.size()];
       parts[i] = {const_cast<std::uint8_t*>(datagram.data()), datagram.size()};
       headers[i].msg_hdr.msg_iov = &parts[i];
       headers[i].msg_hdr.msg_iovlen = 1;
     }
-    for (std::uint64_t first = claimed.fetch_add(kBatch); first < count; first = claimed.fetch_add(kBatch)) {
-      const auto most = static_cast<unsigned>(std::min(kBatch, count - first));
+    for (std::uint64_t first = claimed.fetch_add(kFloodBatch); first < count; first = claimed.fetch_add(kFloodBatch)) {
+      const auto most = static_cast<unsigned>(std::min(kFloodBatch, count - first));
       const int done = ::sendmmsg(socket.fd(), headers.data(), most, 0);
       if (done > 0) sent += static_cast<unsigned>(done);
     }

@@ -161,17 +161,16 @@ double handshake_ns(std::uint32_t times, Random& random) {
   return static_cast<double>(clock_ns(CLOCK_THREAD_CPUTIME_ID) - before) / times;
 }
 
-net::Error wrong(std::string text) { return {std::move(text), ExitCode::usage}; }
-
 }  // namespace
 
 tl::expected<JoinMeasurement, net::Error> measure_joins(const JoinBench& bench) {
   if (bench.joins == 0 || bench.rounds == 0 || bench.in_flight == 0)
-    return tl::unexpected(wrong("joins, rounds and joiners at once must be at least 1"));
+    return net::fail("joins, rounds and joiners at once must be at least 1", ExitCode::usage);
   const std::uint32_t before_all = (bench.joins + 9) / 10;
   if (std::uint64_t{bench.joins} * bench.rounds + before_all > kMostJoins)
-    return tl::unexpected(wrong(fmt::format("{} rounds of {} joins, and a tenth before: use {} in all at most",
-                                            bench.rounds, bench.joins, kMostJoins)));
+    return net::fail(fmt::format("{} rounds of {} joins, and a tenth before: use {} in all at most", bench.rounds,
+                                 bench.joins, kMostJoins),
+                     ExitCode::usage);
   auto node = BenchNode::start(kMostJoins + 1);
   if (!node) return tl::unexpected(node.error());
   crypto::SystemRandom random;

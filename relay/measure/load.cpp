@@ -26,10 +26,6 @@ constexpr int kBatchesAtOnce = 32;  // of received datagrams, before timers are 
 constexpr Duration kSayEvery = 5s;
 constexpr Duration kLeavePatience = 5s;
 
-tl::unexpected<net::Error> wrong(std::string text, int code = ExitCode::usage) {
-  return tl::unexpected(net::Error{std::move(text), code});
-}
-
 /// The kernel takes what is sent to these addresses for its own.
 tl::expected<void, net::Error> check_local(const LoadAddresses& addresses, std::uint32_t listeners) {
   auto kernel = net::Neighbours::open();
@@ -40,7 +36,7 @@ tl::expected<void, net::Error> check_local(const LoadAddresses& addresses, std::
     const auto route = kernel->route(question);
     if (route && !route->unicast) continue;
     const std::string prefix = addresses.text();
-    return wrong(
+    return net::fail(
         fmt::format("--from {}: not addresses of this machine; make them so with `ip {}route add local {} dev lo`",
                     prefix, question.to.is_v4() ? "" : "-6 ", prefix),
         ExitCode::os);
@@ -179,10 +175,14 @@ LoadReport Run::run() {
 tl::expected<LoadReport, net::Error> run_load(const LoadSetup& setup) {
   LoadAddresses addresses{setup.from, setup.prefix};
   if (setup.edge.is_v4() != setup.from.is_v4())
-    return wrong(fmt::format("--from {}: the edge {} is of the other family", addresses.text(), to_string(setup.edge)));
+    return net::fail(
+        fmt::format("--from {}: the edge {} is of the other family", addresses.text(), to_string(setup.edge)),
+        ExitCode::usage);
   if (addresses.size() < setup.plan.listeners)
-    return wrong(fmt::format("--from {}: has {} addresses for {} listeners, each of which has its own; use a wider one",
-                             addresses.text(), addresses.size(), setup.plan.listeners));
+    return net::fail(
+        fmt::format("--from {}: has {} addresses for {} listeners, each of which has its own; use a wider one",
+                    addresses.text(), addresses.size(), setup.plan.listeners),
+        ExitCode::usage);
   if (auto local = check_local(addresses, setup.plan.listeners); !local) return tl::unexpected(local.error());
   auto socket = LoadSocket::open(setup.edge);
   if (!socket) return tl::unexpected(socket.error());
@@ -204,7 +204,7 @@ tl::expected<LoadReport, net::Error> run_load(const LoadSetup& setup) {
   sigaddset(&set, SIGINT);
   sigprocmask(SIG_BLOCK, &set, nullptr);
   net::Descriptor signals{::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC)};
-  if (!signals) return wrong(std::string{"cannot watch for signals: "} + std::strerror(errno), ExitCode::os);
+  if (!signals) return net::fail(std::string{"cannot watch for signals: "} + std::strerror(errno), ExitCode::os);
   return Run{setup, std::move(*socket), std::move(signals), std::move(counter), addresses}.run();
 }
 

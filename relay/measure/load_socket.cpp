@@ -16,7 +16,7 @@
 namespace tiercast::measure {
 namespace {
 
-constexpr std::size_t kBatch = 128;
+constexpr std::size_t kLoadBatch = 128;
 constexpr int kBuffer = 64 << 20;  // a round of frames to some tens of thousands
 // Longer than any of the protocol, so that what is too long is seen to be.
 constexpr std::size_t kLongest = 1280;
@@ -43,9 +43,9 @@ struct LoadSocket::State {
   };
 
   State(net::UdpSocket made, const Endpoint& to)
-      : socket(std::move(made)), edge(to), incoming(kBatch), outgoing(kBatch) {
+      : socket(std::move(made)), edge(to), incoming(kLoadBatch), outgoing(kLoadBatch) {
     edge_size = net::to_sockaddr(to, socket.family(), edge_address);
-    for (std::size_t i = 0; i < kBatch; ++i) {
+    for (std::size_t i = 0; i < kLoadBatch; ++i) {
       Incoming& in = incoming[i];
       in.part = {in.bytes.data(), in.bytes.size()};
       msghdr& received = receive_headers[i].msg_hdr;
@@ -68,7 +68,7 @@ struct LoadSocket::State {
   socklen_t edge_size = 0;
   std::vector<Incoming> incoming;
   std::vector<Outgoing> outgoing;
-  std::array<mmsghdr, kBatch> receive_headers{}, send_headers{};
+  std::array<mmsghdr, kLoadBatch> receive_headers{}, send_headers{};
   std::size_t queued = 0;
   std::uint64_t send_refused = 0, drop_foreign = 0, truncated = 0;
 };
@@ -95,11 +95,11 @@ std::uint16_t LoadSocket::port() const { return state_->socket.local().port; }
 
 bool LoadSocket::receive(const std::function<void(const Datagram&)>& take) {
   State& s = *state_;
-  for (std::size_t i = 0; i < kBatch; ++i) {
+  for (std::size_t i = 0; i < kLoadBatch; ++i) {
     s.receive_headers[i].msg_hdr.msg_namelen = sizeof(sockaddr_storage);
     s.receive_headers[i].msg_hdr.msg_controllen = s.incoming[i].control.size();
   }
-  const int got = ::recvmmsg(fd(), s.receive_headers.data(), kBatch, MSG_DONTWAIT, nullptr);
+  const int got = ::recvmmsg(fd(), s.receive_headers.data(), kLoadBatch, MSG_DONTWAIT, nullptr);
   if (got <= 0) return false;  // none; or an error that ICMP has brought, which is over with this
   std::optional<WallTime> now;
   for (int i = 0; i < got; ++i) {
@@ -122,12 +122,12 @@ bool LoadSocket::receive(const std::function<void(const Datagram&)>& take) {
     const std::size_t size = s.receive_headers[static_cast<std::size_t>(i)].msg_len;
     take({Bytes{s.incoming[static_cast<std::size_t>(i)].bytes}.first(size), local.ip, *arrived});
   }
-  return got == static_cast<int>(kBatch);
+  return got == static_cast<int>(kLoadBatch);
 }
 
 void LoadSocket::send(const std::array<std::uint8_t, 16>& from, Bytes datagram) {
   State& s = *state_;
-  if (s.queued == kBatch) flush();
+  if (s.queued == kLoadBatch) flush();
   State::Outgoing& out = s.outgoing[s.queued];
   const std::size_t size = std::min(datagram.size(), out.bytes.size());
   std::copy_n(datagram.begin(), size, out.bytes.begin());

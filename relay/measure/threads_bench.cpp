@@ -1,4 +1,5 @@
 #include "relay/measure/threads_bench.hpp"
+#include "relay/base/exit_code.hpp"
 
 #include <fmt/format.h>
 
@@ -21,7 +22,7 @@ double seconds_of(clockid_t clock) {
 }
 
 /// A worker's: its socket, and the table of its listeners.
-struct Part {
+struct ThreadPart {
   std::unique_ptr<net::UdpSocket> socket;
   std::unique_ptr<net::SendmmsgFanOut> table;
 
@@ -48,10 +49,10 @@ struct Sum {
   double per_second = 0, cpu_per_datagram = 0, cpus = 0;
   std::uint64_t sent = 0, failed = 0;
 };
-Sum sum_of(const std::vector<Part::Round>& rounds) {
+Sum sum_of(const std::vector<ThreadPart::Round>& rounds) {
   Sum out;
   double began = rounds.front().began, ended = rounds.front().ended, cpu = 0;
-  for (const Part::Round& round : rounds) {
+  for (const ThreadPart::Round& round : rounds) {
     began = std::min(began, round.began);
     ended = std::max(ended, round.ended);
     cpu += round.cpu;
@@ -66,8 +67,8 @@ Sum sum_of(const std::vector<Part::Round>& rounds) {
 }
 
 /// All parts at once, each on a thread of its own that waits for the others to be there.
-Sum run(std::vector<Part>& parts, Bytes datagram, std::uint32_t frames) {
-  std::vector<Part::Round> rounds(parts.size());
+Sum run(std::vector<ThreadPart>& parts, Bytes datagram, std::uint32_t frames) {
+  std::vector<ThreadPart::Round> rounds(parts.size());
   std::barrier together{static_cast<std::ptrdiff_t>(parts.size())};
   std::vector<std::thread> threads;
   for (std::size_t i = 0; i < parts.size(); ++i) {
@@ -81,10 +82,8 @@ Sum run(std::vector<Part>& parts, Bytes datagram, std::uint32_t frames) {
   return sum_of(rounds);
 }
 
-net::Error wrong(std::string text) { return {std::move(text), 64}; }
-
-tl::expected<Part, net::Error> make_part(const FanOutBench& bench, std::uint16_t port, std::uint32_t first,
-                                         std::uint32_t count) {
+tl::expected<ThreadPart, net::Error> make_part(const FanOutBench& bench, std::uint16_t port, std::uint32_t first,
+                                               std::uint32_t count) {
   const net::SocketOptions options{.send_buffer = 8 << 20, .interface = bench.interface};
   const auto to = destinations_of(bench, port, first, count);
   if (!to) return tl::unexpected(to.error());
@@ -92,7 +91,7 @@ tl::expected<Part, net::Error> make_part(const FanOutBench& bench, std::uint16_t
   if (!probe) return tl::unexpected(probe.error());
   auto socket = net::UdpSocket::bind(Endpoint{probe->local().ip, 0, 0}, options);
   if (!socket) return tl::unexpected(socket.error());
-  Part part;
+  ThreadPart part;
   part.socket = std::make_unique<net::UdpSocket>(std::move(*socket));
   part.table = std::make_unique<net::SendmmsgFanOut>(*part.socket);
   for (const Endpoint& each : *to) part.table->set(part.table->size(), each, {});
@@ -103,11 +102,12 @@ tl::expected<Part, net::Error> make_part(const FanOutBench& bench, std::uint16_t
 
 tl::expected<ThreadsMeasurement, net::Error> measure_threads(const FanOutBench& bench, std::uint32_t threads) {
   if (bench.frames == 0 || bench.rounds == 0 || threads < 2 || bench.destinations < threads)
-    return tl::unexpected(wrong("frames and rounds must be at least 1, threads 2, destinations as many as threads"));
+    return net::fail("frames and rounds must be at least 1, threads 2, destinations as many as threads",
+                     ExitCode::usage);
   const auto sink = open_sink(bench);
   if (!sink) return tl::unexpected(sink.error());
   const std::uint16_t port = sink->local().port;
-  std::vector<Part> one, all;
+  std::vector<ThreadPart> one, all;
   auto whole = make_part(bench, port, 0, bench.destinations);
   if (!whole) return tl::unexpected(whole.error());
   one.push_back(std::move(*whole));

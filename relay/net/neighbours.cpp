@@ -8,8 +8,8 @@
 namespace tiercast::net {
 namespace {
 
-constexpr unsigned kAtOnce = 64;         // reads; what is left waits for the next poll
-constexpr std::size_t kLargest = 32768;  // the kernel fills no more at once
+constexpr unsigned kAtOnce = 64;               // reads; what is left waits for the next poll
+constexpr std::size_t kLargestAnswer = 32768;  // the kernel fills no more at once
 
 Descriptor open_socket(std::initializer_list<int> groups) {
   Descriptor out{::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE)};
@@ -38,7 +38,7 @@ ssize_t receive(int fd, std::span<std::uint8_t> into) {
 enum class For { answers, notifications };  // of which one may ask while the other is read
 template <For>
 std::span<std::uint8_t> buffer() {
-  alignas(nlmsghdr) thread_local std::array<std::uint8_t, kLargest> out;
+  alignas(nlmsghdr) thread_local std::array<std::uint8_t, kLargestAnswer> out;
   return out;
 }
 

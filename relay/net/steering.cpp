@@ -19,7 +19,7 @@ constexpr std::uint32_t kPayload = 8;
 constexpr std::uint32_t kAccept = 0xffffffff;  // bytes to keep: all
 constexpr std::uint32_t kDrop = 0;
 constexpr std::uint32_t kLeastNoise = 48;  // Noise message 1: an ephemeral key and a tag
-constexpr auto kLargest = static_cast<std::uint32_t>(kPayload + wire::kMaxDatagram);
+constexpr auto kLargestPacket = static_cast<std::uint32_t>(kPayload + wire::kMaxDatagram);
 constexpr std::uint8_t kControl = static_cast<std::uint8_t>(wire::Type::control);
 
 constexpr std::uint32_t number(wire::Type type) { return static_cast<std::uint32_t>(type); }
@@ -72,7 +72,7 @@ int attach_join_filter(int fd) {
                     load_length(), if_at_least(kLeastJoin, 2, 1),                // 7, 8: -> 11 or 10
                     give(kAccept),                                               // 9
                     give(kDrop),                                                 // 10
-                    if_more(kLargest, 0, 1), give(kDrop), give(kAccept),         // 11, 12, 13
+                    if_more(kLargestPacket, 0, 1), give(kDrop), give(kAccept),   // 11, 12, 13
                 });
 }
 
@@ -83,7 +83,7 @@ int attach_control_filter(int fd, std::uint16_t boot_tag) {
                     load8(kPayload), if_equal(number(wire::Type::control), 0, 5),  // 0, 1: -> 7
                     load16(kPayload + 2), if_equal(boot_tag, 0, 3),                // 2, 3: -> 7
                     load_length(), if_at_least(kLeast, 0, 1),                      // 4, 5: -> 7
-                    if_more(kLargest, 0, 1),                                       // 6: -> 8
+                    if_more(kLargestPacket, 0, 1),                                 // 6: -> 8
                     give(kDrop), give(kAccept),                                    // 7, 8
                 });
 }

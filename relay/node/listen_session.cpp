@@ -17,8 +17,6 @@ constexpr Duration kJoinPatience = 10s;   // then a join that nobody answers has
 constexpr Duration kFramesPatience = 5s;  // joined, but silent: say so once
 constexpr Duration kRefreshEvery = 10s;   // addresses are resolved anew while no parent is found
 
-double ms(Duration d) { return std::chrono::duration<double, std::milli>(d).count(); }
-
 }  // namespace
 
 ListenSession::ListenSession(net::Loop& loop, Setup setup)
@@ -159,10 +157,10 @@ void ListenSession::show(Moment now, bool last) {
   std::string player;
   if (const auto figures = outputs_.player(now.mono)) {
     std::array<char, 128> text{};
-    const int size =
-        std::snprintf(text.data(), text.size(), "  delay %.0f/%.0f ms  late %llu  concealed %llu", ms(figures->delay),
-                      ms(figures->target), static_cast<unsigned long long>(figures->late),
-                      static_cast<unsigned long long>(figures->concealed));
+    const int size = std::snprintf(text.data(), text.size(), "  delay %.0f/%.0f ms  late %llu  concealed %llu",
+                                   milliseconds(figures->delay), milliseconds(figures->target),
+                                   static_cast<unsigned long long>(figures->late),
+                                   static_cast<unsigned long long>(figures->concealed));
     player.assign(text.data(), static_cast<std::size_t>(size));
     if (figures->drift_ppm) {
       std::snprintf(text.data(), text.size(), "  drift %+.0f ppm", *figures->drift_ppm);
@@ -172,7 +170,7 @@ void ListenSession::show(Moment now, bool last) {
   std::fprintf(stderr, "\r%02lld:%02lld  frames %llu  lost %llu  %s  jitter %.1f ms  parents %zu/%zu%s \033[K%s",
                static_cast<long long>(seconds / 60), static_cast<long long>(seconds % 60),
                static_cast<unsigned long long>(summary.frames + summary.empty),
-               static_cast<unsigned long long>(summary.lost), latency.c_str(), ms(summary.jitter),
+               static_cast<unsigned long long>(summary.lost), latency.c_str(), milliseconds(summary.jitter),
                listener_->live_parents(now.mono), std::min(names_.size(), listener_->choice().wanted()), player.c_str(),
                last ? "\n" : "");
   if (const auto* repairs = last ? listener_->repairs() : nullptr; repairs && repairs->repaired() > 0)
@@ -196,16 +194,17 @@ std::string ListenSession::report() const {
     out["repaired_by"] = {
         {"resent", repairs->resent.get()}, {"parity", repairs->parity.get()}, {"late", repairs->late.get()}};
   out["discontinuities"] = s.discontinuities;
-  out["longest_gap_ms"] = ms(s.longest_gap);
-  out["jitter_ms"] = ms(s.jitter);
+  out["longest_gap_ms"] = milliseconds(s.longest_gap);
+  out["jitter_ms"] = milliseconds(s.jitter);
   if (s.latency_samples > 0) {
     out["latency_samples"] = s.latency_samples;
     out["latency_lowest_ms"] = static_cast<double>(s.latency_lowest.count()) / 1000;
     out["latency_median_ms"] = static_cast<double>(s.latency_median.count()) / 1000;
     out["latency_p99_ms"] = static_cast<double>(s.latency_p99.count()) / 1000;
   }
-  if (listener_->joined_at()) out["joined_after_ms"] = ms(*listener_->joined_at() - start_.mono);
-  if (listener_->first_frame_at()) out["first_frame_after_ms"] = ms(*listener_->first_frame_at() - start_.mono);
+  if (listener_->joined_at()) out["joined_after_ms"] = milliseconds(*listener_->joined_at() - start_.mono);
+  if (listener_->first_frame_at())
+    out["first_frame_after_ms"] = milliseconds(*listener_->first_frame_at() - start_.mono);
   out["ended"] = listener_->ended();
   Json counters = Json::object();
   const auto put = [&](const char* name, const Counter& counter) { counters[name] = counter.get(); };
@@ -219,7 +218,7 @@ std::string ListenSession::report() const {
     of["address"] = names_[p];
     of["joined"] = parent.leased();
     of["standby"] = parent.duty() != control::Duty::live;
-    if (parent.leased()) of["round_trip_ms"] = ms(parent.round_trip());
+    if (parent.leased()) of["round_trip_ms"] = milliseconds(parent.round_trip());
     parent.counters().each([&](const char* name, const Counter& counter) { of[name] = counter.get(); });
     if (parent.lease())
       parent.lease()->counters().each([&](const char* name, const Counter& counter) { of[name] = counter.get(); });
@@ -241,8 +240,8 @@ std::string ListenSession::report() const {
     if (!status.why.empty()) of["why"] = status.why;
     of["dropped"] = status.dropped;
     if (const auto figures = sink.player(net::read_clocks().mono)) {
-      of["target_ms"] = ms(figures->target);
-      of["delay_ms"] = ms(figures->delay);
+      of["target_ms"] = milliseconds(figures->target);
+      of["delay_ms"] = milliseconds(figures->delay);
       of["drift_ppm"] = figures->drift_ppm ? Json(*figures->drift_ppm) : Json(nullptr);
     }
     sink.each_counter([&](const char* name, const Counter& counter) { of[name] = counter.get(); });

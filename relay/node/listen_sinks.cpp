@@ -69,9 +69,8 @@ class LogSink final : public ListenSink {
     for (const std::uint8_t b : crypto::attest_hash(played.opus))
       length += std::snprintf(line.data() + length, line.size() - static_cast<std::size_t>(length), "%02x", b);
     // The arrival is on the machine's monotonic clock, whose readers may be others on it; no step of the wall's shows.
-    const auto ms = [](Duration d) { return std::chrono::duration<double, std::milli>(d).count(); };
     length += std::snprintf(line.data() + length, line.size() - static_cast<std::size_t>(length), " %.3f %.3f\n",
-                            ms(now.mono - played.arrived), ms(played.arrived.time_since_epoch()));
+                            milliseconds(now.mono - played.arrived), milliseconds(played.arrived.time_since_epoch()));
     file_.write(std::string{line.data(), static_cast<std::size_t>(length)});
   }
   void on_turn(Moment) override { file_.pump(); }

@@ -2,10 +2,6 @@
 
 namespace tiercast::node {
 namespace {
-tl::unexpected<net::Error> failed(const std::string& text, int exit_code) {
-  return tl::unexpected{net::Error{text, exit_code}};
-}
-
 /// Of two.
 const config::SourceKey& other_source(const config::Group& group) {
   return group.sources[group.sources[0].id == group.source->id ? 1 : 0];
@@ -43,7 +39,7 @@ tl::expected<std::unique_ptr<Origin>, net::Error> make_origin(const config::Grou
                                                               const store::OriginState& state, Random& random,
                                                               Moment now) {
   auto loaded = state.load(group.id, group.source->id);
-  if (!loaded) return failed(loaded.error().text, loaded.error().exit_code);
+  if (!loaded) return net::fail(loaded.error().text, loaded.error().exit_code);
   if (!loaded->warning.empty()) ops::log::warning("origin_state", {{"group", group.name}, {"reason", loaded->warning}});
   Origin::Setup setup{group.id,           group.source->id, group.frame_ms, &key,        loaded->state.epochs,
                       loaded->state.last, group.rotate,     &random,        std::nullopt};
@@ -51,7 +47,7 @@ tl::expected<std::unique_ptr<Origin>, net::Error> make_origin(const config::Grou
   auto origin = std::make_unique<Origin>(setup, now);
   while (const auto job = origin->take_save(now.mono)) {
     const auto saved = state.save(group.id, group.source->id, {job->epochs, job->last});
-    if (!saved) return failed(saved.error().text, saved.error().exit_code);
+    if (!saved) return net::fail(saved.error().text, saved.error().exit_code);
     origin->on_saved(true, now);
   }
   return origin;

@@ -18,10 +18,6 @@ namespace {
 
 using Unit = tl::expected<void, net::Error>;
 
-tl::unexpected<net::Error> failed(const std::string& text, int exit_code) {
-  return tl::unexpected{net::Error{text, exit_code}};
-}
-
 // Built in the order in which things need each other; what fails says which.
 class Builder {
  public:
@@ -63,10 +59,11 @@ class Builder {
   // Sockets that a service manager has bound win over the configuration's addresses.
   Unit open_public_ports() {
     const auto passed = ops::take_passed_descriptors();
-    if (!passed) return failed(passed.error(), ExitCode::os);
+    if (!passed) return net::fail(passed.error(), ExitCode::os);
     if (!config_.listen && !passed->empty())
-      return failed("sockets are passed in, and this configuration has no [listen]: disable the socket unit, or add it",
-                    ExitCode::config);
+      return net::fail(
+          "sockets are passed in, and this configuration has no [listen]: disable the socket unit, or add it",
+          ExitCode::config);
     if (!config_.listen) return {};
     const config::Listen& listen = *config_.listen;
     for (unsigned w = 0; w < listen.workers; ++w) {
@@ -204,7 +201,7 @@ class Builder {
                    fmt::format("{:08x}", static_cast<std::uint32_t>(random_.u64()))};
     if (config_.is_origin()) {
       auto state = store::OriginState::open(config_.node.state);
-      if (!state) return failed(state.error().text, state.error().exit_code);
+      if (!state) return net::fail(state.error().text, state.error().exit_code);
       state_.emplace(std::move(*state));
     }
     for (std::size_t g = 0; g < config_.groups.size(); ++g) {

@@ -23,7 +23,6 @@ std::string hex(std::uint64_t v) {
   return text.data();
 }
 
-double ms(Duration d) { return static_cast<double>(d.count()) / 1e6; }
 double share(std::uint16_t of_65535) { return of_65535 / 65535.0; }
 
 // Counters of several of one kind (workers) are summed under one name.
@@ -68,9 +67,9 @@ Json upstream_json(const StatusSources& s, std::size_t p, Time now) {
   }
   if (parent.leased()) {
     out["seeking"] = parent.seeking();
-    out["round_trip_ms"] = ms(parent.round_trip());
+    out["round_trip_ms"] = milliseconds(parent.round_trip());
     out["path"] = path_json(parent.lease()->path());
-    if (const auto last = parent.last_stream()) out["last_heard_ms"] = ms(now - *last);
+    if (const auto last = parent.last_stream()) out["last_heard_ms"] = milliseconds(now - *last);
   } else {
     if (parent.denial()) out["denied"] = wire::to_text(parent.denial()->reason);
     if (!s.uplinks.problem(p).empty()) out["problem"] = s.uplinks.problem(p);
@@ -99,7 +98,7 @@ Json input_json(const config::SourceInput& input, const Origin& origin, Time now
   Json out;
   out["kind"] = kind_name(input.kind);
   out["from"] = input.kind == config::InputKind::rtp ? to_string(input.rtp) : input.file;
-  out["age_ms"] = health.age ? Json(ms(*health.age)) : Json();
+  out["age_ms"] = health.age ? Json(milliseconds(*health.age)) : Json();
   out["bits_per_second"] = health.bits_per_second;
   out["packets"] = health.packets;
   out["lost"] = health.lost;
@@ -129,7 +128,7 @@ Json sources_json(const forward::ActiveSource& active, Time now) {
     out.push_back({{"id", active.id(i).value},
                    {"active", active.current() == active.id(i)},
                    {"newest", active.newest(i).value},
-                   {"age_ms", age ? Json(ms(*age)) : Json()},
+                   {"age_ms", age ? Json(milliseconds(*age)) : Json()},
                    {"good", active.good(i, now)}});
   }
   return out;
@@ -145,7 +144,7 @@ Json group_json(const StatusSources& s, const FeedGroup& group, Time now) {
   out["newest"] = shared.history.newest().value;
   out["ended"] = group.origin ? (group.origin->statement().flags & wire::kInfoEnded) != 0 : group.ended;
   out["subscribed"] = group.subscribed;
-  if (group.last_frame) out["last_frame_ms"] = ms(now - *group.last_frame);
+  if (group.last_frame) out["last_frame_ms"] = milliseconds(now - *group.last_frame);
   const wire::Tally tally = s.feed.tally(shared.index);
   out["tally"] = {{"listeners", tally.listeners}, {"relays", tally.relays}};
   out["epochs"] = Json::array();
@@ -159,7 +158,7 @@ Json group_json(const StatusSources& s, const FeedGroup& group, Time now) {
       out["epoch_known"] = group.epochs.knows(used.source, used.epoch);
     }
   }
-  if (const auto latency = group.latency.last()) out["latency_ms"] = ms(*latency);
+  if (const auto latency = group.latency.last()) out["latency_ms"] = milliseconds(*latency);
   out["missing"] = group.gaps.missing();
   Json counters = Json::object();
   if (group.origin) {
@@ -267,7 +266,7 @@ Json listen_json(const StatusSources& s, Time now) {
     const WorkerCounters& counters = s.workers[w]->worker().counters();
     leases += counters.leases.get();
     for (std::size_t i = 0; i < by_loss.size(); ++i) by_loss[i] += counters.listeners_by_loss[i].get();
-    quiet.push_back(ms(now - s.workers_turned[w]));
+    quiet.push_back(milliseconds(now - s.workers_turned[w]));
   }
   Json skipped =
       Json::array();  // frames, attestations and the like that each has not sent, for it came too late to them
@@ -347,7 +346,7 @@ std::string status_json(const StatusSources& s, Moment now) {
                  {"id", hex(s.feed.id().value)},
                  {"role", role(s.config)},
                  {"uptime_s", std::chrono::duration_cast<std::chrono::seconds>(now.mono - s.start.mono).count()},
-                 {"uptime_ms", ms(now.mono - s.start.mono)},
+                 {"uptime_ms", milliseconds(now.mono - s.start.mono)},
                  {"started_unix_ms",
                   std::chrono::duration_cast<std::chrono::milliseconds>(s.start.wall.time_since_epoch()).count()},
                  {"path", path_json(s.feed.standing().path)},

@@ -3,27 +3,17 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <charconv>
 #include <cstdlib>
 #include <optional>
+
+#include "relay/base/decimal.hpp"
+#include "relay/ops/environment.hpp"
 
 namespace tiercast::ops {
 namespace {
 
 constexpr int kFirst = 3;    // SD_LISTEN_FDS_START: behind standard input, output and error
 constexpr int kMost = 4096;  // far more than any unit hands over
-
-std::optional<int> number(std::string_view text) {
-  int value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || error != std::errc{} || end != text.data() + text.size() || value < 0) return std::nullopt;
-  return value;
-}
-
-std::string_view environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? std::string_view{} : std::string_view{value};
-}
 
 }  // namespace
 
@@ -32,11 +22,11 @@ tl::expected<std::vector<PassedDescriptor>, std::string> passed_descriptors(std:
                                                                             std::string_view names, int pid) {
   std::vector<PassedDescriptor> out;
   if (listen_pid.empty() || listen_fds.empty()) return out;
-  const auto whose = number(listen_pid);
-  if (!whose) return tl::unexpected("LISTEN_PID=" + std::string{listen_pid} + " is no process id");
+  const auto whose = from_decimal<int>(listen_pid);
+  if (!whose || *whose < 0) return tl::unexpected("LISTEN_PID=" + std::string{listen_pid} + " is no process id");
   if (*whose != pid) return out;
-  const auto count = number(listen_fds);
-  if (!count || *count > kMost)
+  const auto count = from_decimal<int>(listen_fds);
+  if (!count || *count < 0 || *count > kMost)
     return tl::unexpected("LISTEN_FDS=" + std::string{listen_fds} + " is no number of descriptors");
   for (int i = 0; i < *count; ++i) {
     const std::size_t colon = names.find(':');

@@ -5,20 +5,16 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
+
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
 
+#include "relay/base/decimal.hpp"
+#include "relay/ops/environment.hpp"
+
 namespace tiercast::ops {
 namespace {
-
-std::optional<std::uint64_t> number(std::string_view text) {
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
 
 /// A line break would begin another assignment.
 std::string status_line(std::string_view text) {
@@ -26,11 +22,6 @@ std::string status_line(std::string_view text) {
   std::replace_if(
       line.begin(), line.end(), [](char c) { return c == '\n' || c == '\0'; }, ' ');
   return line;
-}
-
-std::string_view environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? std::string_view{} : std::string_view{value};
 }
 
 }  // namespace
@@ -42,8 +33,9 @@ Notifier::Notifier(std::string_view socket, std::string_view watchdog_usec, std:
   path_ = socket;
   if (path_[0] == '@') path_[0] = '\0';
   fd_ = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  const auto usec = number(watchdog_usec);
-  const bool ours = watchdog_pid.empty() || number(watchdog_pid) == static_cast<std::uint64_t>(pid);
+  const auto usec = from_decimal<std::uint64_t>(watchdog_usec);
+  const bool ours =
+      watchdog_pid.empty() || from_decimal<std::uint64_t>(watchdog_pid) == static_cast<std::uint64_t>(pid);
   constexpr std::uint64_t kMost = 1'000'000'000'000;  // 11 days, far from overflow
   if (usec && *usec > 0 && ours) watchdog_ = std::chrono::microseconds{std::min(*usec, kMost)};
 }

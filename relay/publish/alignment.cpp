@@ -5,13 +5,6 @@
 #include "crypto/blake2b.hpp"
 
 namespace tiercast::publish {
-namespace {
-
-std::int64_t distance(Sequence from, Sequence to) {
-  return static_cast<std::int64_t>(to.value) - static_cast<std::int64_t>(from.value);
-}
-
-}  // namespace
 
 const char* to_text(Aligned aligned) {
   switch (aligned) {

@@ -22,10 +22,6 @@ constexpr Sequence offset(Sequence from, std::int64_t by) {
   return Sequence{static_cast<std::uint64_t>(std::max<std::int64_t>(value, 0))};
 }
 
-constexpr std::int64_t distance(Sequence from, Sequence to) {
-  return static_cast<std::int64_t>(to.value) - static_cast<std::int64_t>(from.value);
-}
-
 }  // namespace
 
 MediaClock::MediaClock(std::uint8_t frame_ms, Sequence continue_at, Moment start)

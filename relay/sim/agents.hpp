@@ -2,6 +2,7 @@
 // node::Listener) with their rings; what stands around them in a real process (sockets, clocks, files) is here.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -16,6 +17,11 @@
 #include "relay/sim/speech.hpp"
 
 namespace tiercast::sim {
+
+/// Of nodes, groups or parents by their numbers.
+inline bool contains(const std::vector<std::size_t>& all, std::size_t one) {
+  return std::find(all.begin(), all.end(), one) != all.end();
+}
 
 struct GroupSpec {
   GroupId id{7};

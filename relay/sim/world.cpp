@@ -9,10 +9,6 @@ namespace {
 constexpr int kTurnsAtOnce = 200;
 constexpr std::uint32_t kTimersEach = kMaxWorkers + 1;
 
-bool contains(const std::vector<std::size_t>& all, std::size_t one) {
-  return std::find(all.begin(), all.end(), one) != all.end();
-}
-
 }  // namespace
 
 // --- the network ---

@@ -9,10 +9,6 @@ namespace {
 // Streams of the world's randomness, apart from the network's.
 constexpr std::uint64_t kKeys = 2, kEncoder = 3, kImpostor = 4, kStandby = 5, kBoots = 1000;
 
-bool contains(const std::vector<std::size_t>& all, std::size_t one) {
-  return std::find(all.begin(), all.end(), one) != all.end();
-}
-
 }  // namespace
 
 World::World(Config config)

@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "relay/base/exit_code.hpp"
+#include "relay/store/write_all.hpp"
 
 namespace tiercast::store {
 namespace {
@@ -53,16 +54,6 @@ std::optional<std::string> untrusted(const struct stat& status, const std::strin
     return "mode " + std::string{mode.data()} + " lets others at a private key; chmod 600 " + path;
   }
   return std::nullopt;
-}
-
-bool write_all(int file, Bytes bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(file, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return false;
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
-  }
-  return true;
 }
 
 /// A new name in a directory is on the disk only when the directory is.

@@ -6,12 +6,12 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <string_view>
 
+#include "relay/base/decimal.hpp"
 #include "relay/net/descriptor.hpp"
 #include "relay/ops/log.hpp"
 #include "relay/receive/ogg_repair.hpp"
@@ -22,15 +22,9 @@ namespace {
 constexpr std::size_t kPiece = 256 << 10;
 constexpr std::size_t kStamp = 16;  // YYYYMMDDTHHMMSSZ
 constexpr std::size_t kTag = 8;
-constexpr unsigned kMostNames = 100;
 constexpr std::string_view kPart = ".part";
 
-std::optional<std::uint64_t> number(std::string_view text) {
-  std::uint64_t out = 0;
-  const auto read = std::from_chars(text.data(), text.data() + text.size(), out);
-  if (text.empty() || read.ec != std::errc{} || read.ptr != text.data() + text.size()) return std::nullopt;
-  return out;
-}
+std::optional<std::uint64_t> number(std::string_view text) { return from_decimal<std::uint64_t>(text); }
 
 /// 0 or an errno.
 int scan(int file, receive::OggScan& out) {
@@ -43,7 +37,7 @@ int scan(int file, receive::OggScan& out) {
   }
 }
 
-int write_all(int file, Bytes bytes, std::uint64_t at) {
+int write_at(int file, Bytes bytes, std::uint64_t at) {
   while (!bytes.empty()) {
     const ssize_t done = ::pwrite(file, bytes.data(), bytes.size(), static_cast<off_t>(at));
     if (done < 0 && errno == EINTR) continue;
@@ -59,7 +53,7 @@ int mend(int file, const receive::OggFacts& facts) {
   if (::ftruncate(file, static_cast<off_t>(facts.whole)) != 0) return errno;
   if (!facts.ended) {
     const auto end = receive::ogg_end_page(facts);
-    if (const int error = write_all(file, end, facts.whole); error != 0) {
+    if (const int error = write_at(file, end, facts.whole); error != 0) {
       if (error != ENOSPC && error != EDQUOT) return error;
       if (::ftruncate(file, static_cast<off_t>(facts.whole)) != 0) return errno;
     }
@@ -69,7 +63,7 @@ int mend(int file, const receive::OggFacts& facts) {
 
 /// Where the name is taken, "-2" and so on. Never over a file. 0 or an errno.
 int give_name(const std::string& part, const std::string& base, std::string& path) {
-  for (unsigned n = 1; n <= kMostNames; ++n) {
+  for (unsigned n = 1; n <= Recording::kMostNames; ++n) {
     path = base + (n == 1 ? "" : "-" + std::to_string(n)) + ".opus";
     int error = ::renameat2(AT_FDCWD, part.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE) == 0 ? 0 : errno;
     if (error == EINVAL) {  // this file system's rename() cannot but replace

@@ -14,6 +14,7 @@
 #include "crypto/blake2b.hpp"
 #include "crypto/secret.hpp"
 #include "relay/base/exit_code.hpp"
+#include "relay/store/write_all.hpp"
 
 namespace tiercast::store {
 
@@ -64,17 +65,6 @@ Hash machine_hash(const std::string& file) {
   Hash hash{};
   crypto::Blake2b(kHash).add("tiercast origin state").add(id).finish(hash);
   return hash;
-}
-
-bool write_all(int file, Bytes bytes) {
-  while (!bytes.empty()) {
-    const ssize_t n = ::write(file, bytes.data(), bytes.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n == 0) errno = EIO;
-    if (n <= 0) return false;
-    bytes = bytes.subspan(static_cast<std::size_t>(n));
-  }
-  return true;
 }
 
 /// Reads to the end, or until `into` is full; nullopt with errno on failure.

@@ -19,7 +19,6 @@
 namespace tiercast::store {
 namespace {
 
-constexpr unsigned kMostNames = 100;  // of one second
 constexpr unsigned kMode = 0640;
 
 /// What may be over by itself, or is the disk's: no reason not to start.

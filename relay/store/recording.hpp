@@ -30,6 +30,7 @@ class Recording final : public receive::Recordings {
  public:
   static constexpr std::size_t kQueue = 4 << 20;  // 20 minutes of speech
   static constexpr std::size_t kMostFiles = 4;    // that are not finished yet
+  static constexpr unsigned kMostNames = 100;     // of one second
   static constexpr Duration kSyncEvery = 5s;
   static constexpr Duration kRetryAfter = 1s;
   static constexpr Duration kSlow = 5s;

@@ -327,7 +327,7 @@ TEST_CASE("multicast: who takes it is answered as many NACKs as who does not") {
   tree.run(5s);
   for (const auto l : listeners) REQUIRE(by_multicast(tree.listener(l).multicast(0)));
   lossy = true;
-  tree.run(60s);
+  tree.run(20s);
   lossy = false;
   tree.run(1s);
   for (const auto l : listeners) CHECK(tree.lost_by(l) == 0);
