@@ -154,7 +154,7 @@ std::optional<wire::Header> Intake::take_released(Time now) {
   while (const auto* next = spare_.lowest()) {
     const wire::Header header = next->header;
     const bool over = header.sequence < history_.oldest() || history_.has(header.sequence);
-    const bool due = header.sequence < history_.newest() || active_.current() == header.source;
+    const bool due = header.sequence < history_.newest() || active_.would_admit(header.source, now);
     if (!over && !due) return std::nullopt;
     const bool stored = !over && store(header, next->sealed(), next->signature(), now);
     if (!over && !stored) counters_.drop_pinned.add();

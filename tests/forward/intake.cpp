@@ -409,6 +409,20 @@ TEST_CASE("what one source lacks, the other one's frame fills at once; what neit
   CHECK(relay.count().source_changes.get() == 0);
 }
 
+TEST_CASE("when both sources have fallen silent, what the other one sent last is forwarded, and nothing stays due") {
+  Relay relay;
+  REQUIRE(relay.take(relay.one.signed_frame(1000)).taken == Taken::fresh);
+  relay.now += 10ms;
+  CHECK(relay.take(relay.two.signed_frame(1002)).taken == Taken::spare);
+  relay.now += 10ms;
+  CHECK(relay.take(relay.one.signed_frame(1001)).taken == Taken::fresh);
+  relay.now += kSilence;
+  CHECK(relay.intake.next_deadline() <= relay.now);
+  CHECK(relay.released() == Sequences{1002});
+  CHECK(relay.intake.next_deadline() > relay.now);
+  CHECK(relay.intake.active().current() == SourceId{2});
+}
+
 TEST_CASE("old frames and copies do not keep a dead source active") {
   Relay relay;
   REQUIRE(relay.take(relay.one.signed_frame(1000)).taken == Taken::fresh);
