@@ -214,6 +214,7 @@ ControlResult LeaseTable::on_control(Bytes datagram, const Endpoint& from, const
 
   ControlResult result;
   result.slot = slot;
+  result.overtaken = !newest;
   result.records = records.first(*length);
   if (!look_through(result.records, result.keepalive)) return drop(s.counters.drop_record);
   std::optional<Time> issued;

@@ -102,8 +102,9 @@ struct ControlResult {
   /// Present: build an acknowledgement (see write_acknowledgement()). Its `delivery` is what the caller brings
   /// Lease::delivery to; in a keepalive that was overtaken by a newer datagram it is what the lease has already.
   std::optional<wire::Keepalive> keepalive;
-  bool moved = false;  // its address, or this node's towards it, is another since now: destination tables change
-  Bytes reply;         // to send to the datagram's address at once (a token for an unproven one)
+  bool overtaken = false;  // by a newer datagram of this lease
+  bool moved = false;      // its address, or this node's towards it, is another since now: destination tables change
+  Bytes reply;             // to send to the datagram's address at once (a token for an unproven one)
 };
 
 class LeaseTable {

@@ -275,6 +275,7 @@ void Worker::on_records(const control::ControlResult& result, Time now) {
                    [&](const wire::EpochsHeld& r) { held = r; },
                    [&](const wire::Subscribe& r) { on_subscribe(lease, r, answers, now); },
                    [&](const wire::Unsubscribe& r) {
+                     if (result.overtaken) return;  // what it ends may have begun anew
                      if (WorkerGroup* group = group_by_id(r.group)) unsubscribe(lease, group->group.index, now);
                    },
                    [&](const wire::Nack& r) { on_nack(lease, r, allowance, now); },

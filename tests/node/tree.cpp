@@ -257,6 +257,32 @@ TEST_CASE("a relay subscribes with its first downstream, lingers, and unsubscrib
   CHECK(tree.counter(relay, "resend_asked") - asked < 20);  // what nobody wanted is not missing
 }
 
+TEST_CASE("an unsubscription that the next subscription has overtaken on its way ends nothing") {
+  VirtualTree tree{9};
+  const auto origin = tree.add({.origin = true});
+  const auto relay = tree.add({.parents = {origin}});
+  auto l = tree.listen({.parents = {relay}});
+  tree.run(2s);
+  tree.listener(l).leave();
+  tree.kill_listener(l);
+  test::Datagram late;
+  tree.drops = [&](const Endpoint& from, const Endpoint&, Bytes datagram) {
+    if (from != VirtualTree::uplink_of(relay, 0) || datagram[0] != 0x10) return false;
+    late.assign(datagram.begin(), datagram.end());
+    return !tree.group(relay).subscribed;
+  };
+  while (tree.group(relay).subscribed) tree.run(1ms);
+  const test::Datagram unsubscription = late;
+  tree.drops = nullptr;
+  l = tree.listen({.parents = {relay}});
+  tree.run(100ms);
+  REQUIRE(tree.group(relay).subscriptions[0].confirmed);
+  tree.send(VirtualTree::uplink_of(relay, 0), VirtualTree::address_of(origin), unsubscription);
+  const auto before = tree.counter(relay, "intake_frame");
+  tree.run(1s);
+  CHECK(tree.counter(relay, "intake_frame") - before >= 49);
+}
+
 TEST_CASE("who joins hears the next frame, and nobody has to ask for one") {
   VirtualTree tree{13};
   const auto origin = tree.add({.origin = true});
