@@ -135,7 +135,9 @@ void Alignment::run(Ingest& ingest, Moment now) {
 void Alignment::settle(Ingest& ingest, std::int64_t by, Aligned how, Moment now) {
   off_ = by;
   if (by == 0) differs_since_.reset();
-  if (by != 0 && started_ && !(new_sender_ && follows()) && !behind_) {
+  // A sender that is new here, and that the other one has told of, has its place there.
+  const bool known_there = how == Aligned::announcement;
+  if (by != 0 && started_ && !(new_sender_ && (follows() || known_there)) && !behind_) {
     if (!differs_since_) differs_since_ = now.mono;
     if (agree()) state_ = Aligned::seeking;
     if (lower_ || now.mono - *differs_since_ < kDiffers) return;

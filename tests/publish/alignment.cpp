@@ -104,6 +104,25 @@ TEST_CASE("each may be restarted, again and again, without leaving the numbers")
   }
 }
 
+TEST_CASE("a primary that was restarted in a pause of the encoder takes the place that the other one tells of") {
+  for (int i = 0; i < 8; ++i) {
+    CAPTURE(i);
+    TwoOrigins two{static_cast<std::uint64_t>(20 + i)};
+    two.start(0);
+    two.start(1);
+    two.run(5s);
+    two.talking = false;
+    two.run(500ms);
+    two.stop(0);
+    two.run(200ms);
+    two.start(0);
+    two.run(2s + i * 3ms);
+    two.apart = 0;
+    two.talking = true;
+    check_together(two, 5s);
+  }
+}
+
 TEST_CASE("packets that come late at one origin only cost that one these packets, and no number changes") {
   TwoOrigins two{13};
   two.start(0);
