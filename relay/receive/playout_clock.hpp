@@ -12,6 +12,10 @@ namespace tiercast::receive {
 /// The anchor is the least of (arrival - sequence × frame) over the last 5 to 10 s. Anyone who holds the group's key
 /// can make a frame from the future, which would move the anchor and thereby hurry every deadline; so from the first
 /// attested frame on only attested ones count, and until then the median of the last few does.
+///
+/// Where all that comes for a while is later than it should be, the stream itself is: its origin began anew with a
+/// clock that was behind, or the way is another. Then the anchor moves back at once: by the old one every missing frame
+/// would be given up before anybody could ask for it.
 class PlayoutClock {
  public:
   explicit PlayoutClock(Duration frame) : frame_(frame) {}
@@ -33,6 +37,20 @@ class PlayoutClock {
       bucket_began_ = arrived;
     }
     current_ = std::min(current_, start);
+    if (!anchor_ || start <= *anchor_ + kLate) {
+      late_since_.reset();
+    } else if (!late_since_) {
+      late_since_ = arrived;
+      least_late_ = start;
+    } else {
+      least_late_ = std::min(least_late_, start);
+      if (arrived - *late_since_ >= kAllLate) {
+        previous_.reset();
+        current_ = least_late_;
+        bucket_began_ = late_since_;
+        late_since_.reset();
+      }
+    }
     anchor_ = previous_ ? std::min(*previous_, current_) : current_;
   }
   /// kNever before the first sample.
@@ -40,6 +58,8 @@ class PlayoutClock {
 
  private:
   static constexpr Duration kBucket = 5s;
+  static constexpr Duration kLate = 50ms;      // a quarter of the usual playout delay
+  static constexpr Duration kAllLate = 250ms;  // half an attestation's run
   static constexpr std::size_t kGuesses = 9;
   void guess(Time start) {
     if (bucket_began_) return;
@@ -60,6 +80,8 @@ class PlayoutClock {
   std::size_t guess_count_ = 0;
   Time current_;
   std::optional<Time> previous_;
+  std::optional<Time> late_since_;    // without a frame in time
+  Time least_late_;                   // since then
   std::optional<Time> bucket_began_;  // set by the first attested sample
 };
 

@@ -44,6 +44,20 @@ TEST_CASE("playout clock: a path that becomes slower is believed after 5 to 10 s
   CHECK(expected_after(510, 50ms) == at(50ms));
 }
 
+TEST_CASE("playout clock: a stream that is late as a whole is believed within a second, single late frames are not") {
+  PlayoutClock clock{kFrame};
+  clock.restart(Sequence{0});
+  const auto sample = [&](int tick, Duration extra) {
+    clock.sample(Sequence{static_cast<std::uint64_t>(tick)}, at(tick * kFrame + extra), true);
+  };
+  for (int tick = 0; tick < 50; ++tick) sample(tick, tick % 10 == 3 ? 0ms : 180ms);
+  CHECK(clock.expected(Sequence{0}) == at(0ms));
+  for (int tick = 50; tick < 100; ++tick) sample(tick, 1200ms + (tick % 3) * 10ms);
+  CHECK(clock.expected(Sequence{0}) == at(1200ms));
+  sample(100, 900ms);
+  CHECK(clock.expected(Sequence{0}) == at(900ms));
+}
+
 TEST_CASE("playout clock: a minority of unattested frames from the future moves nothing, also when first") {
   PlayoutClock clock{kFrame};
   clock.restart(Sequence{0});
