@@ -41,7 +41,7 @@ void Sinks::on_played(std::size_t l, const receive::Played& played) {
     return;
   }
   ++frames_;
-  std::int64_t packet = -1;
+  std::int64_t packet = kEmpty;
   const std::size_t group = world_.listener_host(l).spec.group;
   if (played.kind == receive::PlayedKind::frame) {
     const auto number = world_.speech(group).number_of(played.opus);
@@ -50,8 +50,12 @@ void Sinks::on_played(std::size_t l, const receive::Played& played) {
     if (packet <= heard.packet) throw Violation{name(l) + " played a packet twice or out of order" + sequence};
     heard.packet = packet;
   }
-  const auto [first, fresh] = packet_of_[group].try_emplace(played.sequence.value, packet);
-  if (!fresh && first->second != packet) throw Violation{name(l) + " heard another packet than others" + sequence};
+  Packets& packets = packets_[group].try_emplace(played.sequence.value, Packets{kUnheard, kUnheard}).first->second;
+  const std::size_t source = played.source.value - 1U;
+  if (packets[source] == kUnheard) packets[source] = packet;
+  const std::int64_t other = packets[1 - source];
+  if (packets[source] != packet || (packet >= 0 && other >= 0 && other != packet))
+    throw Violation{name(l) + " heard another packet than others" + sequence};
 }
 
 void Leases::on_arrived(const Packet& packet) {
@@ -72,7 +76,7 @@ void Leases::on_sent(const Endpoint& from, const Endpoint& to, Bytes datagram) {
                     std::to_string((world_.time() - heard->second) / std::chrono::milliseconds{1}) + " ms ago"};
 }
 
-Tallies::Tallies(World& world) : world_(world), counts_(world.groups().size()) {}
+Tallies::Tallies(World& world) : world_(world), counts_(world.groups().size()), above_(world.groups().size()) {}
 
 std::uint32_t Tallies::listeners(std::size_t group) const {
   std::uint32_t count = 0;
@@ -81,44 +85,44 @@ std::uint32_t Tallies::listeners(std::size_t group) const {
   return count;
 }
 
-std::optional<std::uint32_t> Tallies::told(std::size_t n, std::size_t g) const {
-  const NodeHost& node = world_.node_host(n);
-  if (!node.spec.origin || !node.running()) return std::nullopt;
-  for (const auto& group : node.process->feed->groups())
-    if (group->group.id == world_.groups()[g].id) return node.process->feed->tally(group->group.index).listeners;
-  return std::nullopt;
+std::optional<std::uint32_t> Tallies::told(std::size_t g) const {
+  std::optional<std::uint32_t> sum;
+  for (std::size_t n = 0; n < world_.nodes(); ++n) {
+    const NodeHost& node = world_.node_host(n);
+    if (!node.spec.origin || !node.running()) continue;
+    for (const auto& group : node.process->feed->groups())
+      if (group->group.id == world_.groups()[g].id)
+        sum = sum.value_or(0) + node.process->feed->tally(group->group.index).listeners;
+  }
+  return sum;
 }
 
 void Tallies::look() {
   const Time now = world_.time();
-  above_.resize(world_.nodes(), std::vector<std::optional<Time>>(world_.groups().size()));
   for (std::size_t g = 0; g < counts_.size(); ++g) {
     auto& counts = counts_[g];
     counts.push_back({now, listeners(g)});
     std::erase_if(counts, [&](const Count& c) { return c.at + wire::kLeaseLife + 1s < now; });
     std::uint32_t most = 0;
     for (const Count& c : counts) most = std::max(most, c.listeners);
-    for (std::size_t n = 0; n < world_.nodes(); ++n) {
-      auto& above = above_[n][g];
-      const auto count = told(n, g);
-      if (!count || *count <= most) {
-        above.reset();
-      } else if (!above) {
-        above = now;
-      } else if (now > *above + wire::kLeaseLife) {
-        throw Violation{"node " + std::to_string(n) + " counts " + std::to_string(*count) + " listeners, of " +
-                        std::to_string(most) + ", for longer than a lease"};
-      }
+    auto& above = above_[g];
+    const auto count = told(g);
+    if (!count || *count <= most) {
+      above.reset();
+    } else if (!above) {
+      above = now;
+    } else if (now > *above + wire::kLeaseLife) {
+      throw Violation{"the origins count " + std::to_string(*count) + " listeners, of " + std::to_string(most) +
+                      ", for longer than a lease"};
     }
   }
 }
 
 void Tallies::expect_exact() const {
-  for (std::size_t n = 0; n < world_.nodes(); ++n)
-    for (std::size_t g = 0; g < counts_.size(); ++g)
-      if (const auto count = told(n, g); count && *count != listeners(g))
-        throw Violation{"after calm node " + std::to_string(n) + " counts " + std::to_string(*count) +
-                        " listeners of " + std::to_string(listeners(g))};
+  for (std::size_t g = 0; g < counts_.size(); ++g)
+    if (const auto count = told(g); count && *count != listeners(g))
+      throw Violation{"after calm the origins count " + std::to_string(*count) + " listeners of " +
+                      std::to_string(listeners(g))};
 }
 
 }  // namespace tiercast::sim

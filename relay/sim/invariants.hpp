@@ -28,22 +28,25 @@ class Sealing final : public Observer {
 };
 
 /// Sequences rise by one but at a discontinuity; every packet is one that the encoder sent, bit by bit, none comes
-/// twice or out of order; and a sequence is the same packet at all listeners.
+/// twice or out of order; and a sequence is the same packet at all listeners. An origin may have no packet for a tick
+/// for which the other one has one, but never another.
 class Sinks final : public Observer {
  public:
-  explicit Sinks(const World& world) : world_(world), packet_of_(world.groups().size()) {}
+  explicit Sinks(const World& world) : world_(world), packets_(world.groups().size()) {}
   void on_played(std::size_t listener, const receive::Played& played) override;
   std::uint64_t frames() const { return frames_; }
   std::uint64_t lost() const { return lost_; }
 
  private:
+  static constexpr std::int64_t kUnheard = -2, kEmpty = -1;     // else the encoder's packet
+  using Packets = std::array<std::int64_t, wire::kMaxSources>;  // by source, from 1
   struct Heard {
     std::optional<Sequence> sequence;
     std::int64_t packet = -1;  // of the encoder
   };
   const World& world_;
-  std::vector<Heard> heard_;                                                // by listener
-  std::vector<std::unordered_map<std::uint64_t, std::int64_t>> packet_of_;  // by group, then sequence; -1: empty
+  std::vector<Heard> heard_;                                         // by listener
+  std::vector<std::unordered_map<std::uint64_t, Packets>> packets_;  // by group, then sequence
   std::uint64_t frames_ = 0, lost_ = 0;
 };
 
@@ -64,7 +67,8 @@ class Leases final : public Observer {
   std::unordered_map<std::uint64_t, Time> heard_;
 };
 
-/// The origin's tally is never above the greatest true count of the last lease for longer than a lease.
+/// The tally, of all origins together (who has two tells one of them), is never above the greatest true count of the
+/// last lease for longer than a lease.
 class Tallies {
  public:
   explicit Tallies(World& world);
@@ -80,10 +84,11 @@ class Tallies {
     Time at;
     std::uint32_t listeners;
   };
-  std::optional<std::uint32_t> told(std::size_t origin, std::size_t group) const;
+  /// None of them runs: nullopt.
+  std::optional<std::uint32_t> told(std::size_t group) const;
   World& world_;
-  std::vector<std::vector<Count>> counts_;               // by group: of the last lease
-  std::vector<std::vector<std::optional<Time>>> above_;  // by origin and group: since when
+  std::vector<std::vector<Count>> counts_;  // by group: of the last lease
+  std::vector<std::optional<Time>> above_;  // by group: since when
 };
 
 }  // namespace tiercast::sim

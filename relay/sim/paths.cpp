@@ -28,21 +28,32 @@ bool Paths::passes(Host child, std::size_t parent) const {
          network.model(child, up).clean();
 }
 
-Time Paths::through(Group& group, Host child, std::size_t parent, bool solid) {
-  const auto edge = std::pair{child, parent};
-  if (!solid) {
-    group.edges.erase(edge);
-    return kNever;
-  }
-  return std::max(group.edges.try_emplace(edge, world_.time()).first->second, group.since[parent]);
+Paths::Paths(World& world, Duration way) : world_(world), way_(way), places_(world.groups().size()) {
+  for (std::size_t g = 0; g < world.groups().size(); ++g)
+    for (std::uint8_t source = 1; source <= world.groups()[g].sources; ++source) {
+      Stream& stream = streams_.emplace_back();
+      stream.group = g;
+      stream.source = SourceId{source};
+    }
 }
 
-Time Paths::node_since(std::size_t g, std::size_t n) {
-  Group& group = groups_[g];
+Time Paths::through(Stream& stream, Host child, std::size_t parent, bool solid) {
+  const auto edge = std::pair{child, parent};
+  if (!solid) {
+    stream.edges.erase(edge);
+    return kNever;
+  }
+  return std::max(stream.edges.try_emplace(edge, world_.time()).first->second, stream.since[parent]);
+}
+
+Time Paths::node_since(Stream& stream, std::size_t n) {
   const NodeHost& node = world_.node_host(n);
-  const node::FeedGroup* here = node.running() ? carried(node, world_.groups()[g].id) : nullptr;
-  if (here != nullptr && here->origin) return group.origins.try_emplace(n, world_.time()).first->second;
-  group.origins.erase(n);
+  const node::FeedGroup* here = node.running() ? carried(node, world_.groups()[stream.group].id) : nullptr;
+  if (node.spec.origin) {
+    if (node.spec.source != stream.source.value) return kNever;
+    if (here == nullptr || !here->origin) return stream.origin = kNever;
+    return stream.origin = std::min(stream.origin, world_.time());
+  }
   Time since = kNever;
   const std::size_t parents = node.running() ? node.process->uplinks->count() : 0;
   for (std::size_t p = 0; p < parents; ++p) {
@@ -50,41 +61,42 @@ Time Paths::node_since(std::size_t g, std::size_t n) {
     const bool solid = here != nullptr && here->subscribed && here->subscriptions[p].confirmed &&
                        passes(node.host(), parent) && node.process->feed->parents()[p].may_be_asked() &&
                        node.process->feed->parents()[p].live(node.spec.clock.mono(world_.time()));
-    since = std::min(since, through(group, node.host(), parent, solid));
+    since = std::min(since, through(stream, node.host(), parent, solid));
   }
-  if (parents == 0) std::erase_if(group.edges, [&](const auto& edge) { return edge.first.first == node.host(); });
+  if (parents == 0) std::erase_if(stream.edges, [&](const auto& edge) { return edge.first.first == node.host(); });
   return since;
 }
 
-Time Paths::listener_since(std::size_t l) {
+Time Paths::listener_since(Stream& stream, std::size_t l) {
   const ListenerHost& listener = world_.listener_host(l);
-  Group& group = groups_[listener.spec.group];
   Time since = kNever;
   for (std::size_t p = 0; p < listener.uplinks->count(); ++p) {
     const std::size_t parent = listener.uplinks->node_of(p);
     const bool solid = listener.running() && passes(listener.host(), parent) &&
-                       carried(world_.node_host(parent), world_.groups()[listener.spec.group].id) != nullptr &&
+                       carried(world_.node_host(parent), world_.groups()[stream.group].id) != nullptr &&
                        listener.agent->parents()[p].may_be_asked() &&
                        listener.agent->parents()[p].live(listener.spec.clock.mono(world_.time()));
-    since = std::min(since, through(group, listener.host(), parent, solid));
+    since = std::min(since, through(stream, listener.host(), parent, solid));
   }
   return since;
 }
 
 void Paths::disturb(Host host) {
-  for (Group& group : groups_) std::erase_if(group.edges, [&](const auto& edge) { return edge.first.first == host; });
+  for (Stream& stream : streams_)
+    std::erase_if(stream.edges, [&](const auto& edge) { return edge.first.first == host; });
 }
 
 void Paths::look() {
-  // Parents have lower numbers than their children.
-  for (std::size_t g = 0; g < groups_.size(); ++g) {
-    groups_[g].since.resize(world_.nodes(), kNever);
-    for (std::size_t n = 0; n < world_.nodes(); ++n) groups_[g].since[n] = node_since(g, n);
-  }
   listeners_.resize(world_.listeners());
-  for (std::size_t l = 0; l < listeners_.size(); ++l) {
-    listeners_[l].since = listener_since(l);
-    check(l);
+  for (Stream& stream : streams_) {
+    stream.since.resize(world_.nodes(), kNever);
+    // Parents have lower numbers than their children.
+    for (std::size_t n = 0; n < world_.nodes(); ++n) stream.since[n] = node_since(stream, n);
+    for (std::size_t l = 0; l < listeners_.size(); ++l) {
+      if (world_.listener_host(l).spec.group != stream.group) continue;
+      listeners_[l].of[stream.source.value - 1U].since = listener_since(stream, l);
+      check(stream, l);
+    }
   }
 }
 
@@ -92,57 +104,57 @@ Duration Paths::playout_of(const ListenerSpec& spec) const {
   return spec.playout.value_or(spec.strict ? wire::kStrictPlayout : wire::kPlayout);
 }
 
-void Paths::check(std::size_t l) {
-  Listener& listener = listeners_[l];
-  const ListenerSpec& spec = world_.listener_host(l).spec;
-  const Group& group = groups_[spec.group];
+void Paths::check(const Stream& stream, std::size_t l) {
   const Time now = world_.time();
+  const ListenerSpec& spec = world_.listener_host(l).spec;
+  const auto& heard = listeners_[l].heard;
+  auto& listener = listeners_[l].of[stream.source.value - 1U];
   const Duration wait =
       playout_of(spec) + way_ + std::chrono::milliseconds{world_.groups()[spec.group].frame_ms} + kSlack;
-  listener.heard.resize(group.sealed.size());
-  for (; listener.next < group.sealed.size() && group.sealed[listener.next].at + wait <= now; ++listener.next) {
-    const Sealed& frame = group.sealed[listener.next];
+  for (; listener.next < stream.sealed.size() && stream.sealed[listener.next].at + wait <= now; ++listener.next) {
+    const Sealed& frame = stream.sealed[listener.next];
     if (listener.since > frame.at - kSettles) continue;
     ++owed_;
-    if (listener.heard[listener.next]) continue;
+    if (frame.place < heard.size() && heard[frame.place]) continue;
     throw Violation{"listener " + std::to_string(l) + " has not played sequence " + std::to_string(frame.sequence) +
-                    ", sealed " + std::to_string((now - frame.at) / std::chrono::milliseconds{1}) +
+                    " of source " + std::to_string(stream.source.value) + ", sealed " +
+                    std::to_string((now - frame.at) / std::chrono::milliseconds{1}) +
                     " ms ago, with a connected path for " +
                     std::to_string((now - listener.since) / std::chrono::milliseconds{1}) + " ms"};
   }
 }
 
 void Paths::expect_all() const {
-  for (std::size_t l = 0; l < listeners_.size(); ++l)
-    if (world_.listener_host(l).running() && listeners_[l].since > world_.time() - kSettles)
-      throw Violation{"after calm listener " + std::to_string(l) + " has no path"};
+  for (std::size_t l = 0; l < listeners_.size(); ++l) {
+    if (!world_.listener_host(l).running()) continue;
+    Time since = kNever;
+    for (const auto& of : listeners_[l].of) since = std::min(since, of.since);
+    if (since > world_.time() - kSettles) throw Violation{"after calm listener " + std::to_string(l) + " has no path"};
+  }
 }
 
 // An origin's frame is sealed when it is sent first; what others send they have from there.
 void Paths::on_sent(const Endpoint& from, const Endpoint&, Bytes datagram) {
-  if (wire::Type{datagram[0]} != wire::Type::frame || !world_.node_host(host_of(from).index).spec.origin) return;
+  if (wire::Type{datagram[0]} != wire::Type::frame) return;
+  const NodeSpec& sender = world_.node_host(host_of(from).index).spec;
+  if (!sender.origin) return;
   const auto header = wire::parse_header(datagram);
-  if (!header) return;
-  for (std::size_t g = 0; g < groups_.size(); ++g) {
-    if (world_.groups()[g].id != header->group) continue;
-    Group& group = groups_[g];
+  if (!header || header->source.value != sender.source) return;
+  for (Stream& stream : streams_) {
+    if (world_.groups()[stream.group].id != header->group || stream.source != header->source) continue;
     // One that is asked for and was never sent is an old one: who joined since was never owed it.
-    if (!group.sealed.empty() && header->sequence.value < group.sealed.back().sequence) return;
-    const auto place = static_cast<std::uint32_t>(group.sealed.size());
-    if (group.place.try_emplace(header->sequence.value, place).second)
-      group.sealed.push_back({header->sequence.value, world_.time()});
+    if (!stream.sealed.empty() && header->sequence.value <= stream.sealed.back().sequence) return;
+    stream.sealed.push_back({header->sequence.value, place(stream.group, header->sequence), world_.time()});
   }
 }
 
 void Paths::on_played(std::size_t l, const receive::Played& played) {
   if (played.kind == receive::PlayedKind::lost) return;
-  const Group& group = groups_[world_.listener_host(l).spec.group];
-  const auto place = group.place.find(played.sequence.value);
-  if (place == group.place.end()) return;
   if (listeners_.size() <= l) listeners_.resize(l + 1);
+  const std::uint32_t at = place(world_.listener_host(l).spec.group, played.sequence);
   auto& heard = listeners_[l].heard;
-  if (heard.size() < group.sealed.size()) heard.resize(group.sealed.size());
-  heard[place->second] = true;
+  if (heard.size() <= at) heard.resize(at + 64);
+  heard[at] = true;
 }
 
 }  // namespace tiercast::sim

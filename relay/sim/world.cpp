@@ -238,6 +238,13 @@ void World::speak() {
   }
 }
 
+std::string World::whose_deadline(const std::vector<std::uint32_t>& ids) const {
+  if (ids.empty()) return "nobody";
+  const std::uint32_t id = ids.front();
+  if (id >= nodes_.size() * kTimersEach) return "listener " + std::to_string(id - nodes_.size() * kTimersEach);
+  return (id % kTimersEach == 0 ? "the feed of node " : "a worker of node ") + std::to_string(id / kTimersEach);
+}
+
 Time World::next_event() const {
   Time next = timers_.next();
   if (!under_way_.empty()) next = std::min(next, under_way_.front().at);
@@ -258,7 +265,8 @@ void World::run(Duration d) {
     const Time next = next_event();
     if (next > end) break;
     turns_at_once = next <= now_ ? turns_at_once + 1 : 0;
-    if (turns_at_once >= kTurnsAtOnce) throw Violation{"somebody's deadline has passed and stays: a busy loop"};
+    if (turns_at_once >= kTurnsAtOnce)
+      throw Violation{"a deadline has passed and stays, of " + whose_deadline(due_) + ": a busy loop"};
     now_ = std::max(now_, next);
     ++events_;
     while (!actions_.empty() && actions_.front().at <= now_) {

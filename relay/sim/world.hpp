@@ -91,6 +91,8 @@ class World : public Carrier {
   /// One of them.
   void stall_worker(std::size_t node, std::size_t worker, bool on);
   void kill_listener(std::size_t listener);
+  /// Its wall clock goes so much forward at once; the monotonic one, and time, do not.
+  void step_wall_clock(Host host, Duration by);
   /// Its NAT gives it another port.
   void move_listener(std::size_t listener);
 
@@ -175,6 +177,8 @@ class World : public Carrier {
   void run_timer(std::uint32_t id);
   void speak();
   Time next_event() const;
+  /// Of the first of these, for a person.
+  std::string whose_deadline(const std::vector<std::uint32_t>& ids) const;
 
   const std::uint64_t seed_;
   const std::vector<GroupSpec> groups_;

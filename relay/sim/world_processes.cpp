@@ -259,6 +259,10 @@ void World::kill_listener(std::size_t l) {
   listener.agent.reset();
 }
 
+void World::step_wall_clock(Host host, Duration by) {
+  (host.node ? nodes_[host.index]->spec.clock : listeners_[host.index]->spec.clock).wall_offset += by;
+}
+
 void World::move_listener(std::size_t l) { listeners_[l]->uplinks->move(); }
 
 // --- what a reload does ---

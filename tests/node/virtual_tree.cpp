@@ -1,5 +1,7 @@
 #include "tests/node/virtual_tree.hpp"
 
+#include "relay/sim/counters.hpp"
+
 #include <algorithm>
 
 namespace tiercast::test {
@@ -86,34 +88,8 @@ std::uint64_t VirtualTree::counter(std::size_t n, const std::string& name) {
     known = true;
     sum += counter.get();
   };
-  node::Feed& f = feed(n);
-  f.counters().each(add);
-  f.choice().counters().each(add);
-  f.elsewhere_counters().each(add);
-  f.responder().counters().each(add);
-  for (const auto& parent : f.parents()) {
-    parent.counters().each(add);
-    if (parent.lease()) parent.lease()->counters().each(add);
-  }
-  for (std::size_t p = 0; p < f.parents().size(); ++p)
-    if (const auto* multicast = f.multicast(p)) multicast->way.counters().each(add);
-  for (const auto& g : f.groups()) {
-    g->intake.counters().each(add);
-    g->gaps.counters().each(add);
-    g->attestation_gaps.each(add);
-    if (!g->origin) continue;
-    g->origin->publisher().counters().each(add);
-    g->origin->counters().each(add);
-    if (const auto* alignment = g->origin->alignment()) alignment->counters().each(add);
-    if (g->align) g->align->counters().each(add);
-  }
-  for (const auto& worker : process(n).workers) {
-    worker->worker->counters().each(add);
-    worker->worker->lease_counters().each(add);
-    worker->worker->resend_counters().each(add);
-    worker->worker->tally_counters().each(add);
-  }
-  REQUIRE_MESSAGE((known || f.parents().empty()), name);
+  sim::each_counter(process(n), add);
+  REQUIRE_MESSAGE((known || feed(n).parents().empty()), name);
   return sum;
 }
 
@@ -122,13 +98,7 @@ std::uint64_t VirtualTree::listener_counter(std::size_t l, const std::string& na
   const auto add = [&](const char* of, const Counter& counter) {
     if (name == of) sum += counter.get();
   };
-  listener(l).each_counter(add);
-  for (const auto& parent : listener(l).parents()) {
-    parent.counters().each(add);
-    if (parent.lease()) parent.lease()->counters().each(add);
-  }
-  for (std::size_t p = 0; p < listener(l).parents().size(); ++p)
-    if (const auto* multicast = listener(l).multicast(p)) multicast->way.counters().each(add);
+  sim::each_counter(listener(l), add);
   return sum;
 }
 

@@ -49,6 +49,15 @@ class Generator {
     return out;
   }
 
+  bool sends_multicast() { return multicast_ && chance(0.6); }
+  /// Of these, those whose IP multicast is taken.
+  std::vector<std::size_t> multicast(const std::vector<std::size_t>& parents) {
+    std::vector<std::size_t> out;
+    for (const std::size_t p : parents)
+      if (made_.nodes[p].sends_multicast && chance(0.7)) out.push_back(p);
+    return out;
+  }
+
   void shape() {
     const bool large = chance(0.03);
     made_.calm = chance(0.2);
@@ -59,8 +68,16 @@ class Generator {
     made_.faulty = between(3s, chance(0.1) ? Duration{25s} : Duration{9s});
     made_.rest = made_.calm ? kCalm : between(2s, 5s);
 
-    made_.nodes.push_back({.origin = true});
+    two_origins_ = chance(0.3);
+    multicast_ = chance(0.2);
+    made_.nodes.push_back({.sends_multicast = sends_multicast(), .origin = true});
     std::vector<std::size_t> above{0};
+    if (two_origins_) {
+      for (GroupSpec& group : made_.groups) group.sources = 2;
+      made_.nodes[0].align = 1;
+      made_.nodes.push_back({.sends_multicast = sends_multicast(), .origin = true, .source = 2, .align = 0});
+      above.push_back(1);
+    }
     const std::size_t tiers = 1 + upto(2);
     for (std::size_t tier = 0; tier < tiers; ++tier) {
       std::vector<std::size_t> here;
@@ -68,6 +85,8 @@ class Generator {
       for (std::size_t i = 0; i < width; ++i) {
         NodeSpec spec;
         spec.parents = parents(above);
+        spec.multicast = multicast(spec.parents);
+        spec.sends_multicast = sends_multicast();
         spec.pinned = chance(0.3);
         here.push_back(made_.nodes.size());
         made_.nodes.push_back(spec);
@@ -88,6 +107,7 @@ class Generator {
   ListenerSpec listener(const std::vector<std::size_t>& edges) {
     ListenerSpec spec;
     spec.parents = parents(edges);
+    spec.multicast = multicast(spec.parents);
     spec.group = upto(made_.groups.size() - 1);
     spec.strict = chance(0.15);
     if (!spec.strict && chance(0.3)) spec.playout = between(200ms, 1s);
@@ -126,7 +146,9 @@ class Generator {
   }
 
   Host node() { return {true, static_cast<std::uint32_t>(upto(made_.nodes.size() - 1))}; }
-  Host relay() { return {true, static_cast<std::uint32_t>(1 + upto(made_.nodes.size() - 2))}; }
+  std::size_t origins() const { return two_origins_ ? 2 : 1; }
+  Host origin() { return {true, static_cast<std::uint32_t>(upto(origins() - 1))}; }
+  Host relay() { return {true, static_cast<std::uint32_t>(origins() + upto(made_.nodes.size() - origins() - 1))}; }
   Host some_listener() { return {false, static_cast<std::uint32_t>(upto(made_.listeners.size() - 1))}; }
 
   void fault() {
@@ -135,26 +157,25 @@ class Generator {
     f.from = made_.warm_up + random_.up_to(made_.faulty * 8 / 10);
     f.length =
         std::min(made_.warm_up + made_.faulty - f.from, chance(0.4) ? between(100ms, 500ms) : between(500ms, 8s));
-    f.kind = one_of({kill,  kill,   kill,       pause,     pause,     pause_listener, stall, link,
-                     link,  link,   network,    partition, partition, move,           leave, come,
-                     quiet, rotate, drop_group, retire,    forbid,    drain,          drain});
+    f.kind = one_of({kill,   kill,       kill,      pause,     pause, pause_listener, stall, link,  link,
+                     link,   network,    partition, partition, move,  leave,          come,  quiet, unplug,
+                     rotate, drop_group, retire,    forbid,    drain, drain,          step,  step,  multicast_lost});
+    if (f.kind == multicast_lost && !multicast_) f.kind = step;
     f.who = node();
     switch (f.kind) {
       case kill:
       case pause:
       case stall:
-      case drain:
-        if (chance(0.7)) f.who = relay();
-        break;
+      case drain: f.who = two_origins_ && chance(0.4) ? origin() : chance(0.7) ? relay() : node(); break;
       case pause_listener:
       case move:
       case leave: f.who = some_listener(); break;
       case link: {
         // One that is in use.
         const bool below = chance(0.4);
-        f.who = below ? some_listener() : relay();
-        const auto& parents = below ? made_.listeners[f.who.index].parents : made_.nodes[f.who.index].parents;
-        f.other = {true, static_cast<std::uint32_t>(parents[upto(parents.size() - 1)])};
+        f.who = two_origins_ && chance(0.2) ? Host{true, 0} : below ? some_listener() : relay();
+        const auto& parents = f.who.node ? made_.nodes[f.who.index].parents : made_.listeners[f.who.index].parents;
+        f.other = {true, parents.empty() ? 1 : static_cast<std::uint32_t>(parents[upto(parents.size() - 1)])};
         f.both = chance(0.5);
         if (!f.both && chance(0.5)) std::swap(f.who, f.other);
         f.model = bad_link(0.5);
@@ -179,8 +200,20 @@ class Generator {
         f.other = {true, static_cast<std::uint32_t>(parents[upto(parents.size() - 1)])};
         break;
       }
-      case quiet:
+      case unplug: f.who = origin(); break;
       case rotate:
+        f.who = origin();
+        f.group = upto(made_.groups.size() - 1);
+        break;
+      case step:
+        if (chance(0.3)) f.who = some_listener();
+        if (chance(0.3)) f.who = origin();
+        f.by = one_of<Duration>({2s, 20s, 1h, 24h * 30});
+        f.by = (chance(0.5) ? 1 : -1) * random_.up_to(f.by);
+        f.both = chance(0.5);
+        break;
+      case quiet:
+      case multicast_lost:
       case forbid: break;
     }
     made_.faults.push_back(std::move(f));
@@ -190,6 +223,7 @@ class Generator {
   Scenario made_;
   std::vector<std::size_t> edges_;
   std::size_t tiers_ = 0;
+  bool two_origins_ = false, multicast_ = false;
 };
 
 std::string text(Host host) { return (host.node ? "node " : "listener ") + std::to_string(host.index); }
@@ -198,6 +232,9 @@ std::string text(const std::vector<std::size_t>& all) {
   std::string out;
   for (const std::size_t one : all) out += (out.empty() ? "" : "+") + std::to_string(one);
   return out;
+}
+std::string by_multicast(const std::vector<std::size_t>& parents) {
+  return parents.empty() ? "" : ", multicast of " + text(parents);
 }
 std::string text(const LinkModel& m) {
   std::string out = text(m.delay) + " + " + text(m.jitter);
@@ -220,9 +257,9 @@ std::string text(const LinkModel& m) {
 Scenario make_scenario(std::uint64_t seed) { return Generator{seed}.make(); }
 
 std::string describe(const Fault& f) {
-  static constexpr const char* kNames[] = {"kill",       "pause",  "pause",  "stall", "link",  "network",
-                                           "partition",  "move",   "leave",  "come",  "quiet", "rotate",
-                                           "drop group", "retire", "forbid", "drain"};
+  static constexpr const char* kNames[] = {
+      "kill",  "pause",  "pause",      "stall",  "link",   "network", "partition", "move", "leave",         "come",
+      "quiet", "rotate", "drop group", "retire", "forbid", "drain",   "unplug",    "step", "multicast lost"};
   std::string out = text(f.from) + " for " + text(f.length) + ": " + kNames[static_cast<std::size_t>(f.kind)];
   using enum FaultKind;
   if (f.kind == partition) {
@@ -231,24 +268,28 @@ std::string describe(const Fault& f) {
     out += " " + text(f.model);
   } else if (f.kind == come) {
     out += ", of " + text(f.listener.parents);
-  } else if (f.kind != quiet && f.kind != rotate) {
+  } else if (f.kind != quiet) {
     out += " " + text(f.who);
   }
   if (f.kind == link) out += (f.both ? " and " : " to ") + text(f.other) + " " + text(f.model);
   if (f.kind == retire) out += " from " + text(f.other);
+  if (f.kind == step) out += " by " + text(f.by) + (f.both ? " and back" : "");
   return out;
 }
 
 std::string describe(const Scenario& s) {
-  std::string out = "seed " + std::to_string(s.seed) + ": " + std::to_string(s.groups.size()) + " group(s) of " +
-                    std::to_string(s.groups[0].frame_ms) + " ms, links " + text(s.base) + (s.refuses ? ", ICMP" : "") +
-                    (s.calm ? ", calm at the end" : "") + "\n";
+  std::string out = "seed " + std::to_string(s.seed) + ": " + std::to_string(s.groups.size()) + " group(s)" +
+                    (s.groups[0].sources > 1 ? " of two origins" : "") + ", " + std::to_string(s.groups[0].frame_ms) +
+                    " ms, links " + text(s.base) + (s.refuses ? ", ICMP" : "") + (s.calm ? ", calm at the end" : "") +
+                    "\n";
   for (std::size_t n = 0; n < s.nodes.size(); ++n)
-    out += "  node " + std::to_string(n) + " of " + text(s.nodes[n].parents) + (s.nodes[n].pinned ? ", pinned" : "") +
+    out += "  node " + std::to_string(n) + " of " + text(s.nodes[n].parents) + by_multicast(s.nodes[n].multicast) +
+           (s.nodes[n].sends_multicast ? ", sends multicast" : "") + (s.nodes[n].pinned ? ", pinned" : "") +
            (s.nodes[n].workers > 1 ? ", 2 workers" : "") + "\n";
   for (std::size_t l = 0; l < s.listeners.size(); ++l)
     out += "  listener " + std::to_string(l) + " of " + text(s.listeners[l].parents) +
-           (s.listeners[l].group > 0 ? ", second group" : "") + (s.listeners[l].strict ? ", strict" : "") +
+           by_multicast(s.listeners[l].multicast) + (s.listeners[l].group > 0 ? ", second group" : "") +
+           (s.listeners[l].strict ? ", strict" : "") +
            (s.listeners[l].playout ? ", " + text(*s.listeners[l].playout) : "") + "\n";
   for (const Fault& f : s.faults) out += "  " + describe(f) + "\n";
   return out + "  healed at " + text(s.warm_up + s.faulty) + ", over at " + text(s.warm_up + s.faulty + s.rest) + "\n";

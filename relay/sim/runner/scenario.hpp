@@ -20,11 +20,14 @@ enum class FaultKind : std::uint8_t {
   leave,           // a listener is killed
   come,            // another one, as `listener`
   quiet,           // the encoder sends nothing
-  rotate,          // a new epoch
+  rotate,          // a new epoch of an origin's `group`
   drop_group,      // a node carries `group` no more, until the end
   retire,          // a node leaves its parent `other`, until the end
   forbid,          // no relay may join a node, until the end
   drain,           // a node sends those below it elsewhere; at the end it stops, and is started again
+  unplug,          // none of the encoder's packets come to an origin
+  step,            // a wall clock goes by `by` at once, and (`both`) back at the end
+  multicast_lost,  // nothing of a node's IP multicast comes to anybody
 };
 
 struct Fault {
@@ -33,7 +36,8 @@ struct Fault {
   Host who, other;
   std::size_t group = 0;
   LinkModel model;
-  bool both = true;  // directions of a link
+  bool both = true;  // directions of a link; steps of a clock
+  Duration by{};
   std::vector<Host> side;
   ListenerSpec listener;
 };

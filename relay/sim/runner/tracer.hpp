@@ -1,8 +1,11 @@
-// Prints what one host sends, gets and (a listener) plays: for who looks into a seed.
+// Prints what one host sends, gets, (a listener) plays and, in the end, has counted: for who looks into a seed.
 #pragma once
 
 #include <cstdio>
+#include <map>
+#include <string>
 
+#include "relay/sim/counters.hpp"
 #include "relay/sim/world.hpp"
 
 namespace tiercast::sim {
@@ -22,6 +25,19 @@ class Tracer final : public Observer {
     std::printf("%9.3f plays %s %llu%s\n", seconds(), kKinds[static_cast<std::size_t>(played.kind)],
                 static_cast<unsigned long long>(played.sequence.value),
                 played.discontinuity ? ", a discontinuity" : "");
+  }
+  /// What it has counted, all that is not 0.
+  void tell_counters() const {
+    std::map<std::string, std::uint64_t> sums;
+    const auto add = [&](const char* name, const Counter& counter) { sums[name] += counter.get(); };
+    if (host_.node) {
+      const NodeHost& node = world_.node_host(host_.index);
+      if (node.process) each_counter(*node.process, add);
+    } else if (const ListenerHost& listener = world_.listener_host(host_.index); listener.agent) {
+      each_counter(*listener.agent, add);
+    }
+    for (const auto& [name, count] : sums)
+      if (count != 0) std::printf("%9.3f %s %llu\n", seconds(), name.c_str(), static_cast<unsigned long long>(count));
   }
 
  private:

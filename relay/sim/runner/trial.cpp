@@ -1,6 +1,7 @@
 #include "relay/sim/runner/trial.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include "relay/sim/history.hpp"
 #include "relay/sim/invariants.hpp"
@@ -32,6 +33,9 @@ class Trial {
     for (Observer* observer : std::initializer_list<Observer*>{&sealing_, &sinks_, &leases_, &paths_})
       world_.watch(observer);
     world_.network.base = scenario.base;
+    world_.drops = [this](const Endpoint& from, const Endpoint&, Bytes) {
+      return from.port == kMulticastPort && multicast_lost_.contains(host_of(from).index);
+    };
     world_.refuses = scenario.refuses;
     world_.set_encoder_drift(scenario.encoder_ppm);
     for (const NodeSpec& spec : scenario.nodes) world_.add(spec);
@@ -63,6 +67,7 @@ class Trial {
       outcome.violation = e.what();
       outcome.at = world_.time() - kBegin;
     }
+    if (options.traced) tracer.tell_counters();
     outcome.ran = world_.time() - kBegin;
     outcome.processes = world_.nodes() + world_.listeners();
     outcome.datagrams = world_.datagrams;
@@ -109,7 +114,7 @@ class Trial {
       case come: world_.listen(f.listener); return;
       case quiet: return world_.talk(false);
       case rotate:
-        if (runs(Host{true, 0})) world_.rotate(0, 0);
+        if (runs(f.who)) world_.rotate(n, f.group);
         return;
       case drop_group:
         if (runs(f.who)) world_.carry_no_more(n, f.group);
@@ -124,6 +129,9 @@ class Trial {
       case drain:
         if (runs(f.who)) world_.drain(n, f.length);
         return;
+      case unplug: return world_.unplug(n, true);
+      case step: return world_.step_wall_clock(f.who, f.by);
+      case multicast_lost: multicast_lost_.insert(n); return;
     }
   }
 
@@ -166,6 +174,11 @@ class Trial {
         for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
         return world_.allow(n, all);
       }
+      case unplug: return world_.unplug(n, false);
+      case step:
+        if (f.both) world_.step_wall_clock(f.who, -f.by);
+        return;
+      case multicast_lost: multicast_lost_.erase(n); return;
       case move:
       case leave:
       case come:
@@ -174,6 +187,7 @@ class Trial {
   }
 
   const Scenario& scenario_;
+  std::set<std::size_t> multicast_lost_;
   Memory memory_;
   World world_;
   Sealing sealing_;
