@@ -29,6 +29,8 @@ constexpr Duration kLossForgotten = 60s;
 // Nothing at all for so long, four of the longest frames, is a failure, and no loss of the way: the parent's own, or
 // of what is above it, whoever else brings nothing then.
 constexpr Duration kOutage = 240ms;
+/// When the stream is back, each parent on the way has its own holes to mend first: the outage's, not the way's.
+constexpr Duration kSettles = 5s;
 
 }  // namespace
 
@@ -184,6 +186,7 @@ void Parent::note_seeking(bool seeking, Time now) {
   seeking_ = seeking;
   starved_ = false;
   starved_at_ = seeking ? now + idle_patience_ : kNever;
+  if (!seeking) settled_at_ = now + kSettles;
 }
 
 Health Parent::health(Time now) const {
@@ -257,7 +260,7 @@ void Parent::note_way(std::uint64_t came, std::uint64_t missed, Time now) {
   const auto ratio = [over](Duration to) { return std::clamp(over / to, 0.0, 1.0); };
   if (!expects()) {
     loss_ *= 1.0 - ratio(2 * kLossForgotten);
-  } else if (came + missed > 0 && !outage_) {
+  } else if (came + missed > 0 && !outage_ && way_since_ >= settled_at_) {
     loss_ += (static_cast<double>(missed) / static_cast<double>(came + missed) - loss_) * ratio(kLossOver);
   }
   way_since_ = now;

@@ -181,6 +181,7 @@ class Parent {
   bool seeking_ = false;      // by its own word, in IDLE or an acknowledgement
   Time way_since_;
   bool outage_ = false;       // nothing came for a while since then
+  Time settled_at_{};         // what is lost before then is the outage's that was
   Time starved_at_ = kNever;  // if it goes on saying so
   bool starved_ = false;
   std::uint64_t acknowledged_ = 0;  // of the lease's acknowledgements that word was taken from

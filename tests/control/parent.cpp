@@ -370,6 +370,10 @@ TEST_CASE("a parent's way loses what it does not bring by itself; an outage is n
   up.run(1s);  // nothing, whosever fault that is
   five_seconds(125);
   CHECK(up.parent.loss() == lossy);
+  up.run(5s, Parent::Stream::seeking);  // its own parents had nothing
+  five_seconds(125);
+  up.run(1s, Parent::Stream::frame);
+  CHECK(up.parent.loss() == lossy);
   up.parent.expect_stream(false, up.now);
   for (int i = 0; i < 12; ++i) {
     up.run(5s);
