@@ -81,6 +81,19 @@ Time Paths::listener_since(Stream& stream, std::size_t l) {
   return since;
 }
 
+/// Of two origins that both run neither has the other one's numbers.
+bool Paths::apart(std::size_t g) const {
+  std::size_t alone = 0;
+  for (std::size_t n = 0; n < world_.nodes(); ++n) {
+    const NodeHost& node = world_.node_host(n);
+    if (!node.spec.origin || !node.running()) continue;
+    const node::FeedGroup* here = carried(node, world_.groups()[g].id);
+    const auto* alignment = here != nullptr && here->origin ? here->origin->alignment() : nullptr;
+    alone += alignment != nullptr && !here->origin->ingest().held_back() && !alignment->agree() ? 1 : 0;
+  }
+  return alone > 1;
+}
+
 void Paths::disturb(Host host) {
   for (Stream& stream : streams_)
     std::erase_if(stream.edges, [&](const auto& edge) { return edge.first.first == host; });
@@ -90,6 +103,10 @@ void Paths::look() {
   listeners_.resize(world_.listeners());
   for (Stream& stream : streams_) {
     stream.since.resize(world_.nodes(), kNever);
+    if (apart(stream.group)) {
+      stream.origin = kNever;
+      stream.edges.clear();
+    }
     // Parents have lower numbers than their children.
     for (std::size_t n = 0; n < world_.nodes(); ++n) stream.since[n] = node_since(stream, n);
     for (std::size_t l = 0; l < listeners_.size(); ++l) {
