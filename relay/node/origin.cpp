@@ -7,14 +7,30 @@
 namespace tiercast::node {
 namespace {
 constexpr Duration kSaveSequenceEvery = 5s;
+
+/// The wall clock is behind what was sealed: it was set back, and says nothing of how much was sealed since the last
+/// save. Those below would take for stale what begins there again.
+bool is_behind(const Origin::Setup& setup, Moment now) {
+  const auto frame = std::chrono::milliseconds{setup.frame_ms};
+  return setup.last.value != 0 && now.wall.time_since_epoch() / frame <= static_cast<std::int64_t>(setup.last.value);
 }
+
+Sequence continue_at(const Origin::Setup& setup, Moment now) {
+  if (setup.last.value == 0) return Sequence{0};
+  if (!is_behind(setup, now)) return setup.last.next();
+  return setup.last.plus(
+      1 + static_cast<std::uint64_t>((kSaveSequenceEvery + 1s) / std::chrono::milliseconds{setup.frame_ms}));
+}
+
+}  // namespace
 
 Origin::Origin(const Setup& setup, Moment now)
     : source_(setup.source),
-      ingest_(setup.frame_ms, setup.last.value == 0 ? Sequence{0} : setup.last.next(), now),
+      ingest_(setup.frame_ms, continue_at(setup, now), now, is_behind(setup, now)),
       epochs_(setup.group, setup.source, setup.epochs, setup.rotate_every, *setup.random, now),
       publisher_(setup.group, setup.source, *setup.signing_key, setup.last),
       saved_epochs_(setup.epochs),
+      started_above_(publisher_.last()),
       next_sequence_save_(now.mono + kSaveSequenceEvery) {
   statement_.group = setup.group;
   statement_.source = setup.source;
@@ -125,7 +141,8 @@ std::optional<Origin::SaveJob> Origin::take_save(Time now) {
   if (saving_) return std::nullopt;
   if (auto state = epochs_.to_persist(now)) {
     saving_ = SaveJob{*state, publisher_.last(), true};
-  } else if (now >= next_sequence_save_) {
+  } else if (now >= next_sequence_save_ || (first_save_due_ && publisher_.last() != started_above_)) {
+    first_save_due_ = false;
     saving_ = SaveJob{saved_epochs_, publisher_.last(), false};
   } else {
     return std::nullopt;

@@ -106,6 +106,8 @@ class Origin {
   std::uint32_t epoch_in_use_ = 0;
   publish::EpochState saved_epochs_;
   std::optional<SaveJob> saving_;
+  const Sequence started_above_;
+  bool first_save_due_ = true;  // as soon as something is sealed
   Time next_sequence_save_;
   std::uint64_t changes_seen_ = 0;
   OriginCounters counters_;

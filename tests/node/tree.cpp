@@ -137,6 +137,27 @@ TEST_CASE("a relay that was restarted is found again, and its listeners go on") 
   }
 }
 
+TEST_CASE("an origin that is killed in its first seconds, and comes back with its clock set back, is heard at once") {
+  for (const Duration lived : {Duration{1s}, Duration{4300ms}, Duration{9s}}) {
+    CAPTURE(lived.count());
+    VirtualTree tree{44};
+    const auto origin = tree.add({.origin = true});
+    const auto relay = tree.add({.parents = {origin}, .pinned = true});
+    const auto l = tree.listen({.parents = {relay}});
+    tree.run(lived);
+    const Sequence before = tree.group(origin).group.history.newest();
+    tree.kill(origin);
+    tree.step_wall_clock({true, origin}, -37min);
+    tree.run(1s);
+    tree.restart(origin);
+    tree.run(5s);
+    CHECK(tree.group(origin).group.history.newest() > before);
+    const auto heard = tree.heard(l).size();
+    tree.run(1s);
+    CHECK(tree.heard(l).size() >= heard + 49);
+  }
+}
+
 TEST_CASE("an origin that was killed and started again goes on, after a pause of seconds, and its listeners with it") {
   for (std::uint64_t seed = 1; seed <= test::seeds(12); ++seed) {
     CAPTURE(seed);
