@@ -147,7 +147,7 @@ TEST_CASE("an origin that is killed in its first seconds, and comes back with it
     tree.run(lived);
     const Sequence before = tree.group(origin).group.history.newest();
     tree.kill(origin);
-    tree.step_wall_clock({true, origin}, -37min);
+    tree.step_wall_clock({true, static_cast<std::uint32_t>(origin)}, -37min);
     tree.run(1s);
     tree.restart(origin);
     tree.run(5s);
