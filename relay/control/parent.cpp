@@ -31,6 +31,8 @@ constexpr Duration kLossForgotten = 60s;
 constexpr Duration kOutage = 240ms;
 /// When the stream is back, each parent on the way has its own holes to mend first: the outage's, not the way's.
 constexpr Duration kSettles = 5s;
+/// Who drains says so every second. Who says it more often hurries nobody by that.
+constexpr Duration kHurryEvery = 900ms;
 
 }  // namespace
 
@@ -184,9 +186,9 @@ void Parent::expect_from(Time since) {
 void Parent::note_seeking(bool seeking, Time now) {
   if (seeking == seeking_) return;
   seeking_ = seeking;
-  starved_ = false;
+  const bool starved = std::exchange(starved_, false);
   starved_at_ = seeking ? now + idle_patience_ : kNever;
-  if (!seeking) settled_at_ = now + kSettles;
+  if (!seeking && starved) settled_at_ = now + kSettles;
 }
 
 Health Parent::health(Time now) const {
@@ -286,6 +288,8 @@ void Parent::on_go_away(wire::LeaveReason reason, std::uint16_t retry_after_s, T
 
 void Parent::hurry(Time now) {
   if (lease_ || under_way() || (denial_ && denial_->reason != wire::DenyReason::draining)) return;
+  if (hurried_at_ && now < *hurried_at_ + kHurryEvery) return;
+  hurried_at_ = now;
   not_before_ = now;
   seek(now + Duration{static_cast<Duration::rep>(random_->below(static_cast<std::uint64_t>(spread().count())))});
 }

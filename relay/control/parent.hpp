@@ -180,7 +180,8 @@ class Parent {
   bool unreachable_ = false;  // ICMP said so, and no acknowledgement otherwise
   bool seeking_ = false;      // by its own word, in IDLE or an acknowledgement
   Time way_since_;
-  bool outage_ = false;       // nothing came for a while since then
+  bool outage_ = false;  // nothing came for a while since then
+  std::optional<Time> hurried_at_;
   Time settled_at_{};         // what is lost before then is the outage's that was
   Time starved_at_ = kNever;  // if it goes on saying so
   bool starved_ = false;

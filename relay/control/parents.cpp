@@ -242,6 +242,7 @@ void Parents::exchange(Time now) {
 void Parents::trim(Time now) {
   while (true) {
     Place* last = last_live();
+    if (last == nullptr) return;
     std::size_t others = 0, steady = 0;
     for (const Place* place : order_) {
       if (place->duty != Duty::live || place == last) continue;

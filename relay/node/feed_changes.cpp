@@ -182,9 +182,9 @@ void Feed::learn(const control::EdgeIndices& told) {
 }
 
 void Feed::set_edges(EdgeKeys edges, std::vector<std::uint16_t> elsewhere, Moment now) {
-  if (drain_) return;  // workers read `elsewhere`
   moment_ = now;
-  edges_.set(std::move(edges));
+  edges_.set(std::move(edges));  // always: who is learnt of by its number is looked up in the configuration's list
+  if (drain_) return;            // workers read `elsewhere`
   setup_.elsewhere = std::move(elsewhere);
   for (std::size_t p = 0; p < parents_.size(); ++p)
     if (uplinks_[p].learnt && !uplinks_[p].retiring && !edges_.has(parents_[p].config().key)) retire_parent(p, now);

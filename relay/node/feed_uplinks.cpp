@@ -412,6 +412,7 @@ Duration Feed::frame_interval() const {
 }
 
 void Feed::send_up(std::size_t p, Bytes records) {
+  if (!parents_[p].leased()) return;  // an earlier datagram may have told that nobody is there any more
   std::array<std::uint8_t, wire::kMaxDatagram> buffer;
   setup_.uplinks->send_up(p, parents_[p].seal(records, buffer));
 }

@@ -61,10 +61,15 @@ void Resender::on_nack(const Asker& asker, GroupIndex group, std::chrono::millis
   const bool resume = asker.relay && of_frames && !of.resumed.test(group.value);
   if (resume) of.resumed.set(group.value);
   std::uint32_t free = 0;
-  if (allowance.takes_up && of_frames &&
-      (!of.taken_up || of.taken_up == now || now - *of.taken_up >= wire::kLeaseLife)) {
-    of.taken_up = now;
-    free = wire::kResumeFrames;
+  if (allowance.takes_up && of_frames) {
+    if (!of.taken_up || now - *of.taken_up >= wire::kLeaseLife) {
+      of.taken_up = now;
+      of.freed.reset();
+    }
+    if (of.taken_up == now && !of.freed.test(group.value)) {
+      of.freed.set(group.value);
+      free = wire::kResumeFrames;
+    }
   }
   // Ranges may claim 65,535 each, and overlap: no more is walked than allowed, and nothing once a budget is empty.
   for (const wire::NackRange& range : nack.ranges) {

@@ -87,8 +87,8 @@ class Resender {
   };
   /// Queues what the budgets allow of a NACK. A relay's first one for frames of a group, after it joined or moved, is
   /// its resume: exempt from the lease's budget. What comes with the word that a standby is taken up is beyond both,
-  /// for kResumeFrames, once in a lease's life: a crowd that has lost its parent must not depend on what this node
-  /// sends so far, and the frames are fewer than it will send to that crowd within a second.
+  /// for kResumeFrames of each group, once in a lease's life: a crowd that has lost its parent must not depend on what
+  /// this node sends so far, and the frames are fewer than it will send to that crowd within a second.
   void on_nack(const Asker& asker, GroupIndex group, std::chrono::milliseconds frame, const forward::History& history,
                const LateFrames& late, const wire::Nack& nack, Allowance& allowance, Time now);
   /// The next one whose time has come.
@@ -118,6 +118,7 @@ class Resender {
     std::bitset<wire::kMaxGroups> resumed;
     Time resumes_since;
     std::optional<Time> taken_up;
+    std::bitset<wire::kMaxGroups> freed;  // that were given kResumeFrames for it
   };
   OfLease& of_lease(LeaseId lease, std::chrono::milliseconds frame, Time now);
   std::vector<Queued> queue_;

@@ -185,3 +185,21 @@ TEST_CASE("a resume comes in the order of the stream") {
   REQUIRE(due.size() == 200);
   for (std::size_t i = 0; i < due.size(); ++i) CHECK(due[i].sequence == Sequence{1100 + i});
 }
+
+TEST_CASE("who takes a standby up is given some frames of each group beyond the budgets, however it asks") {
+  Fixture f;
+  f.resender.node_budget().set_relays(0);
+  while (f.resender.node_budget().available(f.now)) (void)f.resender.node_budget().take(f.now);
+  Resender::Allowance allowance{.takes_up = true};
+  for (int again = 0; again < 10; ++again) f.ask(Fixture::frames(1400, 100), allowance);
+  CHECK(f.due().size() == wire::kResumeFrames);
+  f.ask(Fixture::frames(1400, 100), allowance, 1);
+  CHECK(f.due().size() == wire::kResumeFrames);
+  Resender::Allowance another{.takes_up = true};
+  f.ask(Fixture::frames(1400, 100), another);
+  f.now += 1s;
+  while (f.resender.node_budget().available(f.now)) (void)f.resender.node_budget().take(f.now);
+  Resender::Allowance later{.takes_up = true};
+  f.ask(Fixture::frames(1400, 100), later);
+  CHECK(f.due().empty());
+}
