@@ -1,13 +1,13 @@
 #include "config/edge_list.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 
 #include "config/document.hpp"
 #include "config/host.hpp"
 #include "crypto/base64.hpp"
 #include "crypto/blake2b.hpp"
+#include "relay/base/decimal.hpp"
 
 namespace tiercast::config {
 namespace {
@@ -129,10 +129,8 @@ std::string line_of(const std::optional<Edge>& edge) {
 std::optional<std::uint64_t> parse_serial(std::string_view line) {
   if (!line.starts_with(kSerial)) return std::nullopt;
   line.remove_prefix(kSerial.size());
-  std::uint64_t serial = 0;
-  const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), serial);
-  if (error != std::errc{} || std::to_string(serial) != line) return std::nullopt;
-  return serial;
+  const auto serial = from_decimal<std::uint64_t>(line);
+  return serial && std::to_string(*serial) == line ? serial : std::nullopt;
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "config/document.hpp"
 #include "config/host.hpp"
 #include "config/multicast.hpp"
+#include "relay/base/decimal.hpp"
 
 namespace tiercast::cli {
 namespace {
@@ -14,14 +15,6 @@ namespace {
 tl::unexpected<std::string> wrong(std::string_view word, const std::string& why) {
   constexpr std::size_t kShown = 80;
   return tl::unexpected("\"" + config::printable(word, kShown) + "\": " + why);
-}
-
-template <class Number>
-std::optional<Number> whole(std::string_view digits) {
-  Number out{};
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), out);
-  if (error != std::errc{} || end != digits.data() + digits.size()) return std::nullopt;
-  return out;
 }
 
 }  // namespace
@@ -74,7 +67,7 @@ Argument<config::Upstream> parse_parent(std::string_view word, const ParentDefau
 
 Argument<config::SourceKey> parse_source_key(std::string_view word) {
   const std::size_t colon = word.find(':');
-  const auto id = whole<std::uint32_t>(word.substr(0, colon));
+  const auto id = from_decimal<std::uint32_t>(word.substr(0, colon));
   if (colon == std::string_view::npos || !id || *id < 1 || *id > 255) {
     return wrong(word, "use ID:KEY, ID from 1 to 255, KEY as `tiercast pubkey --source` prints it");
   }
@@ -90,7 +83,7 @@ Argument<AddressRange> parse_address_range(std::string_view word) {
   const std::string address{word.substr(0, slash)};
   const bool v6 = address.find(':') != std::string::npos;
   const auto endpoint = parse_endpoint(v6 ? "[" + address + "]:0" : address + ":0");
-  const auto prefix = whole<unsigned>(word.substr(slash + 1));
+  const auto prefix = from_decimal<unsigned>(word.substr(slash + 1));
   if (!endpoint || !prefix || *prefix > (v6 ? 128u : 32u)) return wrong(word, use);
   AddressRange out{*endpoint, *prefix};
   const std::size_t kept = *prefix + (v6 ? 0 : 96);  // an IPv4 address lies in the last 32 of the 128 bits
@@ -101,7 +94,7 @@ Argument<AddressRange> parse_address_range(std::string_view word) {
 }
 
 Argument<std::uint64_t> parse_number(std::string_view word, std::uint64_t least, std::uint64_t most) {
-  const auto number = whole<std::uint64_t>(word);
+  const auto number = from_decimal<std::uint64_t>(word);
   if (!number || *number < least || *number > most) {
     return wrong(word, "use a whole number, " + std::to_string(least) + " to " + std::to_string(most));
   }

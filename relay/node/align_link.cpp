@@ -92,12 +92,6 @@ void AlignLink::on_epoch(const wire::EpochRecord& epoch) {
 }
 
 Bytes AlignLink::take_datagram(MutableBytes out, Time now) {
-  if (std::exchange(says_leave_, false) && parent_.leased()) {
-    std::array<std::uint8_t, 8> record{};
-    Writer records{record};
-    wire::write_record(records, wire::Leave{wire::LeaveReason::stop});
-    return parent_.seal(records.written(), out);
-  }
   control::KeepaliveContents contents;
   if (parent_.leased() && parent_.lease()->keepalive_due(now)) contents.held = keys_.held();
   return parent_.take_datagram(contents, out, now);

@@ -46,7 +46,7 @@ class AlignLink {
   void on_timer(Time now) { parent_.on_timer(now); }
   Time next_deadline() const { return parent_.next_deadline(); }
   /// This node stops: the other origin is not to wait for it.
-  void say_leave() { says_leave_ = parent_.leased(); }
+  void leave(Time now) { parent_.set_duty(control::Duty::cold, now); }
   /// To send now; until empty.
   Bytes take_datagram(MutableBytes out, Time now);
 
@@ -64,7 +64,6 @@ class AlignLink {
   control::Parent parent_;
   forward::Distrust distrust_;
   receive::EpochKeys keys_;
-  bool says_leave_ = false;
   AlignLinkCounters counters_;
 };
 

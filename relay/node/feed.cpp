@@ -484,7 +484,7 @@ void Feed::stop(Moment now) {
     if (parents_[p].leased()) send_up(p, leave.written());
   for (auto& group : groups_) {
     if (!group->align) continue;
-    group->align->say_leave();
+    group->align->leave(now.mono);
     pump_align(*group, now);
   }
   for (auto& group : groups_)

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "relay/node/feed.hpp"
+#include "relay/node/go_away.hpp"
 
 namespace tiercast::node {
 namespace {
@@ -251,18 +252,9 @@ void Feed::on_go_away(std::size_t p, const wire::GoAway& away, Time now) {
   if (!parents_[p].drains()) return;
   learn(control::EdgeIndices{away.where_else});
   next_retire_ = now;
-  bool hope = false;
-  for (std::size_t q = 0; q < parents_.size(); ++q) {
-    if (!stays(q) || parents_[q].refused()) continue;
-    hope = true;
-    parents_[q].hurry(now);
-  }
-  if (hope) return;
-  parents_[p].stay(now);
-  std::array<std::uint8_t, 16> buffer;
-  Writer no_other{buffer};
-  wire::write_record(no_other, wire::GoAway{wire::LeaveReason::drain, 0, {}});
-  send_up(p, no_other.written());
+  seek_instead_of(
+      p, parents_, [this](std::size_t other) { return stays(other); }, [&](Bytes records) { send_up(p, records); },
+      now);
 }
 
 void Feed::leave_parent(std::size_t p, Time now) {

@@ -1,8 +1,8 @@
 // Before a node stops those below it go elsewhere, while it serves on: the first SIGTERM or SIGINT, `tiercast drain`.
 // It stops when all have left but those who cannot, when the time is over, or by a second signal.
 #include <algorithm>
-#include <charconv>
 
+#include "relay/base/decimal.hpp"
 #include "relay/base/exit_code.hpp"
 #include "relay/node/feed_thread.hpp"
 #include "relay/ops/log.hpp"
@@ -66,11 +66,9 @@ std::optional<std::string> FeedThread::answer_drain(std::string_view seconds, st
   if (!draining_) {
     Duration over = config_.node.drain;
     if (!seconds.empty()) {
-      unsigned number = 0;
-      const auto [end, error] = std::from_chars(seconds.data(), seconds.data() + seconds.size(), number);
-      if (error != std::errc{} || end != seconds.data() + seconds.size() || number > kMostSeconds)
-        return error_json("drain SECONDS: 0 to " + std::to_string(kMostSeconds));
-      over = std::chrono::seconds{number};
+      const auto number = from_decimal<unsigned>(seconds);
+      if (!number || *number > kMostSeconds) return error_json("drain SECONDS: 0 to " + std::to_string(kMostSeconds));
+      over = std::chrono::seconds{*number};
     }
     ops::log::info("draining", {{"command", "drain"}, {"leases", feed_->leases()}});
     drain(over, now);

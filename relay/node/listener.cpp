@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "relay/base/overloaded.hpp"
-
 #include "relay/base/exit_code.hpp"
+#include "relay/base/overloaded.hpp"
+#include "relay/node/go_away.hpp"
 
 namespace tiercast::node {
 namespace {
@@ -181,6 +181,12 @@ void Listener::on_records(std::size_t p, Bytes records, Time now) {
   }
 }
 
+std::size_t Listener::index_of(SourceId source) const {
+  const auto at = std::find_if(setup_.sources.begin(), setup_.sources.end(),
+                               [source](const receive::SourceKey& key) { return key.id == source; });
+  return static_cast<std::size_t>(at - setup_.sources.begin());
+}
+
 // A FRAME of the signed form, without its signature; empty: it is nobody's. What else is signed checks itself.
 Bytes Listener::proven(Bytes datagram, const wire::Header& header, MulticastUplink& multicast, Time now) {
   if (header.type == wire::Type::idle) return datagram;
@@ -195,15 +201,14 @@ Bytes Listener::proven(Bytes datagram, const wire::Header& header, MulticastUpli
     return multicast.distrust.exhausted(now) ? drop(counters_.drop_distrusted) : datagram;
   if (header.type != wire::Type::frame || datagram.size() < wire::kHeader + wire::kTag + wire::kSignature)
     return drop(counters_.drop_unsigned);
-  const auto source = std::find_if(setup_.sources.begin(), setup_.sources.end(),
-                                   [&](const receive::SourceKey& key) { return key.id == header.source; });
-  if (source == setup_.sources.end()) return drop(counters_.drop_unsigned);
+  const std::size_t source = index_of(header.source);
+  if (source == setup_.sources.size()) return drop(counters_.drop_unsigned);
   const auto position = s.playout.position();
   const bool known = s.playout.has(header.sequence) || (position && header.sequence < *position);
   if (known && !multicast.way.advances(header.group, header.sequence)) return drop(counters_.drop_copy);
   if (multicast.distrust.exhausted(now)) return drop(counters_.drop_distrusted);
   const Bytes sealed = datagram.first(datagram.size() - wire::kSignature);
-  if (crypto::verify_frame(source->key, sealed, datagram.last(wire::kSignature))) return sealed;
+  if (crypto::verify_frame(setup_.sources[source].key, sealed, datagram.last(wire::kSignature))) return sealed;
   multicast.distrust.failed(now);
   return drop(counters_.drop_signature);
 }
@@ -280,8 +285,7 @@ void Listener::on_stream(std::size_t p, Bytes datagram, MulticastUplink* multica
 void Listener::on_proof(const wire::Proof& proof, Time now) {
   Stream& s = *stream_;
   const SourceId id = proof.header.source;
-  std::size_t source = 0;
-  while (source < setup_.sources.size() && setup_.sources[source].id != id) ++source;
+  const std::size_t source = index_of(id);
   if (source == setup_.sources.size() || s.proofs.exhausted(now)) return counters_.drop_proof.add();
   bool all = true;
   for (std::size_t i = 0; setup_.strict && i < proof.count; ++i) {
@@ -308,8 +312,8 @@ bool Listener::take_frame(const wire::Header& header, Bytes datagram, const forw
   s.playout.on_frame(datagram, now);
   if (junk(s.playout.counters()) != before) return false;
   if (setup_.strict)
-    for (std::size_t source = 0; source < setup_.sources.size(); ++source)
-      if (setup_.sources[source].id == header.source) s.recent.keep(source, header.sequence, datagram);
+    if (const std::size_t source = index_of(header.source); source < setup_.sources.size())
+      s.recent.keep(source, header.sequence, datagram);
   s.parity.on_frame(header.sequence, datagram);
   s.gaps.expect_parity(s.parity.shape());
   note_frame(header.source, header.sequence, header.jumps(), way, now);
@@ -457,18 +461,9 @@ void Listener::on_go_away(std::size_t p, const wire::GoAway& away, Time now) {
   if (!parents_[p].drains()) return;
   learn(control::EdgeIndices{away.where_else}, now);
   next_leave_ = now;
-  bool hope = false;
-  for (auto& parent : parents_) {
-    if (parent.drains() || parent.refused()) continue;
-    hope = true;
-    parent.hurry(now);
-  }
-  if (hope) return;
-  parents_[p].stay(now);
-  std::array<std::uint8_t, 16> buffer;
-  Writer no_other{buffer};
-  wire::write_record(no_other, wire::GoAway{wire::LeaveReason::drain, 0, {}});
-  send_records(p, no_other.written());
+  seek_instead_of(
+      p, parents_, [this](std::size_t other) { return !parents_[other].drains(); },
+      [&](Bytes records) { send_records(p, records); }, now);
 }
 
 // As soon as another one has brought frames for so long that nothing before them is missing.

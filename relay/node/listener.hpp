@@ -162,6 +162,7 @@ class Listener {
   void on_stream(std::size_t parent, Bytes datagram, MulticastUplink* multicast, Time now);
   bool take_frame(const wire::Header& header, Bytes datagram, const forward::Way& way, Time now);
   void take_rebuilt(Time now);
+  std::size_t index_of(SourceId source) const;  // of setup_.sources; their number: it is none of them
   Bytes proven(Bytes signed_form, const wire::Header& header, MulticastUplink& multicast, Time now);
   void on_proof(const wire::Proof& proof, Time now);
   void send_records(std::size_t parent, Bytes records);

@@ -2,9 +2,8 @@
 // (three, unless it says more).
 #include <doctest/doctest.h>
 
-#include <cstdlib>
-
 #include "tests/node/virtual_tree.hpp"
+#include "tests/support/seeds.hpp"
 
 using namespace tiercast;
 using control::Duty;
@@ -12,10 +11,7 @@ using test::VirtualTree;
 
 namespace {
 
-std::uint64_t seeds() {
-  const char* more = std::getenv("TIERCAST_SEEDS");
-  return more != nullptr ? std::strtoull(more, nullptr, 10) : 3;
-}
+std::uint64_t seeds() { return test::seeds(3); }
 
 enum class Death { killed, refused, stopped, cut };
 constexpr Death kDeaths[] = {Death::killed, Death::refused, Death::stopped, Death::cut};
@@ -58,6 +54,29 @@ struct Mortal {
   Duration longest{};
 };
 
+/// f(mortal, how, random) for each seed and death.
+template <class F>
+void by_every_death(F&& f) {
+  for (std::uint64_t seed = 1; seed <= seeds(); ++seed) {
+    for (const Death how : kDeaths) {
+      CAPTURE(seed);
+      CAPTURE(static_cast<int>(how));
+      Mortal m{seed * 10 + static_cast<std::uint64_t>(how)};
+      test::SeededRandom random{seed};
+      f(m, how, random);
+    }
+  }
+}
+
+/// An origin, and two relays below it.
+struct Trunk {
+  explicit Trunk(VirtualTree& tree)
+      : origin(tree.add({.origin = true})),
+        one(tree.add({.parents = {origin}, .pinned = true})),
+        two(tree.add({.parents = {origin}, .pinned = true})) {}
+  std::size_t origin, one, two;
+};
+
 void run_some(VirtualTree& tree, test::SeededRandom& random, Duration most) {
   tree.run(Duration{static_cast<Duration::rep>(random.below(static_cast<std::uint64_t>(most.count())))});
 }
@@ -78,99 +97,83 @@ std::uint64_t leases_made(VirtualTree& tree, const std::vector<std::size_t>& nod
 
 TEST_CASE(
     "one of two live parents dies, whichever way, and comes back: nobody loses a frame, at a relay or a listener") {
-  for (std::uint64_t seed = 1; seed <= seeds(); ++seed) {
-    for (const Death how : kDeaths) {
-      CAPTURE(seed);
-      CAPTURE(static_cast<int>(how));
-      Mortal m{seed * 10 + static_cast<std::uint64_t>(how)};
-      test::SeededRandom random{seed};
-      VirtualTree& tree = m.tree;
-      const auto origin = tree.add({.origin = true});
-      const auto one = tree.add({.parents = {origin}, .pinned = true});
-      const auto two = tree.add({.parents = {origin}, .pinned = true});
-      const auto edge = tree.add({.parents = {one, two}, .pinned = true});
-      const auto other_edge = tree.add({.parents = {two, one}, .pinned = true});
-      tree.run(1s);
-      std::vector<std::size_t> listeners;
-      for (int i = 0; i < 3; ++i) listeners.push_back(tree.listen({.parents = {edge, other_edge}, .playout = 200ms}));
-      listeners.push_back(tree.listen({.parents = {edge}, .playout = 200ms}));
-      tree.run(3s);
-      run_some(tree, random, 100ms);
-      for (const auto who : {one, edge}) {
-        if (who == edge) tree.kill_listener(listeners.back());  // it has no other
-        m.die(who, how);
-        run_some(tree, random, 2s);
-        m.live(who, how);
-        run_some(tree, random, 2s);
-      }
-      tree.run(1s);
-      for (const auto l : listeners) {
-        CAPTURE(l);
-        CHECK(tree.lost_by(l) == 0);
-        CHECK(tree.good(l) > 100);
-      }
-      CHECK(tree.conflicts == 0);
+  by_every_death([](Mortal& m, Death how, test::SeededRandom& random) {
+    VirtualTree& tree = m.tree;
+    const auto [origin, one, two] = Trunk{tree};
+    const auto edge = tree.add({.parents = {one, two}, .pinned = true});
+    const auto other_edge = tree.add({.parents = {two, one}, .pinned = true});
+    tree.run(1s);
+    std::vector<std::size_t> listeners;
+    for (int i = 0; i < 3; ++i) listeners.push_back(tree.listen({.parents = {edge, other_edge}, .playout = 200ms}));
+    listeners.push_back(tree.listen({.parents = {edge}, .playout = 200ms}));
+    tree.run(3s);
+    run_some(tree, random, 100ms);
+    for (const auto who : {one, edge}) {
+      if (who == edge) tree.kill_listener(listeners.back());  // it has no other
+      m.die(who, how);
+      run_some(tree, random, 2s);
+      m.live(who, how);
+      run_some(tree, random, 2s);
     }
-  }
+    tree.run(1s);
+    for (const auto l : listeners) {
+      CAPTURE(l);
+      CHECK(tree.lost_by(l) == 0);
+      CHECK(tree.good(l) > 100);
+    }
+    CHECK(tree.conflicts == 0);
+  });
 }
 
 TEST_CASE(
     "the only live parent dies, whichever way: a warm standby is taken up with one packet, and no frame is lost") {
-  for (std::uint64_t seed = 1; seed <= seeds(); ++seed) {
-    for (const Death how : kDeaths) {
-      CAPTURE(seed);
-      CAPTURE(static_cast<int>(how));
-      Mortal m{seed * 10 + static_cast<std::uint64_t>(how)};
-      test::SeededRandom random{seed};
-      VirtualTree& tree = m.tree;
-      const auto origin = tree.add({.origin = true});
-      const auto one = tree.add({.parents = {origin}, .pinned = true});
-      const auto two = tree.add({.parents = {origin}, .pinned = true});
-      const auto edge = tree.add({.parents = {one, two}, .pinned = true, .live = 1});
-      const auto other_edge = tree.add({.parents = {two, one}, .live = 1});
-      tree.run(1s);
-      std::vector<std::size_t> listeners;
-      for (int i = 0; i < 20; ++i)
-        listeners.push_back(tree.listen({.parents = {edge, other_edge}, .playout = 200ms, .live = 1}));
-      tree.run(8s);
-      REQUIRE(duties(tree.feed(edge).parents()) == "Lw");
-      REQUIRE(duties(tree.listener(listeners[0]).parents()) == "Lw");
-      // A standby's lease brings nothing, but its node has the stream.
-      CHECK(tree.destinations(other_edge) == 0);
-      CHECK(tree.group(other_edge).last_frame);
-      CHECK(tree.feed(origin).tally(node::GroupIndex{0}).listeners == 20);
-      m.watching = true;
-      const auto made = leases_made(tree, {two, other_edge});
-      run_some(tree, random, 100ms);
-      m.die(one, how);
-      tree.run(150ms);  // or the node has not missed anything yet
-      run_some(tree, random, 2s);
-      CHECK(tree.lost_by(listeners[0]) == 0);
-      CHECK(duties(tree.feed(edge).parents()) != "Lw");
-      m.live(one, how);
-      tree.run(1s);
-      m.die(edge, how);
-      tree.run(1500ms);
-      for (const auto l : listeners) {
-        CAPTURE(l);
-        CHECK(tree.lost_by(l) == 0);
-        CHECK(tree.good(l) > 400);
-      }
-      CHECK(m.longest <= 200ms);
-      CHECK(leases_made(tree, {two, other_edge}) == made);
-      CHECK(tree.destinations(other_edge) == 20);
-      m.live(edge, how);
-      tree.run(25s);
-      CHECK(duties(tree.feed(edge).parents()) == "Lw");
-      for (const auto l : listeners) {
-        CAPTURE(l);
-        CHECK(duties(tree.listener(l).parents()) == "Lw");
-        CHECK(tree.lost_by(l) == 0);
-      }
-      CHECK(tree.feed(origin).tally(node::GroupIndex{0}).listeners == 20);
-      CHECK(tree.conflicts == 0);
+  by_every_death([](Mortal& m, Death how, test::SeededRandom& random) {
+    VirtualTree& tree = m.tree;
+    const auto [origin, one, two] = Trunk{tree};
+    const auto edge = tree.add({.parents = {one, two}, .pinned = true, .live = 1});
+    const auto other_edge = tree.add({.parents = {two, one}, .live = 1});
+    tree.run(1s);
+    std::vector<std::size_t> listeners;
+    for (int i = 0; i < 20; ++i)
+      listeners.push_back(tree.listen({.parents = {edge, other_edge}, .playout = 200ms, .live = 1}));
+    tree.run(8s);
+    REQUIRE(duties(tree.feed(edge).parents()) == "Lw");
+    REQUIRE(duties(tree.listener(listeners[0]).parents()) == "Lw");
+    // A standby's lease brings nothing, but its node has the stream.
+    CHECK(tree.destinations(other_edge) == 0);
+    CHECK(tree.group(other_edge).last_frame);
+    CHECK(tree.feed(origin).tally(node::GroupIndex{0}).listeners == 20);
+    m.watching = true;
+    const auto made = leases_made(tree, {two, other_edge});
+    run_some(tree, random, 100ms);
+    m.die(one, how);
+    tree.run(150ms);  // or the node has not missed anything yet
+    run_some(tree, random, 2s);
+    CHECK(tree.lost_by(listeners[0]) == 0);
+    CHECK(duties(tree.feed(edge).parents()) != "Lw");
+    m.live(one, how);
+    tree.run(1s);
+    m.die(edge, how);
+    tree.run(1500ms);
+    for (const auto l : listeners) {
+      CAPTURE(l);
+      CHECK(tree.lost_by(l) == 0);
+      CHECK(tree.good(l) > 400);
     }
-  }
+    CHECK(m.longest <= 200ms);
+    CHECK(leases_made(tree, {two, other_edge}) == made);
+    CHECK(tree.destinations(other_edge) == 20);
+    m.live(edge, how);
+    tree.run(25s);
+    CHECK(duties(tree.feed(edge).parents()) == "Lw");
+    for (const auto l : listeners) {
+      CAPTURE(l);
+      CHECK(duties(tree.listener(l).parents()) == "Lw");
+      CHECK(tree.lost_by(l) == 0);
+    }
+    CHECK(tree.feed(origin).tally(node::GroupIndex{0}).listeners == 20);
+    CHECK(tree.conflicts == 0);
+  });
 }
 
 TEST_CASE("a standby is taken up also where every twentieth datagram is lost") {
