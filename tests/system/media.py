@@ -181,6 +181,20 @@ def likeness(whole, part):
     return max((correlation(whole[i:i + len(part)], part), i) for i in at) if len(part) > 1 and at else (0.0, 0)
 
 
+def follows(heard, spoken, piece=25, slack=10):
+    """The likeness of each piece of `spoken` to what is heard where it is due: behind the piece before it, give or take
+    `slack`. A player that corrects its pace moves what comes later: it costs the piece in which it does so, no other."""
+    _, at = likeness(heard, spoken[:2 * piece])
+    found = []
+    for from_ in range(0, len(spoken) - piece + 1, piece):
+        begin = max(0, at - slack)
+        alike, into = likeness(heard[begin:at + slack + piece], spoken[from_:from_ + piece])
+        # A silence is like nothing: the next is due where this one was.
+        at = (begin + into if alike > 0.7 else at) + piece
+        found.append(round(alike, 3))
+    return found
+
+
 Match = namedtuple("Match", "matched missing foreign")
 
 

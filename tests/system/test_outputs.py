@@ -216,8 +216,8 @@ def test_samples_on_standard_output_go_into_a_player(t):
     equal(probed(base + ".wav", "channels,duration_ts"), f"2,{len(played) * TICK}", "the WAV file beside it")
     # Through the pipe it is played: the player's buffer is filled with silence, and the pace may be corrected.
     piped_, filed = loudness(samples(base + ".pcm"), 2), loudness(samples(base + ".wav", 44), 2)
-    alike, _ = media.likeness([0] * 100 + piped_ + [0] * 100, media.loud(filed))
-    check(alike > 0.95, f"what came by the pipe is like what is in the file: {alike:.3f}")
+    found = media.follows(piped_ + [0] * 100, media.loud(filed))
+    check(sorted(found)[len(found) // 5] > 0.85, f"what came by the pipe is like what is in the file, in its order: {found}")
 
 
 def test_rtp_and_its_sdp_file_are_opened_by_ffmpeg_and_gstreamer(t):

@@ -103,11 +103,9 @@ def test_a_jittery_network_is_not_heard(t):
                                          "player_left_out", "player_samples_shortened", "player_samples_lengthened")}
     check(80 <= report["target_ms"] <= 800, f"the delay is what the network asks for: {told}")
     check(report["player_late"] + report["player_concealed"] + report["player_skipped"] <= 20, f"nearly all: {told}")
-    # Second by second: in between time may have stood still, or gone on in a silence.
-    heard, speech = loudness(array.array("h", bytes(reader.data))), loudness(spoken(t, 5))
-    found = [media.likeness(heard, speech[at:at + 50]) for at in range(0, 250, 50)]
-    check(all(alike > 0.85 for alike, _ in found), f"each second that was spoken is heard: {found}; {told}")
-    equal(sorted(at for _, at in found), [at for _, at in found], f"in its order: {found}")
+    # Where the pace is corrected, or time stood still, a piece is less like what was spoken: one in five at most.
+    found = media.follows(loudness(array.array("h", bytes(reader.data))), media.loud(loudness(spoken(t, 5))))
+    check(sorted(found)[len(found) // 5] > 0.85, f"each half second that was spoken is heard, in its order: {found}; {told}")
 
     # The pace: a tick each 20 ms, where the network brings several at once or none.
     gaps = [at - before for (before, _), (at, _) in zip(reader.came, reader.came[1:]) if began <= at <= ended]
