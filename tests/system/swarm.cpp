@@ -1,8 +1,9 @@
 // Many real listeners in one process: each a node::Listener behind connected sockets of its own, one for each parent,
 // driven by one epoll. Counts every sequence of every one and prints what they got as JSON, at the end or at SIGTERM;
-// on request a frame log of all, in the form of `tiercast listen --frame-log` with the listener's number in front. A
-// tool of tests, drills and benchmarks; decides nothing about the stream. "deaf" ones hold a lease like any other, but
-// the kernel drops what is sent to them: for measuring a node with more listeners than this machine could be.
+// on request a frame log of all, in the form of `tiercast listen --frame-log` with the listener's number in front, and
+// a file that is there once each has as many live parents as it wants and, if it knows more, one that stands by. A tool
+// of tests, drills and benchmarks; decides nothing about the stream. "deaf" ones hold a lease like any other, but the
+// kernel drops what is sent to them: for measuring a node with more listeners than this machine could be.
 #include <linux/filter.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -49,6 +50,8 @@ class Ear {
   virtual void on_timer(Moment now) = 0;
   virtual void leave() {}
   virtual bool joined() const = 0;
+  /// It has all the parents that it is to have.
+  virtual bool ready(Time) const { return joined(); }
   virtual std::optional<Duration> first_frame() const { return std::nullopt; }
   virtual Counts counts() const { return {}; }
 };
@@ -148,6 +151,14 @@ class ListeningEar final : public Ear, private node::UplinkOutlet {
   int fd(std::size_t socket) const override { return sockets_[socket].fd(); }
   Time due() const override { return listener_->next_deadline(); }
   bool joined() const override { return listener_->joined_at().has_value(); }
+  /// As many as should bring frames, and of the others one stands by.
+  bool ready(Time now) const override {
+    const std::size_t wanted = std::min(sockets_.size(), listener_->choice().wanted());
+    std::size_t live = 0, warm = 0;
+    for (const control::Parent& parent : listener_->parents())
+      if (parent.health(now) == control::Health::good) ++(parent.duty() == control::Duty::live ? live : warm);
+    return first_frame() && live == wanted && (warm > 0 || wanted == sockets_.size());
+  }
   std::optional<Duration> first_frame() const override {
     const auto at = listener_->first_frame_at();
     return at ? std::optional{*at - start_} : std::nullopt;
@@ -226,6 +237,7 @@ struct Options {
   Duration length{0};
   bool deaf = false;
   const char* frames = nullptr;
+  const char* ready = nullptr;  // made once everybody is
 };
 
 tl::expected<std::unique_ptr<Ear>, std::string> make_ear(std::size_t number, const Options& options, FrameLog& log) {
@@ -271,6 +283,11 @@ void print(const std::vector<std::unique_ptr<Ear>>& ears) {
               quantile_ms(first, 0.5), quantile_ms(first, 0.99));
 }
 
+bool make_file(const char* path) {
+  std::FILE* file = std::fopen(path, "w");
+  return file != nullptr && std::fclose(file) == 0;
+}
+
 int swarm(const Options& options) {
   rlimit files{};
   if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {
@@ -300,6 +317,7 @@ int swarm(const Options& options) {
   const Time begin = net::read_clocks().mono;
   const Time end = begin + options.length;
   std::size_t started = 0;
+  bool told = options.ready == nullptr;
   std::array<epoll_event, 256> events;
   Time next_timers = Time::min();
   for (Moment now = net::read_clocks(); now.mono < end && g_stop == 0; now = net::read_clocks()) {
@@ -316,6 +334,10 @@ int swarm(const Options& options) {
     log.flush();
     for (std::size_t i = 0; i < started; ++i)
       if (after.mono >= ears[i]->due()) ears[i]->on_timer(after);
+    if (told || !std::all_of(ears.begin(), ears.end(), [&](const auto& ear) { return ear->ready(after.mono); }))
+      continue;
+    told = make_file(options.ready);
+    if (!told) return fail(std::string{options.ready} + ": cannot be written");
   }
   for (const auto& ear : ears) ear->leave();
   print(ears);
@@ -323,8 +345,8 @@ int swarm(const Options& options) {
 }
 
 constexpr const char* kUse =
-    "use: swarm ADDRESS:PORT EDGE_KEY GROUP SOURCE_ID:KEY LISTENERS SECONDS [deaf | frames FILE | playout MS | "
-    "parent ADDRESS:PORT EDGE_KEY | source SOURCE_ID:KEY] ...";
+    "use: swarm ADDRESS:PORT EDGE_KEY GROUP SOURCE_ID:KEY LISTENERS SECONDS [deaf | frames FILE | ready FILE | "
+    "playout MS | parent ADDRESS:PORT EDGE_KEY | live N | source SOURCE_ID:KEY] ...";
 
 /// The words from there on; false: one makes no sense.
 bool parse_words(std::span<char*> words, Options& options) {
@@ -336,6 +358,12 @@ bool parse_words(std::span<char*> words, Options& options) {
       options.deaf = true;
     } else if (word == "frames") {
       options.frames = words[1];
+    } else if (word == "ready") {
+      options.ready = words[1];
+    } else if (word == "live") {
+      const auto live = cli::parse_number(words[1], 1, 8);
+      if (!live) return false;
+      options.setup.live_parents = *live;
     } else if (word == "playout") {
       const auto ms = cli::parse_number(words[1], 20, 8000);
       if (!ms) return false;
