@@ -17,26 +17,25 @@ class NothingToMeasure(Exception):
     """Too little came before the damage to tell what is usual."""
 
 
-def read_log(path):
-    """A frame log as `tiercast listen --frame-log` writes it; a last line that is not whole yet is left out."""
-    return read_logs(path).get(None, [])
+def _lines(path):
+    """The words of each line; one at the end that is not whole yet is left out."""
+    with open(path, encoding="ascii") as file:
+        whole = file.read()  # at once: by lines, a piece at the end and what is written behind it meanwhile would be two
+    return [line.split() for line in whole[:whole.rfind("\n") + 1].splitlines()]
 
 
 def read_logs(path):
-    """The frame logs of many listeners in one file, whose lines begin with the listener's number: {number: ticks}."""
+    """Of a frame log as `tiercast listen --frame-log` writes it {None: its ticks}; of one of many listeners, whose lines
+    begin with the listener's number, {number: its ticks}."""
     logs = {}
-    with open(path, encoding="ascii") as file:
-        for line in file:
-            if line.endswith("\n"):
-                *ear, sequence, kind, _, name, _, came = line.split()
-                logs.setdefault(int(ear[0]) if ear else None, []).append(Tick(int(sequence), kind, name, float(came)))
+    for *ear, sequence, kind, _, name, _, came in _lines(path):
+        logs.setdefault(int(ear[0]) if ear else None, []).append(Tick(int(sequence), kind, name, float(came)))
     return logs
 
 
 def read_sent(path):
-    """What the sender logged: (hash, ms) of each, the last line only if it is whole."""
-    with open(path, encoding="ascii") as file:
-        return [(line.split()[0], float(line.split()[1])) for line in file if line.endswith("\n")]
+    """What the sender logged: (hash, ms) of each."""
+    return [(name, float(at)) for name, at, *_ in _lines(path)]
 
 
 def came(ticks):

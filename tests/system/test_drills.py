@@ -1,6 +1,7 @@
 """Drills: that they pass when nobody loses anything, fail when somebody does, count right, and leave nothing behind.
 With the README's own command lines."""
 import importlib.machinery
+import io
 import json
 import os
 import random
@@ -301,6 +302,32 @@ def figures_of(log, *others, sent=None, span=SPAN):
     each, frame, _ = figures.measure([(f"l{n}", "edge", None, l) for n, l in enumerate([log, *others])], span, sent)
     equal(frame, 20, "the frame length")
     return each[0]
+
+
+class Growing(io.RawIOBase):
+    """A file that has these bytes, and behind each end of it, which is the next time that it is read, the next ones."""
+
+    def __init__(self, *parts):
+        self.parts = [piece for part in parts for piece in (part, b"")]
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        piece = self.parts.pop(0) if self.parts else b""
+        buffer[:len(piece)] = piece
+        return len(piece)
+
+
+def test_a_drill_reads_logs_that_grow(t):
+    """What comes behind the piece of a line at the end is no line of its own."""
+    line = b"17 4321 frame 180 00ff 0.125 1234.5\n"
+    figures.open = lambda path, encoding: io.TextIOWrapper(io.BufferedReader(Growing(line + line[:20], line[20:])), encoding)
+    try:
+        equal(figures.read_logs("?"), {17: [figures.Tick(4321, "frame", "00ff", 1234.5)]}, "what is whole")
+        equal(figures.read_sent("?"), [("17", 4321)], "what is whole")
+    finally:
+        del figures.open
 
 
 def test_a_drills_figures_are_right(t):
