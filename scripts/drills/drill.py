@@ -26,10 +26,14 @@ SETTLE = 1  # s from the last listener's first tick to the beginning of what is 
 ENOUGH = 0.5  # s each listener must have played by then
 AFTER = 2  # s: what was sent until the end is played or given up then
 MOST_LISTENERS = 1000
+MOST_PARENTS = 8  # live ones of a listener
+STANDBY_MS = 200  # what a standby is for: nothing is lost by who plays so much later, and nobody waits longer
+STANDBY_JOINS = 4  # s after the others, about: it is no hurry
 COMMON = """
-What is measured begins a second after the last listener heard something. Lost is what was sent in that time and never
-came; the longest gap is between two arrivals since the damage ("before": until it). Recovered is who has got all that was
-sent until then, and waits for nothing for a second. PASS: nothing was above its limit, and everybody recovered.
+What is measured begins a second after the last listener heard something and, with --standby, has one. Lost is what was
+sent in that time and never came; the longest gap is between two arrivals since the damage ("before": until it). Recovered
+is who has got all that was sent until then, and waits for nothing for a second. PASS: nothing was above its limit, and
+everybody recovered.
 
 The heal command is run also when the drill is interrupted or fails after the damage.
 Exit status: 0 PASS, 1 FAIL; others: the drill could not be run (64 command line, 69 something is missing or does not
@@ -46,9 +50,9 @@ class Parser(argparse.ArgumentParser):
         sys.exit(64)
 
 
-def parser(text, short=None, variants=((),), **defaults):
+def parser(text, short=None, variants=((),), long_variants=(), **defaults):
     """The options of the drill that is run, with other defaults and, for --short, yet others. `text`: its help;
-    `variants`: options of each way in which scripts/drills/all plays it."""
+    `variants`: options of each way in which scripts/drills/all plays it, `long_variants`: of more ways, but for --short."""
     description, _, epilog = text.partition("\n\n")
     out = Parser(prog=os.path.basename(sys.argv[0]), description=description, epilog=epilog.rstrip() + "\n" + COMMON,
                  allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -56,6 +60,9 @@ def parser(text, short=None, variants=((),), **defaults):
                      help="speech to send, anything that ffmpeg reads; repeated if short")
     out.add_argument("--listeners", type=int, default=12, metavar="N", help="in all; default %(default)s")
     out.add_argument("--parents", type=int, metavar="N", help="edges that each listener receives from at once; default 1")
+    out.add_argument("--standby", action="store_true",
+                     help="one more edge stands by for each listener, and in namespaces one of two parents for each node; "
+                          f"--playout and, where nothing may be lost, --max-gap are {STANDBY_MS} then")
     out.add_argument("--playout", type=int, metavar="MS", help="of the listeners; default: theirs")
     out.add_argument("--seconds", type=float, default=20, metavar="S", help="measured; default %(default)g")
     out.add_argument("--heal-after", type=float, metavar="S",
@@ -67,11 +74,11 @@ def parser(text, short=None, variants=((),), **defaults):
     out.add_argument("--keep", metavar="DIR", help="keep configurations, logs and reports in this new directory")
     out.add_argument("--json", action="store_true", help="one JSON object instead of the table")
     out.add_argument("--variants", action="store_true", 
-                     help="only print the ways in which scripts/drills/all plays it, each after the seconds measured")
+                     help="only print the ways in which scripts/drills/all plays it, each after the seconds measured, and "
+                          "waited for a standby")
     own = out.add_argument_group("in network namespaces of its own (the default; root)")
     own.add_argument("--edges", type=int, metavar="N", help="default 2")
     own.add_argument("--single-parent", action="store_true", help="nobody has a second parent")
-    own.add_argument("--standby", action="store_true", help="one live parent each; the second is on standby")
     running = out.add_argument_group("against a running deployment")
     running.add_argument("--against", action="store_true", help="start listeners only")
     running.add_argument("--edge", action="append", default=[], metavar="HOST:PORT,KEY", help="an edge; several times")
@@ -96,11 +103,12 @@ def parser(text, short=None, variants=((),), **defaults):
     out.set_defaults(**defaults)
     out.of_short = {"seconds": 5, "listeners": 6, **({"heal_after": 1} if "heal_after" in defaults else {}),
                     **(short or {})}
-    out.of_all = variants
+    out.of_all, out.of_all_long = variants, long_variants
     return out
 
 
 VICTIMS = ((), ("--victim", "edge"))  # variants of add_victim()
+STANDBYS = tuple(("--standby", *way) for way in VICTIMS)
 
 
 def add_victim(parser):
@@ -116,7 +124,8 @@ def parse(parser):
         parser.set_defaults(**parser.of_short)
     options = parser.parse_args()
     if options.variants:
-        print("\n".join(shlex.join([f"{options.seconds:g}", *way]) for way in parser.of_all))
+        for way in (*parser.of_all, *(() if options.short else parser.of_all_long)):
+            print(shlex.join([f"{options.seconds + (STANDBY_JOINS if '--standby' in way else 0):g}", *way]))
         sys.exit(0)
 
     def refuse(names, why):
@@ -125,7 +134,7 @@ def parse(parser):
                 parser.error(f"{'FILE' if name == 'file' else '--' + name.replace('_', '-')} {why}")
 
     if options.against:
-        refuse(("file", "edges", "single_parent", "standby", "victim"),
+        refuse(("file", "edges", "single_parent", "victim"),
                "is for namespaces of the drill's own, not for --against")
         for name in ("edge", "source_key", "hurt_command"):
             if not getattr(options, name):
@@ -144,14 +153,21 @@ def parse(parser):
         if options.single_parent and options.standby:
             parser.error("--standby: --single-parent means that there is no other")
         hurts_edges = getattr(options, "victim", None) == "edge" or getattr(options, "hurts_edges", False)
-        if options.parents is None and hurts_edges and not options.single_parent:
+        if options.parents is None and hurts_edges and not options.single_parent and not options.standby:
             options.parents = 2
         if options.file and not os.access(options.file, os.R_OK):
             parser.error(f"{options.file} cannot be read")
     options.parents = 1 if options.parents is None else options.parents
+    if options.standby:
+        options.playout = options.playout or STANDBY_MS
+        if options.max_gap is None and options.max_lost == 0 and options.grace is None:
+            options.max_gap = STANDBY_MS
     edges = len(options.edge) if options.against else options.edges
-    for name, value, least, most in (("--listeners", options.listeners, 1, MOST_LISTENERS), ("--edges", edges, 1, 16),
-                                     ("--parents", options.parents, 1, edges), ("--seconds", options.seconds, 4, 600)):
+    most_parents = min(MOST_PARENTS, edges - options.standby)
+    for name, value, least, most in (("--listeners", options.listeners, 1, MOST_LISTENERS),
+                                     ("--edges", edges, 1 + options.standby, 16),
+                                     ("--parents", options.parents, 1, most_parents),
+                                     ("--seconds", options.seconds, 4, 600)):
         if not least <= value <= most:
             parser.error(f"{name} {value:g}: use {least} to {most}")
     if options.heal_after is not None and not 0 <= options.heal_after <= 0.4 * options.seconds:
@@ -189,11 +205,17 @@ class Play:
                 self.stage.children.check(waiting)
             except Failure as failure:
                 raise Failure(str(failure), 69) from None
-            waiting = [name for name in waiting if not all(map(self.hears, self.stage.logs(name).values()))]
+            waiting = [name for name in waiting if self.lacks(name)]
             if waiting and now() > until:
                 raise Failure(f"after {stages.PATIENCE} s {waiting[0]}, which listens to "
-                              f"{self.stage.listeners[waiting[0]][0]}, hears nothing", 69)
+                              f"{self.stage.listeners[waiting[0]][0]}, {self.lacks(waiting[0])}", 69)
             time.sleep(0.1)
+
+    def lacks(self, process):
+        """What one of that process's listeners does, or does not yet, that what is measured may not begin with."""
+        if not all(map(self.hears, self.stage.logs(process).values())):
+            return "hears nothing"
+        return "" if self.stage.has_parents(process) else "lacks a parent"
 
     def hears(self, ticks):
         came = figures.came(ticks)

@@ -33,41 +33,48 @@ class Stage:
 
     def __init__(self, options, folder, children):
         self.options, self.folder, self.children = options, folder, children
-        self.listeners = {}  # process -> (what its edges are called, its log's file, its listeners: {name: number or None})
+        # process -> (what its edges are called, its log's file, its listeners: {name: number or None}, the file that is
+        # there once they have all their parents, or None: they do not tell)
+        self.listeners = {}
         self.where = "?"
 
     def listen_all(self, edges, group, source_keys, wrap=lambda command: command):
-        """All listeners, spread over the edges. edges: (what to call it, HOST:PORT, KEY) of each."""
+        """All listeners, spread over the edges: each receives from `parents` of them, and has one more on standby if it is
+        to have one. edges: (what to call it, HOST:PORT, KEY) of each."""
         options = self.options
-        orders = [[edges[(n + i) % len(edges)] for i in range(options.parents)] for n in range(len(edges))]
-        if options.listeners <= PROCESSES:
+        known = options.parents + options.standby
+        orders = [[edges[(n + i) % len(edges)] for i in range(known)] for n in range(len(edges))]
+        if options.listeners <= PROCESSES and not options.standby:  # a swarm tells who stands by
             for n in range(options.listeners):
                 self._listen(n + 1, orders[n % len(orders)], group, source_keys, wrap)
             return
         program = os.path.join(os.path.dirname(options.program), "swarm")
         if not os.access(program, os.X_OK):
-            raise Failure(f"more than {PROCESSES} listeners need {program}: make {os.path.relpath(program)}", 69)
-        for n, order in enumerate(orders):
+            why = "listeners with a standby" if options.standby else f"more than {PROCESSES} listeners"
+            raise Failure(f"{why} need {program}: make {os.path.relpath(program)}", 69)
+        for n, order in enumerate(orders[:options.listeners]):
             count = len(range(n, options.listeners, len(orders)))
             self._swarm(program, n + 1, order, count, group, source_keys, wrap)
 
     def _listen(self, number, edges, group, source_keys, wrap):
         name = f"listener-{number}"
         log = self.folder / f"{name}.frames"
-        command = [self.options.program, "listen", *(f"{address},{key}" for _, address, key in edges),
-                   "--group", str(group), "--quiet", "--report", self.folder / f"{name}.json", "--frame-log", log]
+        command = [self.options.program, "listen", *(f"{address},{key}" for _, address, key in edges), "--parents",
+                   str(self.options.parents), "--group", str(group), "--quiet", "--report", self.folder / f"{name}.json",
+                   "--frame-log", log]
         for key in source_keys:
             command += ["--source-key", key]
         if self.options.playout:
             command += ["--playout", str(self.options.playout)]
         self.children.start(name, wrap(command))
-        self.listeners[name] = "+".join(called for called, *_ in edges), log, {name: None}
+        self.listeners[name] = self._called(edges), log, {name: None}, None
 
     def _swarm(self, program, number, edges, count, group, source_keys, wrap):
         name = f"swarm-{number}"
-        log = self.folder / f"{name}.frames"
+        log, ready = self.folder / f"{name}.frames", self.folder / f"{name}.ready"
         (_, address, key), *others = edges
-        command = [program, address, key, str(group), source_keys[0], str(count), "86400", "frames", log]
+        command = [program, address, key, str(group), source_keys[0], str(count), "86400", "frames", log,
+                   "ready", ready, "live", str(self.options.parents)]
         for _, address, key in others:
             command += ["parent", address, key]
         for each in source_keys[1:]:
@@ -75,12 +82,21 @@ class Stage:
         if self.options.playout:
             command += ["playout", str(self.options.playout)]
         self.children.start(name, wrap(command))
-        self.listeners[name] = ("+".join(called for called, *_ in edges), log,
-                                {f"{name}.{ear + 1}": ear for ear in range(count)})
+        self.listeners[name] = self._called(edges), log, {f"{name}.{ear + 1}": ear for ear in range(count)}, ready
+
+    def _called(self, edges):
+        """Who stands by in brackets."""
+        names, live = [called for called, *_ in edges], self.options.parents
+        return "+".join(names[:live]) + "".join(f" ({name})" for name in names[live:])
+
+    def has_parents(self, process):
+        """That process's listeners have all their parents, as far as it tells."""
+        ready = self.listeners[process][-1]
+        return ready is None or ready.exists()
 
     def logs(self, process):
         """{listener: its ticks} until now, of that process."""
-        _, path, names = self.listeners[process]
+        _, path, names, _ = self.listeners[process]
         ticks = figures.read_logs(path) if path.exists() else {}
         return {name: ticks.get(number, []) for name, number in names.items()}
 
@@ -176,10 +192,10 @@ class Namespaces(Stage):
         self.listen_all([(edge, self.tree.address[edge], self.tree.key[edge]) for edge in self.edges], 1,
                         self.tree.source_keys(), ears.command)
         below = ("one parent each" if options.single_parent else
-                 "a parent and a standby" if options.standby else "below both")
+                 "a parent and a standby each" if options.standby else "below both")
         origins = "an origin" if len(self.tree.origins) == 1 else f"{len(self.tree.origins)} origins"
         self.where = (f"in namespaces: {origins}, {len(self.RELAYS)} relays, {len(self.edges)} edges ({below}), "
-                      f"{options.listeners} listeners")
+                      f"{options.listeners} listeners{' with a standby' if options.standby else ''}")
 
     def look(self):
         """`state` is what each node says of itself, which is kept with the rest."""
@@ -255,6 +271,7 @@ class Running(Stage):
         super().__init__(options, folder, children)
         self.victim = options.hurt_command
         self.where = f"against {', '.join(edge.split(',')[0] for edge in options.edge)}: {options.listeners} listeners"
+        self.where += " with a standby" if options.standby else ""
 
     def start(self):
         edges = [(edge.split(",")[0], *edge.split(",")) for edge in self.options.edge]

@@ -84,8 +84,12 @@ class Tree:
         for name in self.names:
             self.start_node(name)
         self.wait("the tree to stand", lambda state: all(
-            state[name] and sum(up["state"] == "live" for up in state[name]["upstreams"]) >= self.live_parents(name)
-            for name in self.names))
+            state[name] and self.stands(name, [up["state"] for up in state[name]["upstreams"]]) for name in self.names))
+
+    def stands(self, name, states):
+        """As many parents are live as should be; if there are others, one stands by."""
+        live = self.live_parents(name)
+        return states.count("live") >= live and (live == len(states) or "standby" in states)
 
     def live_parents(self, name):
         """Who is below both origins forwards one of the two: it needs both."""

@@ -90,12 +90,23 @@ def test_every_drill_passes_in_its_short_form(t):
         equal(fields() - set(result), set(), f"fields that {result['way']} has not")
         field = DISTURBS.get(result["drill"])
         check(field is None or result[field] > 0, f"{result['way']}: {field} are {field and result[field]}")
+    by_standby([result for result in results if "--standby" in result["way"]])
     with open(os.path.join(shell.folder, "drills.txt"), encoding="utf-8") as file:
         report = file.read()
     check(report.splitlines()[-1].startswith(f"PASS: {len(results)} of {len(results)} passed"), f"the report: {report}")
     equal([n for n in os.listdir(t.dir) if n.startswith("tiercast-drill-")], [], "files left")
     told = set(re.findall(r"^\| `([a-z-]+)` \|", readme.section("Rehearse").split("| field | is |")[0], re.M))
     equal(executables() - {"all"} - told, set(), "drills that the README's table has not")
+
+
+def by_standby(results):
+    """Each listener's own: whose live edge hangs waits until it is missed, and then gets all from the other one."""
+    equal([result["way"] for result in results], ["stop-parent --standby --victim edge"], "those with a standby")
+    equal(results[0]["bars"]["gap_ms"], 200, "the longest gap allowed")
+    for listener in results[0]["listeners"]:
+        live, standby = re.fullmatch(r"(edge-\d) \((edge-\d)\)", listener["edge"]).groups()
+        check(live != standby, f"another edge stands by: {listener}")
+        check(live != results[0]["victim"] or listener["longest_gap_ms"] >= 60, f"{listener} had one live edge, which hung")
 
 
 @readme.runs("Rehearse", "scripts/drills/kill-parent --single-parent")
@@ -258,10 +269,12 @@ def test_a_drill_against_a_running_deployment(t):
     trees.live(deployment.edges[0], parents=2)
     # Interrupted after the damage, it undoes that; and a command that fails is no verdict.
     line = re.sub(r"--hurt-command '.*?'", "--hurt-command 'true'", commands[0].text)
-    for number, options in ((signal.SIGTERM, ()), (0, ("--hurt-command", "ssh nowhere"))):
+    for number, options in ((signal.SIGTERM, ("--standby",)), (0, ("--hurt-command", "ssh nowhere"))):
         run = deployment.drill(line, "--seconds", "4", *options)
         while number and not (told := run.stderr.readline()).endswith(" s  true\n"):
             check(told, "it did not come to the damage")
+            if "listeners with a standby; seed" in told:
+                equal(sum(edge.status()["listen"]["leases"] for edge in deployment.edges), 2 * 4, "leases, two each")
         if number:
             run.send_signal(number)
         out, err = run.communicate(timeout=60)
@@ -278,7 +291,8 @@ def test_a_drill_refuses_what_makes_no_sense(t):
     for words, status in ((["--edge", "a:1,x"], 64), (["--against"], 64), ([*against, "--edges", "2"], 64),
                           (["--victim", "origin"], 64), (["--listeners", "0"], 64),
                           (["--seconds", "5", "--heal-after", "3"], 64),
-                          (["--single-parent", "--parents", "2"], 64), (["--program", "/nonexistent"], 64),
+                          (["--single-parent", "--parents", "2"], 64), (["--standby", "--edges", "1"], 64),
+                          (["--standby", "--parents", "2"], 64), (["--program", "/nonexistent"], 64),
                           (["--keep", t.dir], 73)):
         done = subprocess.run([os.path.join(ROOT, "scripts/drills/kill-parent"), "--program", t.binary, *words],
                               capture_output=True, text=True, env=environment(t))
