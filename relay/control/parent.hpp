@@ -100,6 +100,8 @@ class Parent {
   /// Seals records under the lease. Only while leased().
   Bytes seal(Bytes records, MutableBytes out) { return lease_->seal(records, out); }
   JoinGrant take_grant();
+  /// A keepalive waits for its acknowledgement.
+  bool owes_answer() const { return lease_ && lease_->unanswered_since(); }
   /// Ask for an acknowledgement now (unknown epoch).
   void hasten(Time now) {
     if (lease_) lease_->hasten(now);

@@ -55,7 +55,7 @@ LoadCrowd::LoadCrowd(const LoadPlan& plan, std::span<load_account> accounts, boo
       sample_(epochs_) {
   plan_.sample = std::min(plan_.sample, plan_.listeners);
   if (plan_.sample > 0) stride_ = plan_.listeners / plan_.sample;
-  asked_for_epoch_.resize(plan_.sample);
+  epoch_questions_.resize(plan_.sample);
   if (counted_below_) sampled_accounts_.resize(plan_.sample);
   for (std::uint32_t i = 0; i < plan_.listeners; ++i)
     if (is_sampled(i)) accounts_[i].flags |= LOAD_PASS;
@@ -262,8 +262,7 @@ void LoadCrowd::on_sampled(std::uint32_t i, const wire::Header& header, Bytes da
   if (listener.state != State::leased) return;  // ACCEPT, with the epochs, is still on its way
   sample_.on_frame(header, datagram, listener.epochs, arrived);
   if (epochs_.find(listener.epochs, header.source, header.epoch)) return;
-  if (now < asked_for_epoch_[n] + wire::kEpochAskEvery) return;
-  asked_for_epoch_[n] = now;
+  if (listener.lease->unanswered_since() || !epoch_questions_[n].due(now)) return;
   listener.lease->hasten(now);
   pump(i, now);
   schedule(i, now);

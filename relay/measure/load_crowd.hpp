@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "relay/control/epoch_question.hpp"
 #include "relay/control/expiry_wheel.hpp"
 #include "relay/control/uplink_lease.hpp"
 #include "relay/measure/load_account.h"
@@ -130,8 +131,8 @@ class LoadCrowd {
   Outlet* outlet_;
   std::uint32_t stride_ = 1;
   std::vector<Listener> listeners_;
-  std::vector<load_account> sampled_accounts_;  // with counted_below: what came here of the sampled
-  std::vector<Time> asked_for_epoch_;           // of the sampled
+  std::vector<load_account> sampled_accounts_;           // with counted_below: what came here of the sampled
+  std::vector<control::EpochQuestion> epoch_questions_;  // of the sampled
   Wheel wheel_;
 
   std::uint32_t fresh_ = 0;          // the first that has never begun

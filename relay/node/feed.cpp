@@ -344,6 +344,7 @@ void Feed::use_epoch(FeedGroup& group, SourceId source, Epoch epoch) {
 
 void Feed::learn_epoch(FeedGroup& group, const wire::EpochRecord& epoch) {
   if (!group.epochs.learn(epoch)) return;
+  group.epoch_question.answered();
   if (group.recorder) group.recorder->on_epoch(epoch);
   command_all(EpochKnown{group.group.index, epoch});
 }

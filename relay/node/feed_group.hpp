@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "relay/control/drain.hpp"
+#include "relay/control/epoch_question.hpp"
 #include "relay/forward/attestation_gaps.hpp"
 #include "relay/forward/gaps.hpp"
 #include "relay/forward/parity.hpp"
@@ -52,7 +53,7 @@ struct FeedGroup {
   std::uint64_t audio_bytes = 0;                   // of Opus, from parents
   Latency latency;                                 // from the origin's sealing to here
   Time next_idle = kNever;
-  Time next_epoch_question;
+  control::EpochQuestion epoch_question;
   bool ended = false;
 
   // Asked for at each parent until it says that it heard.

@@ -181,8 +181,7 @@ void Feed::on_fresh_frame(FeedGroup& group, const wire::Header& h, Sequence newe
   group.gaps.on_frame(h.sequence, jumps, now, way);
   if (h.sequence >= newest_before && h.ends()) group.gaps.on_end(h.sequence);
   group.attestation_gaps.on_frame(h.source, h.sequence, jumps, now);
-  if (p && !group.epochs.knows(h.source, h.epoch) && now >= group.next_epoch_question) {
-    group.next_epoch_question = now + wire::kEpochAskEvery;
+  if (p && !group.epochs.knows(h.source, h.epoch) && !parents_[*p].owes_answer() && group.epoch_question.due(now)) {
     uplinks_[*p].next_listed = static_cast<std::size_t>(
         std::find_if(groups_.begin(), groups_.end(), [&](const auto& g) { return g.get() == &group; }) -
         groups_.begin());

@@ -142,8 +142,7 @@ void Listener::on_joined(std::size_t p, Time now) {
     on_info(p, *grant.group_info, now);
   }
   if (stream_) {
-    for (const auto& epoch : grant.epochs)
-      if (epoch.group == setup_.group) stream_->playout.on_epoch(epoch);
+    for (const auto& epoch : grant.epochs) on_epoch(epoch);
   }
   parents_[p].expect_stream(true, now);
 }
@@ -162,13 +161,16 @@ void Listener::on_info(std::size_t p, const wire::GroupInfo& info, Time now) {
   if (position && info.newest.value < position->value + horizon) stream_->gaps.on_newest(info.newest, now);
 }
 
+void Listener::on_epoch(const wire::EpochRecord& epoch) {
+  if (!stream_ || epoch.group != setup_.group) return;
+  if (stream_->playout.on_epoch(epoch) == receive::EpochKeys::Added::added) stream_->epoch_question.answered();
+}
+
 void Listener::on_records(std::size_t p, Bytes records, Time now) {
   wire::RecordReader reader{records};
   while (auto record = reader.next()) {
     std::visit(Overloaded{
-                   [&](const wire::EpochRecord& r) {
-                     if (stream_ && r.group == setup_.group) stream_->playout.on_epoch(r);
-                   },
+                   [&](const wire::EpochRecord& r) { on_epoch(r); },
                    [&](const wire::GroupInfo& r) { on_info(p, r, now); },
                    [&](const wire::Subscribed& r) {
                      if (r.group == setup_.group && r.denied != 0) uplinks_[p].removed = wire::DenyReason{r.denied};
@@ -237,7 +239,8 @@ void Listener::on_stream(std::size_t p, Bytes datagram, MulticastUplink* multica
       }
       uplinks_[p].frames.on_frame(now);
       take_rebuilt(now);
-      if (playout.wants_epochs(now)) parent.hasten(now);
+      if (playout.awaits(header->source, header->epoch) && !parent.owes_answer() && stream_->epoch_question.due(now))
+        parent.hasten(now);
       return;
     }
     case wire::Type::parity: {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "relay/control/drain.hpp"
+#include "relay/control/epoch_question.hpp"
 #include "relay/control/parents.hpp"
 #include "relay/forward/attestation_gaps.hpp"
 #include "relay/forward/gaps.hpp"
@@ -138,6 +139,7 @@ class Listener {
     Stream(const Setup& setup, std::chrono::milliseconds of);
     std::chrono::milliseconds frame;
     receive::Playout playout;
+    control::EpochQuestion epoch_question;
     forward::Gaps gaps;
     forward::GroupAttestationGaps attestation_gaps;
     forward::ParityDecoder parity;
@@ -157,6 +159,7 @@ class Listener {
   };
   void on_joined(std::size_t parent, Time now);
   void on_records(std::size_t parent, Bytes records, Time now);
+  void on_epoch(const wire::EpochRecord& epoch);
   void on_info(std::size_t parent, const wire::GroupInfo& info, Time now);
   /// `multicast`: by which it came; null: by unicast.
   void on_stream(std::size_t parent, Bytes datagram, MulticastUplink* multicast, Time now);

@@ -237,12 +237,9 @@ EpochKeys::Added Playout::on_epoch(const wire::EpochRecord& record) {
   return added;
 }
 
-bool Playout::wants_epochs(Time now) {
-  const bool any = std::any_of(unknown_epochs_.begin(), unknown_epochs_.end(),
-                               [&](const UnknownEpoch& u) { return now - u.seen <= wire::kEpochAskEvery; });
-  if (!any || (asked_epochs_ && now - *asked_epochs_ < wire::kEpochAskEvery)) return false;
-  asked_epochs_ = now;
-  return true;
+bool Playout::awaits(SourceId source, Epoch epoch) const {
+  return std::any_of(unknown_epochs_.begin(), unknown_epochs_.end(),
+                     [&](const UnknownEpoch& u) { return u.source == source && u.epoch == epoch; });
 }
 
 // --- attestations ---

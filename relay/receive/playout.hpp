@@ -136,9 +136,8 @@ class Playout {
   std::optional<Sequence> position() const;
   /// The attested end was the last one given. A later frame (the broadcast goes on) takes that back.
   bool ended() const { return ended_; }
-  /// True when a keepalive should go out now because frames wait for a key: at most every wire::kEpochAskEvery. Ask
-  /// after on_frame().
-  bool wants_epochs(Time now);
+  /// Such frames wait for their key.
+  bool awaits(SourceId source, Epoch epoch) const;
   wire::EpochsHeld epochs_held() const { return keys_.held(); }
   const PlayoutCounters& counters() const { return counters_; }
 
@@ -231,7 +230,6 @@ class Playout {
   bool discontinuity_ = false;  // of the next one given out
   bool ended_ = false;
   std::optional<Time> last_attest_;
-  std::optional<Time> asked_epochs_;
   PlayoutCounters counters_;
 };
 

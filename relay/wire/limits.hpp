@@ -115,8 +115,10 @@ inline constexpr double kNodeResendShare = 0.10;          // of the node's fan-o
 inline constexpr std::uint32_t kNodeResendPerRelay = 50;  // frames per second and relay lease
 
 // --- epochs ---
-inline constexpr std::size_t kEpochsAhead = 2;  // announced before use
-inline constexpr Duration kEpochAge = 30s;      // known below for so long before use
-inline constexpr Duration kEpochAskEvery = 2s;
+inline constexpr std::size_t kEpochsAhead = 2;     // announced before use
+inline constexpr Duration kEpochAge = 30s;         // known below for so long before use
+inline constexpr Duration kEpochAskFirst = 100ms;  // asked again so long after the first question; doubles
+inline constexpr Duration kEpochAskEvery = 2s;     // up to here
+inline constexpr Duration kEpochAskCalm = 10s;     // not asked for so long: the first question's wait again
 
 }  // namespace tiercast::wire

@@ -144,23 +144,23 @@ TEST_CASE("playout: what is malformed, forged, of another group or source is dro
   CHECK(sequences(drain(rig.playout)) == Numbers{10});
 }
 
-TEST_CASE("playout: frames of an unknown epoch wait for their key; a keepalive asks at most every 2 s") {
+TEST_CASE("playout: frames of an unknown epoch wait for their key") {
   Rig rig;
   rig.playout.start_from(Sequence{10});
-  CHECK_FALSE(rig.playout.wants_epochs(rig.time_of(10)));
   const Epoch next{2000};
+  CHECK_FALSE(rig.playout.awaits(SourceId{1}, next));
   for (std::uint64_t s = 10; s < 14; ++s)
     rig.playout.on_frame(rig.one.seal(next, Sequence{s}, payload(Sequence{s})), rig.time_of(s));
   CHECK(drain(rig.playout).empty());
-  CHECK(rig.playout.wants_epochs(rig.time_of(13)));
-  CHECK_FALSE(rig.playout.wants_epochs(rig.time_of(13) + wire::kEpochAskEvery - 1ns));
+  CHECK(rig.playout.awaits(SourceId{1}, next));
+  CHECK_FALSE(rig.playout.awaits(SourceId{2}, next));
+  CHECK_FALSE(rig.playout.awaits(SourceId{1}, kEpoch));
   rig.playout.on_frame(rig.one.seal(next, Sequence{14}, payload(Sequence{14})), rig.time_of(14) + 2s);
-  CHECK(rig.playout.wants_epochs(rig.time_of(14) + 2s));
   rig.playout.on_epoch(rig.one.record(next));
   const auto heard = drain(rig.playout);
   CHECK(sequences(heard) == Numbers{10, 11, 12, 13, 14});
   CHECK(heard[0].played.arrived == rig.time_of(10));
-  CHECK_FALSE(rig.playout.wants_epochs(rig.time_of(14) + 10s));
+  CHECK_FALSE(rig.playout.awaits(SourceId{1}, next));
 }
 
 TEST_CASE("playout: at most two unknown epochs are tracked and 64 frames wait") {

@@ -105,7 +105,9 @@ std::map<std::string, std::string> coded() {
           ROW(kNodeResendPerRelay, number),
           ROW(kEpochsAhead, number),
           ROW(kEpochAge, ms),
-          ROW(kEpochAskEvery, ms)};
+          ROW(kEpochAskFirst, ms),
+          ROW(kEpochAskEvery, ms),
+          ROW(kEpochAskCalm, ms)};
 }
 
 #undef ROW
