@@ -206,6 +206,12 @@ struct NodeHost {
   std::vector<Packet> waiting;
   Host host() const { return {true, static_cast<std::uint32_t>(index)}; }
   bool running() const { return process && !stopped; }
+  /// Of its process's groups that one; null: it carries it not.
+  const node::FeedGroup* carried(GroupId id) const {
+    for (const auto& group : process->feed->groups())
+      if (group->group.id == id) return group.get();
+    return nullptr;
+  }
 };
 
 struct ListenerHost {

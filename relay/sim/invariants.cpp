@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <string_view>
 
+#include "relay/sim/origins.hpp"
+
 namespace tiercast::sim {
 namespace {
 
@@ -28,6 +30,22 @@ void Sealing::on_sent(const Endpoint& from, const Endpoint& to, Bytes datagram) 
     throw Violation{"two sealed frames of one key and sequence " + std::to_string(header->sequence.value)};
 }
 
+// As in Paths: an origin's frame is sealed when it is sent first.
+void Sinks::on_sent(const Endpoint& from, const Endpoint&, Bytes datagram) {
+  if (wire::Type{datagram[0]} != wire::Type::frame) return;
+  const NodeSpec& sender = world_.node_host(host_of(from).index).spec;
+  if (!sender.origin || !sender.align) return;
+  const auto header = wire::parse_header(datagram);
+  if (!header || header->source.value != sender.source) return;
+  const std::size_t source = sender.source - 1U;
+  for (std::size_t g = 0; g < streams_.size(); ++g) {
+    Stream& stream = streams_[g];
+    if (world_.groups()[g].id != header->group || header->sequence <= stream.sealed[source]) continue;
+    stream.sealed[source] = header->sequence;
+    if (apart(world_, g)) stream.frames[header->sequence.value][source].apart = true;
+  }
+}
+
 void Sinks::on_played(std::size_t l, const receive::Played& played) {
   if (heard_.size() <= l) heard_.resize(l + 1);
   Heard& heard = heard_[l];
@@ -41,21 +59,26 @@ void Sinks::on_played(std::size_t l, const receive::Played& played) {
     return;
   }
   ++frames_;
-  std::int64_t packet = kEmpty;
   const std::size_t group = world_.listener_host(l).spec.group;
+  const std::size_t source = played.source.value - 1U;
+  Frames& frames = streams_[group].frames[played.sequence.value];
+  Frame& frame = frames[source];
+  const Frame& other = frames[1 - source];
+  std::int64_t packet = kEmpty;
   if (played.kind == receive::PlayedKind::frame) {
     const auto number = world_.speech(group).number_of(played.opus);
     if (!number) throw Violation{name(l) + " played what nobody sent" + sequence};
     packet = *number;
-    if (packet <= heard.packet) throw Violation{name(l) + " played a packet twice or out of order" + sequence};
+    const bool between_two = heard.source != played.source.value && (heard.apart || frame.apart);
+    if (packet <= heard.packet && !between_two)
+      throw Violation{name(l) + " played a packet twice or out of order" + sequence};
     heard.packet = packet;
+    heard.source = played.source.value;
+    heard.apart = frame.apart;
   }
-  Packets& packets = packets_[group].try_emplace(played.sequence.value, Packets{kUnheard, kUnheard}).first->second;
-  const std::size_t source = played.source.value - 1U;
-  if (packets[source] == kUnheard) packets[source] = packet;
-  const std::int64_t other = packets[1 - source];
-  if (packets[source] != packet || (packet >= 0 && other >= 0 && other != packet))
-    throw Violation{name(l) + " heard another packet than others" + sequence};
+  if (frame.packet == kUnheard) frame.packet = packet;
+  const bool others = packet >= 0 && other.packet >= 0 && other.packet != packet && !frame.apart && !other.apart;
+  if (frame.packet != packet || others) throw Violation{name(l) + " heard another packet than others" + sequence};
 }
 
 void Leases::on_arrived(const Packet& packet) {

@@ -29,24 +29,37 @@ class Sealing final : public Observer {
 
 /// Sequences rise by one but at a discontinuity; every packet is one that the encoder sent, bit by bit, none comes
 /// twice or out of order; and a sequence is the same packet at all listeners. An origin may have no packet for a tick
-/// for which the other one has one, but never another.
+/// for which the other one has one, but never another. Of what was sealed while the two were apart (origins.hpp) that
+/// holds for each origin by itself: where a listener changes over, to such a frame or from one, packets may come again,
+/// and such a frame may be another packet than the other origin's.
 class Sinks final : public Observer {
  public:
-  explicit Sinks(const World& world) : world_(world), packets_(world.groups().size()) {}
+  explicit Sinks(const World& world) : world_(world), streams_(world.groups().size()) {}
+  void on_sent(const Endpoint& from, const Endpoint& to, Bytes datagram) override;
   void on_played(std::size_t listener, const receive::Played& played) override;
   std::uint64_t frames() const { return frames_; }
   std::uint64_t lost() const { return lost_; }
 
  private:
-  static constexpr std::int64_t kUnheard = -2, kEmpty = -1;     // else the encoder's packet
-  using Packets = std::array<std::int64_t, wire::kMaxSources>;  // by source, from 1
+  static constexpr std::int64_t kUnheard = -2, kEmpty = -1;  // else the encoder's packet
+  struct Frame {
+    std::int64_t packet = kUnheard;
+    bool apart = false;  // the two origins were, when it was sealed
+  };
+  using Frames = std::array<Frame, wire::kMaxSources>;  // by source, from 1
   struct Heard {
     std::optional<Sequence> sequence;
-    std::int64_t packet = -1;  // of the encoder
+    std::int64_t packet = -1;  // of the encoder; the last one
+    std::uint8_t source = 0;   // of that
+    bool apart = false;
+  };
+  struct Stream {
+    std::unordered_map<std::uint64_t, Frames> frames;  // by sequence
+    std::array<Sequence, wire::kMaxSources> sealed{};  // up to there
   };
   const World& world_;
-  std::vector<Heard> heard_;                                         // by listener
-  std::vector<std::unordered_map<std::uint64_t, Packets>> packets_;  // by group, then sequence
+  std::vector<Heard> heard_;     // by listener
+  std::vector<Stream> streams_;  // by group
   std::uint64_t frames_ = 0, lost_ = 0;
 };
 

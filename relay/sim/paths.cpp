@@ -2,16 +2,12 @@
 
 #include <algorithm>
 
+#include "relay/sim/origins.hpp"
+
 namespace tiercast::sim {
 namespace {
 
 constexpr Duration kSlack = 150ms;  // rounding to frames and to clocks
-
-const node::FeedGroup* carried(const NodeHost& node, GroupId id) {
-  for (const auto& group : node.process->feed->groups())
-    if (group->group.id == id) return group.get();
-  return nullptr;
-}
 
 bool works(const NodeHost& node) {
   return node.running() && !node.stalled &&
@@ -48,7 +44,7 @@ Time Paths::through(Stream& stream, Host child, std::size_t parent, bool solid) 
 
 Time Paths::node_since(Stream& stream, std::size_t n) {
   const NodeHost& node = world_.node_host(n);
-  const node::FeedGroup* here = node.running() ? carried(node, world_.groups()[stream.group].id) : nullptr;
+  const node::FeedGroup* here = node.running() ? node.carried(world_.groups()[stream.group].id) : nullptr;
   if (node.spec.origin) {
     if (node.spec.source != stream.source.value) return kNever;
     if (here == nullptr || !here->origin) return stream.origin = kNever;
@@ -73,25 +69,12 @@ Time Paths::listener_since(Stream& stream, std::size_t l) {
   for (std::size_t p = 0; p < listener.uplinks->count(); ++p) {
     const std::size_t parent = listener.uplinks->node_of(p);
     const bool solid = listener.running() && passes(listener.host(), parent) &&
-                       carried(world_.node_host(parent), world_.groups()[stream.group].id) != nullptr &&
+                       world_.node_host(parent).carried(world_.groups()[stream.group].id) != nullptr &&
                        listener.agent->parents()[p].may_be_asked() &&
                        listener.agent->parents()[p].live(listener.spec.clock.mono(world_.time()));
     since = std::min(since, through(stream, listener.host(), parent, solid));
   }
   return since;
-}
-
-/// Of two origins that both run neither has the other one's numbers.
-bool Paths::apart(std::size_t g) const {
-  std::size_t alone = 0;
-  for (std::size_t n = 0; n < world_.nodes(); ++n) {
-    const NodeHost& node = world_.node_host(n);
-    if (!node.spec.origin || !node.running()) continue;
-    const node::FeedGroup* here = carried(node, world_.groups()[g].id);
-    const auto* alignment = here != nullptr && here->origin ? here->origin->alignment() : nullptr;
-    alone += alignment != nullptr && !here->origin->ingest().held_back() && !alignment->agree() ? 1 : 0;
-  }
-  return alone > 1;
 }
 
 void Paths::disturb(Host host) {
@@ -103,7 +86,7 @@ void Paths::look() {
   listeners_.resize(world_.listeners());
   for (Stream& stream : streams_) {
     stream.since.resize(world_.nodes(), kNever);
-    if (apart(stream.group)) {
+    if (apart(world_, stream.group)) {
       stream.origin = kNever;
       stream.edges.clear();
     }

@@ -7,8 +7,8 @@
 // runs, elsewhere the earliest, over all parents, of the later of since(parent) and the time since which that edge is
 // solid. A frame that the origin sealed at t is owed to a listener if since(listener) ≤ t - 1 s still holds at t + its
 // playout delay + what the way takes at most; then the listener has played its sequence by that time, as that origin's
-// frame or as the other one's. While both origins run and neither agrees with the other (they were started apart from
-// each other, and one of them has to move) there are two streams, of which a listener can play one: no path counts.
+// frame or as the other one's. While the two origins are apart (origins.hpp) there are two streams, of which a listener
+// can play one: no path counts.
 #pragma once
 
 #include <map>
@@ -65,7 +65,6 @@ class Paths final : public Observer {
     Places& places = places_[group];
     return places.try_emplace(sequence.value, static_cast<std::uint32_t>(places.size())).first->second;
   }
-  bool apart(std::size_t group) const;
   bool passes(Host child, std::size_t parent) const;
   Time through(Stream& stream, Host child, std::size_t parent, bool solid);
   Time node_since(Stream& stream, std::size_t n);

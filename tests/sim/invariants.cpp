@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include "relay/sim/origins.hpp"
 #include "relay/sim/paths.hpp"
 
 namespace tiercast::sim {
@@ -50,6 +51,48 @@ TEST_CASE("sinks: going back, a silent leap and a packet that nobody sent are vi
   played.kind = receive::PlayedKind::frame;
   played.opus = nothing;
   CHECK_THROWS_AS(sinks.on_played(0, played), Violation);
+}
+
+TEST_CASE("sinks: of what two origins sealed apart from each other each one's packets come once, elsewhere all do") {
+  struct Ear : Observer {
+    void on_played(std::size_t, const receive::Played& played) override {
+      if (played.kind == receive::PlayedKind::frame) opus.assign(played.opus.begin(), played.opus.end());
+    }
+    Datagram opus;
+  } ear;
+  for (const bool are_apart : {true, false}) {
+    CAPTURE(are_apart);
+    World world{{.groups = {{.sources = 2}}, .nodes = 2}};
+    Sinks sinks{world};
+    world.watch(&ear);
+    const std::size_t one = world.add({.origin = true, .source = 1, .align = 1});
+    const std::size_t other = world.add({.origin = true, .source = 2, .align = 0, .clock = {.wall_offset = 130ms}});
+    if (are_apart) world.network.put_on_side(world.node_host(other).host(), 1);
+    for (int i = 0; i < 2; ++i) world.listen({.parents = {one}});
+    world.run(4s);
+    REQUIRE(apart(world, 0) == are_apart);
+    REQUIRE(!ear.opus.empty());
+    const auto play = [&](std::size_t listener, std::uint64_t sequence, std::uint8_t source) {
+      receive::Played played = lost(sequence);
+      played.kind = receive::PlayedKind::frame;
+      played.source = SourceId{source};
+      played.opus = ear.opus;
+      sinks.on_played(listener, played);
+    };
+    Datagram sealed = frame(12, 1);
+    wire::write_header(std::span{sealed}.first<wire::kHeader>(),
+                       {wire::Type::frame, 0, SourceId{2}, GroupId{7}, Epoch{5}, Sequence{12}});
+    sinks.on_sent(endpoint_of(world.node_host(other).host(), kPublicPort), kListener, sealed);
+    play(0, 11, 1);
+    if (are_apart) {
+      play(0, 12, 2);
+      CHECK_THROWS_AS(play(0, 13, 2), Violation);
+    } else {
+      CHECK_THROWS_AS(play(0, 12, 2), Violation);
+    }
+    play(1, 14, 1);
+    CHECK_THROWS_AS(play(1, 15, 2), Violation);  // sealed before, or after
+  }
 }
 
 TEST_CASE("leases: a FRAME to who never asked, or has been silent for longer than a lease, is a violation") {
