@@ -294,6 +294,16 @@ void Parent::hurry(Time now) {
   seek(now + Duration{static_cast<Duration::rep>(random_->below(static_cast<std::uint64_t>(spread().count())))});
 }
 
+void Parent::on_there(Time now) {
+  if (lease_ || (denial_ && denial_->reason != wire::DenyReason::draining)) return;
+  if (under_way() && (joining_->state() != JoinState::hello_sent || joining_->hellos_sent() < 2)) return;
+  if (hurried_at_ && now < *hurried_at_ + kHurryEvery) return;
+  hurried_at_ = now;
+  not_before_ = now;
+  joining_.reset();
+  seek(now);
+}
+
 void Parent::stay(Time now) { not_before_ = now; }
 
 /// By the lease that it has, if any; another one may take its place.

@@ -106,6 +106,8 @@ class Parent {
   void hasten(Time now) {
     if (lease_) lease_->hasten(now);
   }
+  /// It runs, as is known otherwise: another try to join it is not to wait for its turn.
+  void on_there(Time now);
   /// Frames are expected from it (subscribed, delivery unicast): their absence is silence.
   void expect_stream(bool expected, Time now);
   /// Who learns the frame length from its parent only.

@@ -43,6 +43,8 @@ class AlignLink {
 
   void on_datagram(Bytes datagram, Origin& origin, Moment now);
   void on_unreachable(Time now) { parent_.on_unreachable(now); }
+  /// The node that has the other source has joined here.
+  void on_there(Time now) { parent_.on_there(now); }
   void on_timer(Time now) { parent_.on_timer(now); }
   Time next_deadline() const { return parent_.next_deadline(); }
   /// This node stops: the other origin is not to wait for it.
@@ -51,6 +53,7 @@ class AlignLink {
   Bytes take_datagram(MutableBytes out, Time now);
 
   const control::Parent& parent() const { return parent_; }
+  const crypto::PublicKey& node_key() const { return setup_.node_key; }
   SourceId other() const { return setup_.other.id; }
   const AlignLinkCounters& counters() const { return counters_; }
 

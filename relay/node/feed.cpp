@@ -199,8 +199,10 @@ void Feed::withdraw(LeaseId lease) {
 // --- relays below ---
 
 void Feed::child_joined(LeaseId lease, const control::Joiner& joiner, Time now) {
-  if (joiner.request.role == wire::Role::relay)
-    children_.push_back({lease, *joiner.relay_key, joiner.from, now, std::nullopt, false});
+  if (joiner.request.role != wire::Role::relay) return;
+  children_.push_back({lease, *joiner.relay_key, joiner.from, now, std::nullopt, false});
+  for (const auto& group : groups_)
+    if (group->align && group->align->node_key() == *joiner.relay_key) group->align->on_there(now);
 }
 
 void Feed::child_left(std::uint16_t boot_tag, control::LeaseSlot slot) {

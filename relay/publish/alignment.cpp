@@ -22,8 +22,14 @@ Alignment::Alignment(std::chrono::milliseconds frame, bool lower, Time now)
       other_(std::make_unique<std::array<Seen, kOther>>()),
       deadline_(now + kWaitAtStart + (lower ? Duration{0} : Duration{kFollowerWaits})) {}
 
-void Alignment::on_statement(const wire::GroupInfo& info, Time) {
-  if ((info.flags & wire::kInfoStamped) != 0) statement_ = info;
+void Alignment::on_statement(const wire::GroupInfo& info, Time now) {
+  if ((info.flags & wire::kInfoStamped) != 0) {
+    statement_ = info;
+  } else if (!lower_ && !started_ && !waits_for_leader_) {
+    // It waits for its own start, and leads: two that were started half a second apart are not to begin at once.
+    waits_for_leader_ = true;
+    deadline_ = std::max(deadline_, now + kWaitAtStart + kFollowerWaits);
+  }
 }
 
 void Alignment::on_frame(Sequence sequence, std::uint64_t hash, Time now) {

@@ -45,7 +45,7 @@ class Alignment {
   Alignment(std::chrono::milliseconds frame, bool lower, Time now);
 
   // --- of the other one ---
-  /// Its statement (group info with kInfoStamped).
+  /// Its statement; without kInfoStamped: it is there, and has sealed nothing yet.
   void on_statement(const wire::GroupInfo& info, Time now);
   /// A proven frame of its; `hash` of its Opus packet, 0: empty.
   void on_frame(Sequence sequence, std::uint64_t hash, Time now);
@@ -94,6 +94,7 @@ class Alignment {
   const bool lower_;
   bool behind_ = false;   // this one's audio has come later
   bool started_ = false;  // ticks have left
+  bool waits_for_leader_ = false;
   std::array<Seen, kOwn> own_{};
   std::unique_ptr<std::array<Seen, kOther>> other_;
   std::optional<wire::GroupInfo> statement_;

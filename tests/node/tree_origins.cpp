@@ -2,6 +2,7 @@
 // it.
 #include <doctest/doctest.h>
 
+#include "relay/sim/origins.hpp"
 #include "tests/node/virtual_tree.hpp"
 #include "tests/support/seeds.hpp"
 
@@ -184,5 +185,24 @@ TEST_CASE(
       CHECK(t.active(t.edge) == 1);
     }
     for (const auto l : {t.plain, t.near, t.strict}) t.check_whole(l, 80 * 50, __LINE__);
+  }
+}
+
+TEST_CASE("a primary whose wait would end with the standby's is found in time, and waited for") {
+  for (std::uint64_t seed = 1; seed <= 30; ++seed) {
+    CAPTURE(seed);
+    VirtualTree tree{seed, {kTwoSources}};
+    tree.delay = 20ms;
+    const auto standby = tree.add({.origin = true, .source = 2, .align = 1, .clock = {.wall_offset = 130ms}});
+    tree.run(470ms + static_cast<int>(seed) * 2ms);
+    tree.add({.origin = true, .source = 1, .align = standby});
+    tree.drops = [&](const Endpoint& from, const Endpoint&, Bytes d) {
+      return sim::host_of(from).index == standby && d[0] == 0x01 && tree.time() < sim::kBegin + 700ms;
+    };
+    for (int i = 0; i < 300; ++i) {
+      tree.run(10ms);
+      REQUIRE_FALSE(sim::apart(tree, 0));
+    }
+    CHECK(tree.group(standby).origin->alignment()->agree());
   }
 }

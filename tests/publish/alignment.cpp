@@ -79,6 +79,23 @@ TEST_CASE("two that start at once agree, before the encoder or while it runs, an
   }
 }
 
+TEST_CASE("two whose waits for each other would end in the same moment begin one after the other") {
+  for (int i = -20; i <= 20; ++i) {
+    CAPTURE(i);
+    TwoOrigins two{29};
+    two.between = 20ms;
+    two.sides[1].wall_off = 130ms;
+    two.run(100ms);
+    two.start(1);
+    two.run(500ms + i * 2ms);
+    two.start(0);
+    two.run(3s);
+    CHECK(two.apart == 0);
+    CHECK(of(two, 0).counters().shifts.get() == 0);
+    check_together(two, 3s);
+  }
+}
+
 TEST_CASE("each may be restarted, again and again, without leaving the numbers") {
   for (const bool same_ssrc : {true, false}) {
     CAPTURE(same_ssrc);

@@ -65,7 +65,10 @@ struct TwoOrigins {
     if (!side.aligns) return;
     side.alignment.emplace(std::chrono::milliseconds{frame_ms}, s == 0, now);
     side.ingest->hold_back();
-    if (sides[1 - s].ingest) side.statements.emplace(now + 4 * between, sides[1 - s].statement);  // with the lease
+    Side& other = sides[1 - s];
+    if (!other.ingest) return;
+    side.statements.emplace(now + 4 * between, other.statement);  // with the lease
+    if (other.aligns) other.statements.emplace(now + 8 * between, side.statement);
   }
   void stop(std::size_t s) { sides[s].ingest.reset(); }
   void restart_encoder() {
