@@ -21,9 +21,9 @@ VERSION  := 0.1.0
 # ONLY="crypto relay/base": build and test just those folders (`make unit ONLY=…`), for work on one part.
 FOLDERS  ?= $(if $(ONLY),$(ONLY),crypto config $(sort $(wildcard relay/*)))
 SOURCES   = $(filter-out relay/main.cpp,$(foreach d,$(FOLDERS),$(wildcard $(d)/*.cpp)))
-# Under sanitizers a folder is compiled at once, in half the time; alone, as in the plain build, each file shows what it
-# forgot to include.
-OBJECTS   = $(if $(SANITIZE),$(patsubst %,$(BUILD)/%/folder.o,$(sort $(patsubst %/,%,$(dir $(SOURCES))))),$(SOURCES:%.cpp=$(BUILD)/%.o))
+# A folder is compiled at once, in half the time of its files. EACH=1 compiles each file alone: for work on one of them,
+# and to see what it forgot to include.
+OBJECTS   = $(if $(EACH),$(SOURCES:%.cpp=$(BUILD)/%.o),$(patsubst %,$(BUILD)/%/folder.o,$(sort $(patsubst %/,%,$(dir $(SOURCES))))))
 TESTS     = $(wildcard tests/support/*.cpp) $(foreach d,$(FOLDERS),$(wildcard tests/$(d:relay/%=%)/*.cpp))
 # `make asan` links the plain build's objects of tests with the sanitized program: they take as long to compile as it does.
 TEST_BUILD  ?= $(BUILD)
@@ -70,7 +70,7 @@ $(BUILD)/tests/%.o: private OPTIMISE = -O1 -g1
 endif
 
 # What most files include is precompiled: for the tests, and under sanitizers for all. The plain build of the program goes
-# without: it shows what a file forgot to include, and warns of all, where gcc loses the pragmas within precompiled headers.
+# without: it warns of all, where gcc loses the pragmas within precompiled headers.
 PRELUDE      = $(BUILD)/tests/support/prelude.hpp
 TEST_PRELUDE = $(TEST_BUILD)/tests/support/test_prelude.hpp
 $(TEST_OBJECTS): private CXXFLAGS += -Winvalid-pch -include $(TEST_PRELUDE) -Wno-array-bounds -Wno-stringop-overflow
