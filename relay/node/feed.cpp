@@ -114,7 +114,7 @@ void Feed::on_join(Bytes datagram, const Endpoint& from, const LocalAddress& loc
   if (!answer.empty()) setup_.outlet->send(answer, {}, from, local);
 }
 
-std::optional<wire::DenyReason> Feed::refuse(const control::Joiner& joiner) const {
+std::optional<wire::DenyReason> Feed::refuse(const control::Joiner& joiner, const Standing& standing) const {
   if (drain_) return wire::DenyReason::draining;
   const GroupId wanted = joiner.request.group;
   const bool known = group_by_id(wanted) != nullptr;
@@ -124,8 +124,8 @@ std::optional<wire::DenyReason> Feed::refuse(const control::Joiner& joiner) cons
       return wire::DenyReason::not_allowed;
     const NodeId child = crypto::node_id(*joiner.relay_key);
     // It is above this node, or would be so far down that nobody below could tell.
-    if (standing_.path.size() == wire::kMaxPath ||
-        std::find(standing_.path.begin(), standing_.path.end(), child) != standing_.path.end())
+    if (standing.path.size() == wire::kMaxPath ||
+        std::find(standing.path.begin(), standing.path.end(), child) != standing.path.end())
       return wire::DenyReason::loop;
     if (wanted.value != 0 && !known) return wire::DenyReason::unknown_group;
   } else if (!known) {
@@ -141,7 +141,8 @@ bool Feed::has_room(const WorkerLink& worker, const control::Joiner& joiner) con
 }
 
 std::optional<LeaseId> Feed::admit(const control::Joiner& joiner, Writer& records, Time now) {
-  auto refusal = refuse(joiner);
+  const Standing standing = joiner.relay_key ? stand(now, crypto::node_id(*joiner.relay_key)) : standing_;
+  auto refusal = refuse(joiner, standing);
   auto best = setup_.workers.end();
   for (auto link = setup_.workers.begin(); link != setup_.workers.end(); ++link) {
     if (link->commands->nearly_full() || link->stands_still(now) || !has_room(*link, joiner)) continue;
@@ -161,7 +162,7 @@ std::optional<LeaseId> Feed::admit(const control::Joiner& joiner, Writer& record
     return std::nullopt;
   }
   const LeaseId id = control::make_lease_id(best->boot_tag, *slot, static_cast<std::uint32_t>(setup_.random->u64()));
-  wire::Accepted accepted{best->lane, id, crypto::make_token(*setup_.token_key, id, joiner.from, now), standing_.path};
+  wire::Accepted accepted{best->lane, id, crypto::make_token(*setup_.token_key, id, joiner.from, now), standing.path};
   wire::write_record(records, accepted);
   if (FeedGroup* group = group_by_id(joiner.request.group)) {
     wire::GroupInfo info = info_of(group->group, group->info, group->last_frame, now);
@@ -203,11 +204,15 @@ void Feed::child_joined(LeaseId lease, const control::Joiner& joiner, Time now) 
   children_.push_back({lease, *joiner.relay_key, joiner.from, now, std::nullopt, false});
   for (const auto& group : groups_)
     if (group->align && group->align->node_key() == *joiner.relay_key) group->align->on_there(now);
+  below_.insert(crypto::node_id(*joiner.relay_key));
+  update_standing(now);  // as it was told
 }
 
 void Feed::child_left(std::uint16_t boot_tag, control::LeaseSlot slot) {
   std::erase_if(children_, [&](const Child& child) {
-    return control::boot_tag_of(child.lease) == boot_tag && control::slot_of(child.lease) == slot;
+    const bool left = control::boot_tag_of(child.lease) == boot_tag && control::slot_of(child.lease) == slot;
+    if (left) below_.erase(below_.find(crypto::node_id(child.key)));
+    return left;
   });
 }
 

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <memory>
+#include <set>
 #include <span>
 #include <vector>
 
@@ -166,7 +167,7 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   std::optional<LeaseId> admit(const control::Joiner& joiner, Writer& records, Time now) override;
   void seat(LeaseId lease, const control::Joiner& joiner, const crypto::TransportKeys& keys, Time now) override;
   void withdraw(LeaseId lease) override;
-  std::optional<wire::DenyReason> refuse(const control::Joiner& joiner) const;
+  std::optional<wire::DenyReason> refuse(const control::Joiner& joiner, const Standing& standing) const;
   bool has_room(const WorkerLink& worker, const control::Joiner& joiner) const;
   // FrameSink
   void on_frame_stored(FeedGroup& group, Sequence sequence) override;
@@ -199,14 +200,18 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   void send_up(std::size_t parent, Bytes records);
   void pump(std::size_t parent, Time now);
   void ask_for_missing(Time now);
-  void report_tallies_up(Time now);
-  void update_standing(Time now);
-  std::optional<std::size_t> primary(Time now) const;
   void update_expectations(Time now);
   void learn_epoch(FeedGroup& group, const wire::EpochRecord& epoch);
   void learn_epoch_from(std::size_t parent, const wire::EpochRecord& epoch);
   void use_epoch(FeedGroup& group, SourceId source, Epoch epoch);
   void publish_info(FeedGroup& group, Moment now);
+
+  // feed_standing.cpp
+  bool cuts_off(const InlineVector<NodeId, wire::kMaxPath>& path, std::optional<NodeId> joiner) const;
+  std::optional<std::size_t> primary(Time now, std::optional<NodeId> joiner = {}) const;
+  Standing stand(Time now, std::optional<NodeId> joiner = {}) const;
+  void update_standing(Time now);
+  void report_tallies_up(Time now);
 
   bool command(std::size_t worker, Command&& command);
   void command_all(const Command& command);
@@ -257,6 +262,7 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   std::vector<std::unique_ptr<FeedGroup>> leaving_;  // workers still hold them
   std::vector<std::unique_ptr<Recorder>> closing_;   // what they wrote is on its way to the disk
   std::vector<Child> children_;
+  std::multiset<NodeId> below_;   // of these
   Moment moment_;                 // of the event under way
   std::optional<Time> received_;  // the datagram that is the event
   NodeId id_;

@@ -9,8 +9,6 @@
 namespace tiercast::node {
 namespace {
 
-constexpr Duration kTallyRepeat = 5s;  // of zeros
-constexpr std::size_t kTallyRecord = 3 + 11;
 constexpr std::size_t kResumeRecord = 3 + 4 + 8;
 constexpr std::size_t kResume = 32 * kResumeRecord;  // beside a keepalive and the epochs that it names
 constexpr Duration kSubscribeAgain = 500ms;
@@ -467,69 +465,6 @@ void Feed::ask_for_missing(Time now) {
         parents_, [&](std::size_t p) -> const auto& { return group->subscriptions[p].brought; },
         [&](std::size_t p, Bytes records) { send_up(p, records); }, now);
   }
-}
-
-// The subtree is counted at one parent, so that the sums above are right; the others hear 0. The best is one that lives
-// and has input, then one that lives. Never a standby: what is told there is told again when it is taken up.
-std::optional<std::size_t> Feed::primary(Time now) const {
-  std::optional<std::size_t> best;
-  int best_rank = 0;
-  for (std::size_t p = 0; p < parents_.size(); ++p) {
-    if (!parents_[p].may_be_asked()) continue;
-    const int rank = !parents_[p].live(now) ? 1 : parents_[p].seeking() ? 2 : 3;
-    if (rank > best_rank) {
-      best = p;
-      best_rank = rank;
-    }
-  }
-  return best;
-}
-
-void Feed::report_tallies_up(Time now) {
-  if (parents_.empty() || now < next_tally_up_) return;
-  next_tally_up_ = now + wire::kTallyEvery;
-  update_expectations(now);
-  const auto at = primary(now);
-  if (!at) return;
-  // To the one that counts it every second, since it forgets within kTallyLife; to the others zeros when that changes.
-  for (std::size_t p = 0; p < parents_.size(); ++p) {
-    if (!parents_[p].leased()) continue;
-    std::array<std::uint8_t, wire::kMaxDatagram - wire::kMinControl> buffer;
-    Writer records{buffer};
-    for (auto& group : groups_) {
-      if (group->origin || !group->subscribed) continue;
-      if (p != *at && group->told_primary == at && now < group->next_tally_repeat) continue;
-      wire::Tally total = tally(group->group.index);
-      total.relays += 1;  // this one
-      if (records.left() < kTallyRecord) {
-        send_up(p, records.written());
-        records = Writer{buffer};
-      }
-      wire::write_record(records, p == *at ? total : wire::Tally{total.group, 0, 0});
-    }
-    if (records.size() > 0) send_up(p, records.written());
-  }
-  for (auto& group : groups_) {
-    if (group->told_primary == at && now < group->next_tally_repeat) continue;
-    group->told_primary = at;
-    group->next_tally_repeat = now + kTallyRepeat;
-  }
-}
-
-void Feed::update_standing(Time now) {
-  if (parents_.empty() && !standing_.seeking && standing_.path.size() == 1) return;
-  Standing standing;
-  standing.path.push_back(id_);
-  const auto at = primary(now);
-  standing.seeking = !parents_.empty() && (!at || !parents_[*at].live(now) || parents_[*at].seeking());
-  if (at) {
-    for (NodeId id : parents_[*at].lease()->path()) standing.path.push_back(id);
-  }
-  const bool same = standing.seeking == standing_.seeking && std::equal(standing.path.begin(), standing.path.end(),
-                                                                        standing_.path.begin(), standing_.path.end());
-  if (same) return;
-  standing_ = standing;
-  command_all(standing_);
 }
 
 }  // namespace tiercast::node

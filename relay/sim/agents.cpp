@@ -64,6 +64,7 @@ std::vector<std::unique_ptr<forward::FanOut>> WorkerAgent::make_fan_outs() {
 }
 
 void WorkerAgent::obey(const node::Command& command, Time now) {
+  if (claimed && std::holds_alternative<node::Standing>(command)) return worker->on_command(*claimed, now);
   worker->on_command(command, now);
   std::uint64_t before = worker->counters().datagrams.get();
   while (worker->send_some(now)) {

@@ -32,10 +32,11 @@ struct NodeSpec {
   std::vector<std::size_t> parents{};    // nodes
   std::vector<std::size_t> multicast{};  // of these, those whose IP multicast it takes
   bool sends_multicast = false;
-  bool origin = false;                 // of all its groups
-  std::uint8_t source = 1;             // whose, as an origin
-  std::optional<std::size_t> align{};  // the node that is the origin of the other source
-  bool impostor = false;               // an origin, but what it signs with is not the source's key
+  bool origin = false;                               // of all its groups
+  std::uint8_t source = 1;                           // whose, as an origin
+  std::optional<std::size_t> align{};                // the node that is the origin of the other source
+  bool impostor = false;                             // an origin, but what it signs with is not the source's key
+  std::optional<std::vector<std::size_t>> claims{};  // a liar: the nodes by which it says that its way leads
   bool pinned = false;
   std::vector<std::size_t> groups{};  // of the world's; none: all
   unsigned workers = 1;               // ≤ kMaxWorkers
@@ -150,6 +151,7 @@ class WorkerAgent final : public forward::FanOutMaker {
   std::vector<FanOutTable*> fan_outs;  // one a group that the node carries, in the order of their coming
   std::unique_ptr<node::Worker> worker;
   bool stalled = false;
+  std::optional<node::Standing> claimed;  // what is told in every Standing's place
 
  private:
   Carrier& carrier_;

@@ -121,6 +121,10 @@ void World::start(NodeHost& node) {
     if (spec.groups.empty() || contains(spec.groups, g)) feed.groups.push_back(make_group(node, g));
   for (unsigned w = 0; w < spec.workers; ++w) {
     auto agent = std::make_unique<WorkerAgent>(*this, meter_, own, spec, ring_);
+    if (spec.claims) {
+      agent->claimed.emplace().path.push_back(crypto::node_id(node.public_key));
+      for (const std::size_t n : *spec.claims) agent->claimed->path.push_back(crypto::node_id(key_of(n)));
+    }
     node::Worker::Setup worker;
     worker.lane = Lane{static_cast<std::uint8_t>(w)};
     worker.boot_tag = static_cast<std::uint16_t>(++boots_);
