@@ -12,6 +12,7 @@ constexpr Duration kListenerJoin = 400ms;
 constexpr Duration kRelayWarm = 500ms;
 constexpr Duration kListenerWarm = 3s;
 constexpr double kWarmSpread = 0.5;
+constexpr double kLookSpread = 1.0 / 3;
 // What is a little worse is not worth a change: twice the cost, and some more. A frame in a hundred that does not come
 // is as bad as a round trip that takes ten milliseconds more.
 constexpr double kMuchWorse = 2.0;
@@ -58,6 +59,7 @@ void Parents::choose(std::span<const View> views, Time now) {
   blame(now);
   sort();
   compare(now);
+  look_around(now);
   fill(now);
   exchange(now);
   trim(now);
@@ -79,6 +81,7 @@ void Parents::set(Place& place, Duty duty, Time now) {
   place.duty = duty;
   place.since = now;
   place.worse_since.reset();
+  if (duty != Duty::warm) place.asked = place.unproven = false;
 }
 
 // --- who is good for what ---
@@ -146,7 +149,8 @@ Parents::Place* Parents::standby(Readiness least) {
     if (place->duty == Duty::live) continue;
     const Health health = place->duty == Duty::warm ? place->view.health : Health::gone;
     // What one said to have nothing may have been a moment's truth.
-    const Readiness is = health == Health::good      ? Readiness::good
+    const Readiness is = place->unproven             ? Readiness::any
+                         : health == Health::good    ? Readiness::good
                          : health == Health::starved ? Readiness::leased
                                                      : Readiness::any;
     if (is >= least) return place;
@@ -198,6 +202,40 @@ void Parents::compare(Time now) {
     fail(*place, now);
     return sort();  // one at a time
   }
+}
+
+/// Where live ones have nothing for long, who else is there may have something: one in reserve is asked to stand by,
+/// then another, ever more seldom, by each child at a time of its own. Below a dead origin all do so in vain.
+void Parents::look_around(Time now) {
+  if (live_and(Health::good) > 0 || (look_at_ == kNever && live_and(Health::starved) == 0)) {
+    look_at_ = kNever;
+    looks_ = 0;
+    for (Place& place : places_) {
+      place.asked = place.unproven = false;
+      place.asked_at.reset();
+    }
+    return;
+  }
+  for (Place* place : order_)
+    if (place->asked) place->unproven = !place->good_since || !at(*place->good_since + kHasInput, now);
+  const auto later = [&] {
+    const Duration wait = std::min<Duration>(kLookAround * (std::int64_t{1} << std::min(looks_, 16U)), kMaxLookAround);
+    return now + random_->jitter(wait, kLookSpread);
+  };
+  if (look_at_ == kNever) look_at_ = later();
+  if (!at(look_at_, now)) return;
+  ++looks_;
+  look_at_ = later();
+  (void)at(look_at_, now);
+  Place* next = nullptr;  // who was not asked for longest
+  for (Place* place : order_) {
+    place->asked = place->unproven = false;
+    if (place->duty == Duty::cold && (!next || place->asked_at < next->asked_at)) next = place;
+  }
+  if (!next) return;
+  set(*next, Duty::warm, now);
+  next->asked = next->unproven = true;
+  next->asked_at = now;
 }
 
 /// Takes up what is lacking, at once or nearly so. Where parents live but have nothing themselves, only what costs no
@@ -278,7 +316,7 @@ void Parents::keep_warm(Time now) {
     if (place->duty == Duty::live) continue;
     const bool displaced = place->failures > 0 && place->preference < last;
     if (place->duty == Duty::cold && !displaced && room <= may_do) continue;
-    bool wanted = displaced;
+    bool wanted = displaced || place->asked;
     if (room > 0 && !(displaced && place->held)) {
       // What stands by is not let go of for one that may never answer.
       const bool good = place->view.health == Health::good;

@@ -63,15 +63,18 @@ class Parents {
   Time next_deadline() const { return next_; }
   const ParentsCounters& counters() const { return counters_; }
 
-  static constexpr Duration kSteady = 1s;          // good for so long: it does as well as another
-  static constexpr Duration kJoinPatience = 1s;    // a join that takes longer has failed so far
-  static constexpr Duration kHold = 10s;           // who failed must be good for so long before it goes first again;
-  static constexpr Duration kMaxHold = 320s;       // doubled with each time, up to here
-  static constexpr Duration kForgive = 600s;       // good for so long: it never failed
-  static constexpr Duration kWorseFor = 10s;       // much worse than a standby for so long: exchanged
-  static constexpr Duration kBlame = 100ms;        // bad for so long while another one is good: it has failed,
-  static constexpr Duration kBlameWithin = 500ms;  // if that one was good so soon
-  static constexpr Duration kTakeUpSpread = 20ms;  // a crowd takes its standby up within so long
+  static constexpr Duration kSteady = 1s;           // good for so long: it does as well as another
+  static constexpr Duration kJoinPatience = 1s;     // a join that takes longer has failed so far
+  static constexpr Duration kHold = 10s;            // who failed must be good for so long before it goes first again;
+  static constexpr Duration kMaxHold = 320s;        // doubled with each time, up to here
+  static constexpr Duration kForgive = 600s;        // good for so long: it never failed
+  static constexpr Duration kWorseFor = 10s;        // much worse than a standby for so long: exchanged
+  static constexpr Duration kBlame = 100ms;         // bad for so long while another one is good: it has failed,
+  static constexpr Duration kBlameWithin = 500ms;   // if that one was good so soon
+  static constexpr Duration kTakeUpSpread = 20ms;   // a crowd takes its standby up within so long
+  static constexpr Duration kLookAround = 30s;      // all live ones have had nothing for so long: another one is asked;
+  static constexpr Duration kMaxLookAround = 320s;  // the next one after twice as long, up to here
+  static constexpr Duration kHasInput = 2s;  // by then one that was joined has said whether it has nothing either
 
  private:
   struct Place {
@@ -87,6 +90,9 @@ class Parents {
     bool held = false;    // has failed not long ago
     bool leaving = false;
     std::optional<Time> worse_since;
+    std::optional<Time> asked_at;  // beside live ones that have nothing: see look_around()
+    bool asked = false;            // it stands by for that
+    bool unproven = false;         // likewise, and may have nothing either
     View view;
   };
   void judge(Place& place, Time now);
@@ -99,6 +105,7 @@ class Parents {
   std::size_t fed(Time now) const;
   std::size_t live_and(Health health) const;
   void compare(Time now);
+  void look_around(Time now);
   void fill(Time now);
   void exchange(Time now);
   void trim(Time now);
@@ -118,6 +125,8 @@ class Parents {
   std::vector<View> views_;
   Time fill_at_ = kNever;  // a live one is lacking: when to take another
   Time warm_at_ = kNever;  // likewise a warm one
+  Time look_at_ = kNever;  // all live ones have nothing: when to look around
+  unsigned looks_ = 0;
   Time next_ = kNever;
   ParentsCounters counters_;
 };

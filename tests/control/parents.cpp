@@ -263,25 +263,75 @@ TEST_CASE("parents: when all lose alike, one change shows that, and then there i
   CHECK(rig.hungry == Duration{});
 }
 
-TEST_CASE("parents: below a dead origin nobody joins anybody; a warm one is tried at most") {
+TEST_CASE("parents: below a dead origin hardly anybody joins anybody; a warm one is tried at most") {
   Rig rig{5, 2};
   rig.run(10s);
   REQUIRE(rig.duties() == "LLw--");
   const int joins = rig.joins;
   for (std::size_t p = 0; p < 5; ++p) rig.starved[p] = true;
-  rig.run(600s);
+  rig.run(20s);
   CHECK(rig.joins == joins);
   CHECK(rig.changes <= 4);
   CHECK(rig.duties() == "LLw--");
+  rig.run(580s);
+  CHECK(rig.joins <= joins + 5);
+  rig.run(3600s);
+  CHECK(rig.joins <= joins + 5 + 18);
+  CHECK(rig.changes <= 4 + 2 * 23);
+  CHECK(rig.most_live == 2);  // all know at once here
   // The standby does not know yet.
   rig.starved[2] = false;
   rig.run(100ms);
   rig.starved[2] = true;
+  const int before = rig.joins;
   rig.run(600s);
-  CHECK(rig.joins == joins);
+  CHECK(rig.joins <= before + 6);
   for (std::size_t p = 0; p < 5; ++p) rig.starved[p] = false;
   rig.run(30s);
   CHECK(rig.duties() == "LLw--");
+}
+
+TEST_CASE("parents: live ones that have nothing for long, and a standby likewise, are not all that there is") {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    CAPTURE(seed);
+    for (const bool relay : {true, false}) {
+      Rig rig{6, 2, relay, seed};
+      rig.run(10s);
+      REQUIRE(rig.duties() == "LLw---");
+      for (std::size_t p = 0; p < 5; ++p) rig.starved[p] = true;  // all but the last
+      const Time since = rig.now;
+      rig.run(19s);
+      CHECK(rig.joins == 3);
+      rig.run(22s);
+      CHECK(rig.joins == 4);  // one of them, in vain
+      CHECK(rig.duties() == "LLww--");
+      while (rig.choice.duty(5) != Duty::live && rig.now < since + 400s) rig.run(100ms);
+      CHECK(rig.joins == 6);
+      CHECK(rig.now < since + 290s);
+      CHECK(rig.choice.duty(3) == Duty::cold);
+      rig.run(1s);
+      CHECK(rig.view(5).health == Health::good);
+      for (std::size_t p = 0; p < 5; ++p) rig.starved[p] = false;
+      rig.run(60s);
+      CHECK(rig.duties() == "LLw---");
+    }
+  }
+}
+
+TEST_CASE("parents: one that was joined to see whether it has something is given time to say that it has not") {
+  Rig rig{3, 1};
+  rig.run(10s);
+  rig.starved[0] = rig.starved[1] = true;
+  while (rig.choice.duty(2) == Duty::cold && rig.now < Time{100s} + 60s) rig.run(10ms);
+  REQUIRE(rig.choice.duty(2) == Duty::warm);
+  const Time joined = rig.now;
+  rig.run(1s);  // an acknowledgement that it seeks, and what seeking is given
+  rig.starved[2] = true;
+  rig.run(5s);
+  CHECK(std::find(rig.taken.begin(), rig.taken.end(), 2) == rig.taken.end());
+  rig.starved[2] = false;  // and now it has
+  while (rig.choice.duty(2) != Duty::live && rig.now < joined + 20s) rig.run(10ms);
+  CHECK(rig.now < joined + 6s + Parents::kHasInput + 100ms);
 }
 
 TEST_CASE("parents: a standby that had nothing a moment ago is better than joining another") {

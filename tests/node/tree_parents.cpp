@@ -223,7 +223,7 @@ TEST_CASE("below an origin that dies nobody joins anybody, and everybody hears i
     tree.kill(origin);
     tree.run(1s);
     for (const auto n : below) CHECK(tree.feed(n).standing().seeking);
-    tree.run(29s);
+    tree.run(18s);
     std::uint64_t more = 0;
     for (const auto n : below) more += tree.counter(n, "join_hello");
     CHECK(more == hellos);
@@ -243,6 +243,33 @@ TEST_CASE("below an origin that dies nobody joins anybody, and everybody hears i
     for (const auto n : below) CHECK(tree.counter(n, "parents_exchanged") == 0);
     for (const auto l : listeners) CHECK(tree.listener(l).choice().counters().exchanged.get() == 0);
     for (const auto n : below) CHECK(!tree.feed(n).standing().seeking);
+  }
+}
+
+TEST_CASE("who has two parents and a standby that lost their own for good finds a fourth that has not, by one join") {
+  for (std::uint64_t seed = 1; seed <= seeds(); ++seed) {
+    CAPTURE(seed);
+    VirtualTree tree{seed};
+    const auto origin = tree.add({.origin = true});
+    const auto above = tree.add({.parents = {origin}, .pinned = true});
+    for (int i = 0; i < 3; ++i) tree.add({.parents = {above}, .pinned = true});
+    const auto well = tree.add({.parents = {origin}, .pinned = true});
+    const auto edge = tree.add({.parents = {2, 3, 4, well}, .pinned = true});
+    tree.run(3s);
+    const auto l = tree.listen({.parents = {edge}});
+    tree.run(3s);
+    REQUIRE(duties(tree.feed(edge).parents()) == "LLw-");
+    tree.kill(above);
+    tree.run(19s);
+    CHECK(tree.feed(edge).standing().seeking);
+    CHECK(tree.counter(well, "lease_installed") == 0);
+    tree.run(28s);
+    CHECK(tree.counter(well, "lease_installed") == 1);
+    CHECK(tree.feed(edge).parents()[3].duty() == Duty::live);
+    CHECK(!tree.feed(edge).standing().seeking);
+    const auto before = tree.heard(l).size();
+    tree.run(1s);
+    CHECK(tree.good(l, before) == 50);
   }
 }
 
