@@ -80,6 +80,11 @@ class Parent {
   bool refused() const {
     return denial_ && denial_->reason != wire::DenyReason::full && denial_->reason != wire::DenyReason::draining;
   }
+  /// As refused(), or it speaks no version of the protocol that this program does, or asks for too much work.
+  bool barred() const {
+    return refused() ||
+           (joining_ && (joining_->state() == JoinState::version || joining_->state() == JoinState::refused));
+  }
   /// It is needed now, however long it asked to be left alone when it drained itself.
   void hurry(Time now);
   /// It drains, and there is no other: once it is gone it is sought at once.

@@ -107,16 +107,9 @@ void ListenSession::say(const std::string& line) const {
 
 std::optional<Diagnosis> ListenSession::hopeless(Moment now) const {
   if (listener_->joined()) return std::nullopt;
-  const Diagnosis diagnosis = listener_->diagnose(names_);
-  using Stage = Diagnosis::Stage;
+  // One edge's word is not enough: a RETRY of another version may be forged.
   const bool late = now.mono >= start_.mono + kJoinPatience;
-  const bool final = diagnosis.stage == Stage::version || diagnosis.stage == Stage::puzzle;
-  const bool denied = diagnosis.stage == Stage::denied &&
-                      std::all_of(listener_->parents().begin(), listener_->parents().end(), [](const auto& parent) {
-                        return parent.denial() && parent.denial()->reason != wire::DenyReason::full &&
-                               parent.denial()->reason != wire::DenyReason::draining;
-                      });
-  return final || denied || late ? std::optional{diagnosis} : std::nullopt;
+  return late || listener_->barred() ? std::optional{listener_->diagnose(names_)} : std::nullopt;
 }
 
 void ListenSession::show(Moment now, bool last) {

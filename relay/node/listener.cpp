@@ -506,6 +506,10 @@ std::size_t Listener::live_parents(Time now) const {
   }));
 }
 
+bool Listener::barred() const {
+  return std::all_of(parents_.begin(), parents_.end(), [](const auto& parent) { return parent.barred(); });
+}
+
 Diagnosis Listener::diagnose(const std::vector<std::string>& names) const {
   using Stage = Diagnosis::Stage;
   if (first_frame_at_) return {};

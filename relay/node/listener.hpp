@@ -115,6 +115,8 @@ class Listener {
   /// What is missing. Null: not joined.
   const forward::Gaps* gaps() const { return stream_ ? &stream_->gaps : nullptr; }
   std::size_t live_parents(Time now) const;
+  /// Every parent has said no, and not only for now. One that nobody has asked has not.
+  bool barred() const;
   std::span<const control::Parent> parents() const { return parents_; }
   const control::Parents& choice() const { return choice_; }
   /// Null: that parent has none.

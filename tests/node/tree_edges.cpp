@@ -126,3 +126,42 @@ TEST_CASE("where an edge that is named does not let a relay in, nobody waits for
   CHECK(tree.feed(1).leases() == 1);
   CHECK(tree.feed(1).staying() == 1);
 }
+
+TEST_CASE("one edge's word that it speaks another version ends nothing while another one may serve") {
+  for (const bool both : {false, true}) {
+    CAPTURE(both);
+    VirtualTree tree{6};
+    tree.add({.origin = true});
+    for (int i = 0; i < 3; ++i) tree.add({.parents = {0}, .pinned = true});
+    bool silent = true;  // the other one
+    tree.drops = [&](const Endpoint& from, const Endpoint& to, Bytes datagram) {
+      const auto hello = wire::parse_hello(datagram);
+      if (to == VirtualTree::address_of(1) || (both && to == VirtualTree::address_of(2))) {
+        if (!hello) return true;
+        wire::Retry forged;
+        forged.lowest = forged.highest = wire::kVersion + 1;
+        forged.challenge.nonce = hello->nonce;
+        std::array<std::uint8_t, wire::kRetry> retry{};
+        wire::write_retry(retry, forged);
+        tree.at(tree.time() + 1ms, [&tree, from, to, retry] { tree.send(to, from, retry); });
+        return true;
+      }
+      return silent && to == VirtualTree::address_of(2);
+    };
+    tree.run(1s);
+    const auto l = tree.listen({.parents = {1, 2}});
+    tree.run(3s);
+    REQUIRE(tree.listener(l).parents()[0].barred());
+    CHECK(tree.listener(l).barred() == both);
+    CHECK(tree.listener(l).diagnose({"one", "two"}).stage == node::Diagnosis::Stage::version);
+    silent = false;
+    tree.run(4s);
+    CHECK(tree.listener(l).joined() == !both);
+    // Nor while there is one that nobody has asked yet.
+    const auto m = tree.listen({.parents = {1, 2, 3}});
+    tree.run(500ms);
+    CHECK_FALSE(tree.listener(m).barred());
+    tree.run(3s);
+    CHECK(tree.listener(m).joined());
+  }
+}
