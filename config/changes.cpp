@@ -51,7 +51,8 @@ bool same_parent(const Upstream& a, const Upstream& b) {
 
 class Comparison {
  public:
-  Comparison(const Config& running, const Config& wanted) : running_(running), wanted_(wanted) {
+  Comparison(const Config& running, const Config& wanted, const EdgeSerials& seen)
+      : running_(running), wanted_(wanted), seen_(seen) {
     out_.result = running;
   }
 
@@ -139,9 +140,12 @@ class Comparison {
     const auto &old = running_.edges, &now = wanted_.edges;
     if (old == now) return;
     // A list that was brought back by mistake, or by somebody who wants edges of old asked again.
-    if (old && now && old->operator_key == now->operator_key && now->list.serial < old->list.serial)
+    const bool same_operator = old && now && old->operator_key == now->operator_key;
+    const std::uint64_t running = same_operator ? old->list.serial : 0;
+    const std::uint64_t highest = now ? std::max(running, seen_.highest(now->operator_key)) : 0;
+    if (now && now->list.serial < highest)
       return restart("edges: " + now->file + " has serial " + std::to_string(now->list.serial) + ", older than " +
-                     std::to_string(old->list.serial) + ", which runs");
+                     std::to_string(highest) + ", which " + (running == highest ? "runs" : "ran before"));
     out_.edges = true;
     out_.result.edges = now;
     applied(now ? "edges: " + std::to_string(now->list.count()) + " in " + now->file + ", serial " +
@@ -229,11 +233,32 @@ class Comparison {
 
   const Config& running_;
   const Config& wanted_;
+  const EdgeSerials& seen_;
   Changes out_;
 };
 
 }  // namespace
 
-Changes changes(const Config& running, const Config& wanted) { return Comparison{running, wanted}.run(); }
+void EdgeSerials::note(const Config& config) {
+  if (!config.edges) return;
+  const auto at = std::find_if(seen_.begin(), seen_.end(),
+                               [&](const Of& of) { return of.operator_key == config.edges->operator_key; });
+  if (at != seen_.end()) {
+    at->serial = std::max(at->serial, config.edges->list.serial);
+    return;
+  }
+  if (seen_.size() == kMost) seen_.erase(seen_.begin());
+  seen_.push_back({config.edges->operator_key, config.edges->list.serial});
+}
+
+std::uint64_t EdgeSerials::highest(const crypto::PublicKey& operator_key) const {
+  const auto at =
+      std::find_if(seen_.begin(), seen_.end(), [&](const Of& of) { return of.operator_key == operator_key; });
+  return at == seen_.end() ? 0 : at->serial;
+}
+
+Changes changes(const Config& running, const Config& wanted, const EdgeSerials& seen) {
+  return Comparison{running, wanted, seen}.run();
+}
 
 }  // namespace tiercast::config

@@ -24,7 +24,23 @@ struct Changes {
   std::vector<std::string> restart;  // what was not taken over, a line each
 };
 
+/// The newest list of each operator that a process has had: an older one is not taken, whatever came in between.
+class EdgeSerials {
+ public:
+  void note(const Config& config);
+  /// 0: none was seen.
+  std::uint64_t highest(const crypto::PublicKey& operator_key) const;
+
+ private:
+  static constexpr std::size_t kMost = 64;  // operators: those named first are forgotten first
+  struct Of {
+    crypto::PublicKey operator_key{};
+    std::uint64_t serial = 0;
+  };
+  std::vector<Of> seen_;
+};
+
 /// A group is known by its id, an upstream by its address and key, a downstream by its key.
-Changes changes(const Config& running, const Config& wanted);
+Changes changes(const Config& running, const Config& wanted, const EdgeSerials& seen = {});
 
 }  // namespace tiercast::config

@@ -103,6 +103,7 @@ FeedThread::FeedThread(Setup setup)
       turns_at_(setup_.workers.size(), setup_.start.mono),
       next_housekeeping_(setup_.start.mono),
       next_watchdog_(setup_.start.mono) {
+  edges_seen_.note(config_);
   for (auto& parent : parents_) parent.since = setup_.start.mono;
   for (auto& worker : setup_.workers) {
     WorkerThread* thread = worker.get();

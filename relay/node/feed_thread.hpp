@@ -108,6 +108,7 @@ class FeedThread {
   config::Config config_;  // what runs
   const crypto::PublicKey own_key_;
   PlacementCounters placement_counters_;
+  config::EdgeSerials edges_seen_;
   Random* random_;
   net::Loop& loop_;
   PublicOutlet outlet_;

@@ -36,7 +36,7 @@ void FeedThread::begin_reload() {
   reload_wanted_ = false;
   answering_ = std::exchange(waiting_, {});
   notifier_.reloading(net::read_clocks().mono);
-  reloader_->start(config_);
+  reloader_->start(config_, edges_seen_);
 }
 
 void FeedThread::finish_reload(Moment now) {
@@ -81,6 +81,7 @@ void FeedThread::finish_reload(Moment now) {
 void FeedThread::apply(PreparedReload& prepared, Moment now) {
   config::Changes& changes = prepared.changes;
   config_ = changes.result;
+  edges_seen_.note(config_);
   if (changes.log_level) ops::log::set_level(log_level(config_));
   if (changes.downstreams) {
     std::vector<crypto::PublicKey> keys;

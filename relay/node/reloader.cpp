@@ -11,10 +11,10 @@ Reloader::~Reloader() {
   if (thread_.joinable()) thread_.join();
 }
 
-void Reloader::start(const config::Config& running) try {
-  thread_ = std::thread{[this, running] {
+void Reloader::start(const config::Config& running, const config::EdgeSerials& seen) try {
+  thread_ = std::thread{[this, running, seen] {
     pthread_setname_np(pthread_self(), "reload");
-    PreparedReload prepared = prepare(running);
+    PreparedReload prepared = prepare(running, seen);
     {
       const std::lock_guard lock{mutex_};
       done_ = std::move(prepared);
@@ -38,14 +38,14 @@ std::optional<PreparedReload> Reloader::take() {
   return done;
 }
 
-PreparedReload Reloader::prepare(const config::Config& running) const {
+PreparedReload Reloader::prepare(const config::Config& running, const config::EdgeSerials& seen) const {
   PreparedReload out;
   const auto files = setup_.read();
   if (!files) {
     out.problems = files.error();
     return out;
   }
-  out.changes = config::changes(running, files->config);
+  out.changes = config::changes(running, files->config, seen);
   if (crypto::node_public_key(files->key) != setup_.own_key && running.node.key == files->config.node.key)
     out.changes.restart.push_back("node.key: " + running.node.key.path + " holds another key now");
   prepare_groups(*files, out);

@@ -55,14 +55,14 @@ class Reloader {
   ~Reloader();
 
   bool busy() const { return thread_.joinable(); }
-  /// Only while not busy. `running` is copied.
-  void start(const config::Config& running);
+  /// Only while not busy. What runs, and the lists of edges that ever did, are copied.
+  void start(const config::Config& running, const config::EdgeSerials& seen);
   std::optional<PreparedReload> take();
   /// What was made ready is not used after all.
   static void discard(PreparedReload& prepared);
 
  private:
-  PreparedReload prepare(const config::Config& running) const;
+  PreparedReload prepare(const config::Config& running, const config::EdgeSerials& seen) const;
   void prepare_groups(const ConfigFiles& files, PreparedReload& out) const;
 
   Setup setup_;

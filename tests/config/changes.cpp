@@ -147,6 +147,32 @@ TEST_CASE("edges are taken over, but for a list that is older than what runs") {
   CHECK_FALSE(c.result.edges);
 }
 
+TEST_CASE("a list of edges that is older than one that ran before is not taken, whatever ran in between") {
+  const Edges ours{"/e", key(8), {}, {100, {Edge{{"a", 1}, key(1)}}}};
+  Config with = relay(), without = relay(), older = relay();
+  with.edges = older.edges = ours;
+  older.edges->list.serial = 99;
+  EdgeSerials seen;
+  seen.note(with);
+  seen.note(without);
+  CHECK(seen.highest(key(8)) == 100);
+  CHECK(seen.highest(key(7)) == 0);
+  auto c = changes(without, older, seen);
+  CHECK(c.restart == Lines{"edges: /e has serial 99, older than 100, which ran before"});
+  CHECK_FALSE(c.edges);
+  CHECK_FALSE(c.result.edges);
+  CHECK(changes(without, with, seen).edges);
+  Config others = with;  // nor where another operator's did
+  others.edges->operator_key = key(7);
+  others.edges->list.serial = 5;
+  CHECK(changes(with, others, seen).edges);
+  seen.note(others);
+  CHECK_FALSE(changes(others, older, seen).edges);
+  CHECK(changes(others, with, seen).edges);
+  seen.note(older);
+  CHECK(seen.highest(key(8)) == 100);
+}
+
 TEST_CASE("groups come and go by their id") {
   auto c = after(relay(), [](Config& to) { to.groups.push_back(group(2, "second")); });
   CHECK(c.applied == Lines{"group \"second\" added"});
