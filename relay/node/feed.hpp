@@ -125,6 +125,9 @@ class Feed final : private control::Doorkeeper, private FrameSink {
 
   /// As in Setup; not while this node drains. Parents that were learnt and are not in it any more are given up.
   void set_edges(EdgeKeys edges, std::vector<std::uint16_t> elsewhere, Moment now);
+  /// A parent that was learnt is found elsewhere now, as the edge of that number: joined there, and retired where it
+  /// was.
+  void find_again(std::size_t parent, std::uint16_t edge, Moment now);
   /// A parent has named it: none of [[upstream]].
   bool learnt(std::size_t parent) const { return uplinks_[parent].learnt; }
   const ElsewhereCounters& elsewhere_counters() const { return edges_.counters(); }
@@ -244,6 +247,7 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   void leave_parent(std::size_t parent, Time now);
   void on_go_away(std::size_t parent, const wire::GoAway& away, Time now);
   void learn(const control::EdgeIndices& told);
+  void learn(std::uint16_t edge, const crypto::PublicKey& key);
   void update_parents();
   void close_recorder(FeedGroup& group);
 

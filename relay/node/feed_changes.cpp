@@ -175,11 +175,19 @@ void Feed::add_parent(const ParentSetup& setup, std::size_t preference, Moment n
 }
 
 void Feed::learn(const control::EdgeIndices& told) {
-  edges_.learn(told, parents_, [&](std::uint16_t edge, const crypto::PublicKey& key) {
-    setup_.uplinks->open_up(edge);
-    add_parent({key, false}, kLearntPreference, moment_);
-    uplinks_.back().learnt = true;
-  });
+  edges_.learn(told, parents_, [&](std::uint16_t edge, const crypto::PublicKey& key) { learn(edge, key); });
+}
+
+void Feed::learn(std::uint16_t edge, const crypto::PublicKey& key) {
+  setup_.uplinks->open_up(edge);
+  add_parent({key, false}, kLearntPreference, moment_);
+  uplinks_.back().learnt = true;
+}
+
+void Feed::find_again(std::size_t p, std::uint16_t edge, Moment now) {
+  moment_ = now;
+  learn(edge, crypto::PublicKey{parents_[p].config().key});
+  retire_parent(p, now);
 }
 
 void Feed::set_edges(EdgeKeys edges, std::vector<std::uint16_t> elsewhere, Moment now) {

@@ -11,6 +11,7 @@
 #include "relay/node/disk_thread.hpp"
 #include "relay/node/feed.hpp"
 #include "relay/node/media_thread.hpp"
+#include "relay/node/parent_changes.hpp"
 #include "relay/node/placement.hpp"
 #include "relay/node/public_outlet.hpp"
 #include "relay/node/reloader.hpp"
@@ -99,6 +100,7 @@ class FeedThread {
   void begin_reload();
   void finish_reload(Moment now);
   void apply(PreparedReload& prepared, Moment now);
+  std::vector<PresentParent> present_parents() const;
   void apply_parents(Moment now);
   void add_group(PreparedGroup& prepared, Moment now);
   std::unique_ptr<Recorder> recorder_of(const FeedGroup& group, std::unique_ptr<store::Recording> files);
@@ -106,9 +108,9 @@ class FeedThread {
 
   Setup setup_;
   config::Config config_;  // what runs
+  config::EdgeSerials edges_seen_;
   const crypto::PublicKey own_key_;
   PlacementCounters placement_counters_;
-  config::EdgeSerials edges_seen_;
   Random* random_;
   net::Loop& loop_;
   PublicOutlet outlet_;

@@ -91,6 +91,9 @@ void FeedThread::apply(PreparedReload& prepared, Moment now) {
   if (changes.edges)
     config_.edges ? feed_->set_edges(keys_of(config_.edges->list), config::told_of(*config_.edges, own_key_), now)
                   : feed_->set_edges({}, {}, now);
+  if (changes.edges && config_.edges)
+    for (const MovedEdge& moved : moved_edges(present_parents(), config_.edges->list))
+      feed_->find_again(moved.parent, moved.edge, now);
   if (changes.upstreams) apply_parents(now);
   for (PreparedGroup& group : prepared.groups) {
     if (group.shared) {
@@ -110,27 +113,22 @@ void FeedThread::apply(PreparedReload& prepared, Moment now) {
   for (const GroupId id : changes.groups_removed) feed_->remove_group(id, now);
 }
 
+std::vector<PresentParent> FeedThread::present_parents() const {
+  std::vector<PresentParent> out;
+  for (std::size_t p = 0; p < parents_.size(); ++p)
+    out.push_back({{uplinks_.name(p), feed_->parents()[p].config().key, uplinks_.multicast(p)},
+                   feed_->learnt(p),
+                   feed_->retiring(p)});
+  return out;
+}
+
 void FeedThread::apply_parents(Moment now) {
   const auto& wanted = config_.upstreams;
-  const auto is = [this](std::size_t p, const config::Upstream& upstream) {
-    const HostPort& name = uplinks_.name(p);
-    return name.host == upstream.address.host && name.port == upstream.address.port &&
-           feed_->parents()[p].config().key == upstream.public_key && uplinks_.multicast(p) == upstream.multicast;
-  };
-  std::vector<bool> found(wanted.size(), false);
-  const std::size_t before = parents_.size();
-  for (std::size_t p = 0; p < before; ++p) {
-    std::size_t i = 0;
-    while (i < wanted.size() && (found[i] || !is(p, wanted[i]))) ++i;
-    if (i < wanted.size()) {
-      found[i] = true;
-      feed_->keep_parent(p, i);
-    } else if (!feed_->retiring(p) && !feed_->learnt(p)) {
-      feed_->retire_parent(p, now);
-    }
-  }
-  for (std::size_t i = 0; i < wanted.size(); ++i) {
-    if (found[i]) continue;
+  const ParentChanges changes = parent_changes(present_parents(), wanted);
+  for (std::size_t p = 0; p < changes.stays_as.size(); ++p)
+    if (changes.stays_as[p]) feed_->keep_parent(p, *changes.stays_as[p]);
+  for (const std::size_t p : changes.gone) feed_->retire_parent(p, now);
+  for (const std::size_t i : changes.added) {
     uplinks_.add(wanted[i]);
     parents_.emplace_back();
     parents_.back().since = now.mono;

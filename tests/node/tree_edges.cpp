@@ -165,3 +165,27 @@ TEST_CASE("one edge's word that it speaks another version ends nothing while ano
     CHECK(tree.listener(m).joined());
   }
 }
+
+TEST_CASE("an edge that was learnt and is found elsewhere now is joined there, and left where it was") {
+  Edges tree{8, {2}};
+  const auto relay = tree.add({.parents = {1}, .pinned = true, .knows_edges = true});
+  const auto l = tree.listen({.parents = {relay}});
+  tree.run(3s);
+  tree.drain(1);
+  CHECK(tree.empties(1));
+  tree.stop(1);
+  tree.run(2s);
+  REQUIRE(tree.feed(relay).parents().size() == 2);
+  REQUIRE(tree.feed(relay).learnt(1));
+  tree.feed(relay).find_again(1, 2, tree.now());
+  REQUIRE(tree.feed(relay).parents().size() == 3);
+  CHECK(tree.feed(relay).retiring(1));
+  CHECK(tree.feed(relay).learnt(2));
+  CHECK_FALSE(tree.feed(relay).retiring(2));
+  tree.run(6s);
+  REQUIRE(tree.feed(relay).parents().size() == 2);
+  CHECK(tree.feed(relay).learnt(1));
+  CHECK_FALSE(tree.feed(relay).retiring(1));
+  CHECK(tree.feed(relay).parents()[1].live(tree.now().mono));
+  CHECK(tree.lost_by(l) == 0);
+}
