@@ -8,14 +8,41 @@ constexpr Duration kOvertaken = 10ms;  // an attestation that came out of order
 }
 
 AttestationGaps::AttestationGaps(std::chrono::milliseconds frame, Duration grace)
-    : patience_(std::min<Duration>(wire::kAttestEvery, static_cast<int>(wire::kAttestFrames) * frame) + grace) {}
+    : patience_(std::min<Duration>(wire::kAttestEvery, static_cast<int>(wire::kAttestFrames) * frame) + grace) {
+  arrived_.fill(kNever);
+}
+
+void AttestationGaps::note_arrival(Sequence sequence, Time now) {
+  if (sequence > newest_) {
+    const std::uint64_t skipped = std::min<std::uint64_t>(sequence.value - newest_.value - 1, kArrivals);
+    for (std::uint64_t back = 1; back <= skipped; ++back) arrived_[(sequence.value - back) % kArrivals] = kNever;
+    newest_ = sequence;
+  } else if (newest_.value - sequence.value >= kArrivals) {
+    return;
+  }
+  arrived_[sequence.value % kArrivals] = now;
+}
+
+/// Of what is unattested now the first frame may be here for a while: its source has had as much time already.
+void AttestationGaps::wait_for_next(Time now) {
+  waiting_ = newest_ >= *attested_below_;
+  rounds_ = 0;
+  ask_at_ = kNever;
+  if (!waiting_) return;
+  waiting_since_ = now;
+  const std::uint64_t oldest = newest_.value + 1 - std::min<std::uint64_t>(newest_.value + 1, kArrivals);
+  for (Sequence s{std::max(attested_below_->value, oldest)}; s <= newest_; s = s.next())
+    waiting_since_ = std::min(waiting_since_, arrived_[s.value % kArrivals]);
+  ask_at_ = waiting_since_ + patience_;
+  if (beyond_end_ > *attested_below_) ask_at_ = std::min(ask_at_, now + kOvertaken);
+}
 
 void AttestationGaps::on_frame(Sequence sequence, bool jumps, Time now) {
   if (!attested_below_ || (jumps && sequence > *attested_below_)) {  // a jump that was repaired comes late
     attested_below_ = sequence;  // what was before is nobody's business: a joiner has no use for it
     waiting_ = false;
   }
-  newest_ = std::max(newest_, sequence);
+  note_arrival(sequence, now);
   if (!waiting_ && sequence >= *attested_below_) {
     waiting_ = true;
     waiting_since_ = now;
@@ -24,7 +51,7 @@ void AttestationGaps::on_frame(Sequence sequence, bool jumps, Time now) {
   }
 }
 
-void AttestationGaps::on_attestation(Sequence first, std::uint8_t count) {
+void AttestationGaps::on_attestation(Sequence first, std::uint8_t count, Time now) {
   const Sequence end = first.plus(count);
   if (!attested_below_ || end <= *attested_below_) return;
   if (first > *attested_below_) {
@@ -35,8 +62,7 @@ void AttestationGaps::on_attestation(Sequence first, std::uint8_t count) {
     return;
   }
   attested_below_ = beyond_ <= end ? std::max(end, beyond_end_) : end;
-  waiting_ = false;
-  ask_at_ = kNever;
+  wait_for_next(now);
 }
 
 std::optional<std::size_t> AttestationGaps::due(GroupId group, std::span<const Askee> parents, wire::Nack& nack,
@@ -47,8 +73,7 @@ std::optional<std::size_t> AttestationGaps::due(GroupId group, std::span<const A
   if (++rounds_ > kRounds) {
     counters_.given_up.add();
     attested_below_ = beyond_ > *attested_below_ ? beyond_end_ : newest_.next();
-    waiting_ = false;
-    ask_at_ = kNever;
+    wait_for_next(now);
     return std::nullopt;
   }
   nack = {};
@@ -73,9 +98,9 @@ void GroupAttestationGaps::on_frame(SourceId source, Sequence sequence, bool jum
   of->gaps.on_frame(sequence, jumps || again, now);
 }
 
-void GroupAttestationGaps::on_attestation(SourceId source, Sequence first, std::uint8_t count) {
+void GroupAttestationGaps::on_attestation(SourceId source, Sequence first, std::uint8_t count, Time now) {
   for (OfSource& of : sources_)
-    if (of.id == source) of.gaps.on_attestation(first, count);
+    if (of.id == source) of.gaps.on_attestation(first, count, now);
 }
 
 std::optional<std::size_t> GroupAttestationGaps::due(GroupId group, std::span<const Askee> parents, wire::Nack& nack,

@@ -2,6 +2,7 @@
 // NACK like a frame, a few times. Used by relays and listeners.
 #pragma once
 
+#include <array>
 #include <optional>
 
 #include "relay/base/counter.hpp"
@@ -35,7 +36,7 @@ class AttestationGaps {
   explicit AttestationGaps(std::chrono::milliseconds frame, Duration grace = 60ms);
 
   void on_frame(Sequence sequence, bool jumps, Time now);
-  void on_attestation(Sequence first, std::uint8_t count);
+  void on_attestation(Sequence first, std::uint8_t count, Time now);
   /// The record to ask one of the parents with now, marked as asked; nullopt: none is due, or nobody has a lease.
   std::optional<std::size_t> due(GroupId group, std::span<const Askee> parents, wire::Nack& nack, Time now);
   Time next_deadline() const { return ask_at_; }
@@ -43,10 +44,14 @@ class AttestationGaps {
 
  private:
   static constexpr int kRounds = 6;
+  static constexpr std::size_t kArrivals = 2 * wire::kAttestFrames;  // that are remembered
+  void note_arrival(Sequence sequence, Time now);
+  void wait_for_next(Time now);
   Duration patience_;
   std::optional<Sequence> attested_below_;  // everything below is attested or given up
   Sequence newest_;
-  Time waiting_since_;  // since when the first unattested frame waits
+  std::array<Time, kArrivals> arrived_;  // by sequence, of the newest; kNever: it did not
+  Time waiting_since_;                   // since when the first unattested frame waits
   bool waiting_ = false;
   Sequence beyond_, beyond_end_;  // what attestations covered that came while an earlier one was missing
   int rounds_ = 0;
@@ -62,7 +67,7 @@ class GroupAttestationGaps {
       : frame_(frame), grace_(grace) {}
 
   void on_frame(SourceId source, Sequence sequence, bool jumps, Time now);
-  void on_attestation(SourceId source, Sequence first, std::uint8_t count);
+  void on_attestation(SourceId source, Sequence first, std::uint8_t count, Time now);
   /// As AttestationGaps::due().
   std::optional<std::size_t> due(GroupId group, std::span<const Askee> parents, wire::Nack& nack, Time now);
   Time next_deadline() const;

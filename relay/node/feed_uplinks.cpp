@@ -121,7 +121,7 @@ void Feed::on_stream(std::size_t p, Bytes datagram, MulticastUplink* multicast, 
     if (const auto attest = wire::parse_attest(datagram.first(datagram.size() - trailers))) {
       if (forward::vouches_for_now(*attest, group->group.history.newest(), group->group.frame))
         multicast ? parent.on_multicast(Stream::attestation, false, now) : parent.on_stream(Stream::attestation, now);
-      group->attestation_gaps.on_attestation(h.source, attest->header.sequence, attest->count);
+      group->attestation_gaps.on_attestation(h.source, attest->header.sequence, attest->count, now);
     }
     if (result.taken == Taken::fresh) on_attestation_stored(*group, result.attestation);
     return;

@@ -257,7 +257,7 @@ void Listener::on_stream(std::size_t p, Bytes datagram, MulticastUplink* multica
         const Sequence last = attest->header.sequence.plus(attest->count - 1U);
         if (forward::vouches_for_now(*attest, stream_->noted, stream_->frame))
           multicast ? parent.on_multicast(Kind::attestation, false, now) : parent.on_stream(Kind::attestation, now);
-        stream_->attestation_gaps.on_attestation(header->source, attest->header.sequence, attest->count);
+        stream_->attestation_gaps.on_attestation(header->source, attest->header.sequence, attest->count, now);
         note_frame(header->source, last, false, {}, now);
         // Of a sequence all that came was forged, and the true one found no room: now it has.
         for (std::size_t i = 0; i < attest->count; ++i) {
@@ -305,7 +305,7 @@ void Listener::on_proof(const wire::Proof& proof, Time now) {
     counters_.drop_proof.add();
     all = false;
   }
-  if (all) s.attestation_gaps.on_attestation(id, proof.header.sequence, proof.count);
+  if (all) s.attestation_gaps.on_attestation(id, proof.header.sequence, proof.count, now);
 }
 
 /// False: it is certainly no frame of a source, and nobody's sign of life.

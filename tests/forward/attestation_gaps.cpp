@@ -39,7 +39,7 @@ TEST_CASE("a stream that is attested in time is never asked about") {
   Fixture f;
   for (std::uint64_t s = 1000; s < 2000; s += 25) {
     f.frames(s, 25);
-    f.gaps.on_attestation(Sequence{s}, 25);
+    f.gaps.on_attestation(Sequence{s}, 25, f.now);
   }
   CHECK(f.asks.empty());
   CHECK(f.gaps.next_deadline() == kNever);
@@ -79,13 +79,13 @@ TEST_CASE("an attestation is due after 25 frames or 500 ms, whichever is over fi
 TEST_CASE("one between two others is asked for at once, and the later ones count when it has come") {
   Fixture f;
   f.frames(1000, 25);
-  f.gaps.on_attestation(Sequence{1000}, 25);
+  f.gaps.on_attestation(Sequence{1000}, 25, f.now);
   f.frames(1025, 25);
   f.frames(1050, 1);
   CHECK(f.asks.empty());
-  f.gaps.on_attestation(Sequence{1050}, 25);  // out of order, or the other one is lost
+  f.gaps.on_attestation(Sequence{1050}, 25, f.now);  // out of order, or the other one is lost
   CHECK(f.asked() == Sequence{1025});
-  f.gaps.on_attestation(Sequence{1025}, 25);
+  f.gaps.on_attestation(Sequence{1025}, 25, f.now);
   CHECK(f.gaps.next_deadline() == kNever);
   f.frames(1051, 44);
   CHECK(f.asks.empty());
@@ -94,10 +94,10 @@ TEST_CASE("one between two others is asked for at once, and the later ones count
 TEST_CASE("a joiner in the midst of a run is content with that run's attestation") {
   Fixture f;
   f.frames(1010, 15);
-  f.gaps.on_attestation(Sequence{1000}, 25);
+  f.gaps.on_attestation(Sequence{1000}, 25, f.now);
   CHECK(f.gaps.next_deadline() == kNever);
-  f.gaps.on_attestation(Sequence{900}, 25);  // an old one
-  f.gaps.on_attestation(Sequence{1000}, 25);
+  f.gaps.on_attestation(Sequence{900}, 25, f.now);  // an old one
+  f.gaps.on_attestation(Sequence{1000}, 25, f.now);
   CHECK(f.gaps.next_deadline() == kNever);
 }
 
@@ -105,11 +105,45 @@ TEST_CASE("a jump leaves what was before it alone, also when it was lost and com
   Fixture f;
   f.frames(1000, 10);
   f.gaps.on_frame(Sequence{9000}, true, f.now);
-  f.gaps.on_attestation(Sequence{9000}, 1);
+  f.gaps.on_attestation(Sequence{9000}, 1, f.now);
   f.frames(9001, 24);
-  f.gaps.on_attestation(Sequence{9001}, 24);
+  f.gaps.on_attestation(Sequence{9001}, 24, f.now);
   CHECK(f.asks.empty());
   CHECK(f.gaps.next_deadline() == kNever);
   f.gaps.on_frame(Sequence{9000}, true, f.now);  // resent
   CHECK(f.gaps.next_deadline() == kNever);
+}
+
+TEST_CASE(
+    "where each attestation is lost once, each is asked for as soon as the first one was: the wait does not add up") {
+  Fixture f;
+  Time answer = kNever;
+  std::uint64_t asked = 0;
+  for (std::uint64_t s = 1000; s < 1000 + 25 * 200; ++s) {
+    f.gaps.on_frame(Sequence{s}, false, f.now);
+    for (const Time next = f.now + 20ms; f.now < next; f.now += 5ms) {
+      if (f.now >= answer) {
+        f.gaps.on_attestation(Sequence{1000 + 25 * (asked - 1)}, 25, f.now);
+        answer = kNever;
+      }
+      if (const auto sequence = f.asked()) {
+        CHECK(sequence == Sequence{1000 + 25 * asked});
+        ++asked;
+        CHECK(s <= sequence->value + 31);  // 500 ms, the grace, and the time that an answer takes
+        answer = f.now + 20ms;
+      }
+    }
+  }
+  CHECK(asked >= 198);
+  CHECK(f.gaps.counters().given_up.get() == 0);
+}
+
+TEST_CASE("of frames that came all at once after a hole the wait is counted from when they came") {
+  Fixture f;
+  f.frames(1000, 1);
+  f.now += 500ms;
+  for (std::uint64_t s = 1001; s < 1040; ++s) f.gaps.on_frame(Sequence{s}, false, f.now);
+  f.now += 20ms;
+  f.gaps.on_attestation(Sequence{1000}, 25, f.now);
+  CHECK(f.gaps.next_deadline() == f.now - 20ms + 560ms);
 }
