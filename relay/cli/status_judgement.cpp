@@ -235,6 +235,12 @@ void look_at_leases(const Snapshot& s, Complaints& out) {
   if (listen.load >= listen.full_at) {
     out.push_back({Wrong::full, fmt::format("full: sending takes {:.0f} % of a worker's time", listen.load * 100),
                    "joins are denied: send listeners to another edge, or raise listen.workers"});
+  } else if (listen.taken_up >= listen.full_taken_up_at) {
+    out.push_back(
+        {Wrong::full,
+         fmt::format("full: sending to the {} that stand by here, too, would take {:.0f} % of a worker's time",
+                     listen.standing_by, listen.taken_up * 100),
+         "joins are denied: give listeners another standby, or raise listen.workers"});
   } else if (listen.leases >= room) {
     out.push_back(
         {Wrong::full, "full: " + text, "joins are denied: send listeners to another edge, or raise listen.max_leases"});

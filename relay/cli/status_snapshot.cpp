@@ -58,6 +58,9 @@ Snapshot::Listen listen(const Json& j) {
   if (const auto load = j.find("load"); load != j.end()) {
     out.load = load->value("share", 0.0);
     out.full_at = load->value("full_at", 1.0);
+    out.standing_by = load->value("standing_by", std::uint64_t{0});
+    out.taken_up = load->value("share_taken_up", 0.0);
+    out.full_taken_up_at = load->value("full_taken_up_at", 1.0);
     if (load->contains("room")) out.room = number(*load, "room");
   }
   out.listeners = number(j, "listeners");

@@ -24,11 +24,13 @@ struct Snapshot {
       std::uint64_t listeners = 0;
     };
     std::string backend, backend_why;
-    std::uint64_t direct = 0;           // listeners that the xdp backend reaches below the stack
-    std::vector<std::string> detours;   // "3 unresolved": those that it does not, by why
-    double load = 0, full_at = 1;       // the fullest worker's share of time that sending takes; joins end here
-    std::optional<std::uint64_t> room;  // for listeners
-    std::vector<Loss> by_loss;          // rising
+    std::uint64_t direct = 0;                   // listeners that the xdp backend reaches below the stack
+    std::vector<std::string> detours;           // "3 unresolved": those that it does not, by why
+    double load = 0, full_at = 1;               // the fullest worker's share of time that sending takes; joins end here
+    std::uint64_t standing_by = 0;              // leases that nothing is sent to yet
+    double taken_up = 0, full_taken_up_at = 1;  // the share that sending to these, too, would take; joins end here, too
+    std::optional<std::uint64_t> room;          // for listeners
+    std::vector<Loss> by_loss;                  // rising
     struct Passage {
       std::uint64_t frames = 0;
       double median_ms = 0, p99_ms = 0, most_ms = 0;

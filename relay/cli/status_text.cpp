@@ -261,6 +261,9 @@ void write_listeners(Lines& out, const Interval& status) {
     line = fmt::format("  sending takes {:.1f} % of a worker's time", listen->load * 100);
     if (listen->room) line += fmt::format("; room for {} listeners more", *listen->room);
     out.push_back({{line}});
+    if (listen->standing_by > 0)
+      out.push_back({{fmt::format("  {} more stand by: with them it would take {:.1f} %", listen->standing_by,
+                                  listen->taken_up * 100)}});
   }
   if (!listen->multicast.empty())
     out.push_back({{shortened(

@@ -224,14 +224,21 @@ Json backend_json(const StatusSources& s) {
 Json load_json(const StatusSources& s) {
   Duration frame = std::chrono::milliseconds{60};
   for (const auto& group : s.feed.groups()) frame = std::min<Duration>(frame, group->group.frame);
-  double share = 0;
+  double share = 0, taken_up = 0;
+  std::uint64_t standing_by = 0;
   std::optional<std::uint64_t> room = 0;
   for (const WorkerLink& link : s.feed.workers()) {
     share = std::max(share, link.load.share(frame));
+    taken_up = std::max(taken_up, link.load.share_taken_up(frame));
+    standing_by += link.load.standing_by();
     const auto here = link.load.room(frame);
     room = room && here ? std::optional{*room + std::min(*here, link.free.left())} : std::nullopt;
   }
-  Json out{{"share", share}, {"full_at", kFullShare}};
+  Json out{{"share", share},
+           {"full_at", kFullShare},
+           {"standing_by", standing_by},
+           {"share_taken_up", taken_up},
+           {"full_taken_up_at", kTakenUpShare}};
   if (room) out["room"] = *room;
   return out;
 }

@@ -227,6 +227,12 @@ double Worker::share() const {
   return overrun_ ? std::max(ns_per_second * 1e-9, 1.0) : ns_per_second * 1e-9;
 }
 
+/// Who is a member and is sent nothing: a relay that stands by is taken for a listener.
+std::uint32_t Worker::standing_by(const WorkerGroup& group) const {
+  const std::size_t sent_to = group.outgoing.size() + group.relays.size() + group.by_multicast;
+  return static_cast<std::uint32_t>(group.members - std::min<std::size_t>(group.members, sent_to));
+}
+
 // Said again after something was sent, or somebody came or went.
 void Worker::report_load(Time now) {
   if (now < next_load_) return;
@@ -239,7 +245,14 @@ void Worker::report_load(Time now) {
     frames_begun_ = frames_overrun_ = 0;
   }
   last_load_ = now;
-  next_load_ = report(WorkerLoad{share(), many_cost_.ns(), installed_}) ? kNever : now + kLoadEvery;
+  WorkerLoad load{share(), many_cost_.ns(), installed_};
+  for (const WorkerGroup* group : carried_) {
+    const std::uint32_t waiting = standing_by(*group);
+    load.standing_by += waiting;
+    load.standing_by_share +=
+        waiting * listener_cost_.ns() * 1e-9 * datagrams_per_second(with_parity(group->group.frame, group->parity));
+  }
+  next_load_ = report(load) ? kNever : now + kLoadEvery;
 }
 
 void Worker::send_to_relay(const RelayChild& child, Bytes signed_form) {

@@ -153,6 +153,7 @@ class Worker {
   void send_below(WorkerGroup& group, Bytes signed_form, const Outgoing::Item& item, Time now);
   void send_to_listeners(WorkerGroup& group, const Outgoing::Item& item);
   double share() const;
+  std::uint32_t standing_by(const WorkerGroup& group) const;
   void report_load(Time now);
   void say_goodbye();
   void send_to_relay(const RelayChild& child, Bytes signed_form);

@@ -222,6 +222,14 @@ TEST_CASE("judge: a node whose sending takes too much of a worker's time is full
   s.listen->load = 0.8;
   CHECK(only(s).wrong == Wrong::full);
   CHECK(only(s).text == "full: sending takes 80 % of a worker's time");
+  s.listen->load = 0.5;
+  s.listen->standing_by = 700;
+  s.listen->full_taken_up_at = 0.95;
+  s.listen->taken_up = 0.94;
+  CHECK(of(s).empty());
+  s.listen->taken_up = 0.96;
+  CHECK(only(s).wrong == Wrong::full);
+  CHECK(only(s).text == "full: sending to the 700 that stand by here, too, would take 96 % of a worker's time");
 }
 
 TEST_CASE("judge: clocks that disagree, and a latency that no path has") {

@@ -32,7 +32,8 @@ TEST_CASE("a snapshot of a node that says less is read, the rest is as if nothin
 TEST_CASE("a listener's snapshot has the backend, whom it reaches how, and the load") {
   const auto read = read_snapshot(Json::parse(R"({"node": {}, "upstreams": [], "groups": [], "listen": {
     "backend": {"name": "xdp", "direct": 7, "detours": {"no_route": 1, "not_plain": 0, "unresolved": 2}},
-    "load": {"share": 0.25, "full_at": 0.8, "room": 9}}})"));
+    "load": {"share": 0.25, "full_at": 0.8, "standing_by": 3, "share_taken_up": 0.5,
+             "full_taken_up_at": 0.95, "room": 9}}})"));
   REQUIRE(read);
   CHECK(read->listen->backend == "xdp");
   CHECK(read->listen->direct == 7);
@@ -40,6 +41,9 @@ TEST_CASE("a listener's snapshot has the backend, whom it reaches how, and the l
   CHECK(read->listen->load == 0.25);
   CHECK(read->listen->full_at == 0.8);
   CHECK(read->listen->room == 9);
+  CHECK(read->listen->standing_by == 3);
+  CHECK(read->listen->taken_up == 0.5);
+  CHECK(read->listen->full_taken_up_at == 0.95);
   const auto plain = read_snapshot(Json::parse(R"({"node": {}, "upstreams": [], "groups": [], "listen": {
     "backend": {"name": "sendmmsg", "why": "as configured"}, "load": {"share": 0, "full_at": 0.8}}})"));
   REQUIRE(plain);

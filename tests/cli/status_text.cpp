@@ -240,6 +240,10 @@ TEST_CASE("status text: the backend, whom it does not reach below the stack, and
   check_form(plain(s, nullptr));
   CHECK(any_with(plain(s, nullptr), "  xdp: 70 below the stack, 3 unresolved"));
   CHECK(any_with(plain(s, nullptr), "  sending takes 23.4 % of a worker's time; room for 12345 listeners more"));
+  s.listen->standing_by = 7;
+  s.listen->taken_up = 0.3;
+  check_form(plain(s, nullptr));
+  CHECK(any_with(plain(s, nullptr), "  7 more stand by: with them it would take 30.0 %"));
   s.listen->backend_why = std::string(300, 'x') + "\x1b[31m";
   s.listen->detours = {std::string(300, 'y') + "\n"};
   check_form(plain(s, nullptr));

@@ -413,6 +413,31 @@ TEST_CASE("who joins while sending takes four fifths of a worker's time is denie
   CHECK(tree.destinations(origin) == 12);
 }
 
+TEST_CASE("of two nodes that are each other's standby neither admits more than it could serve alone") {
+  VirtualTree tree{33};
+  const auto origin = tree.add({.origin = true});
+  const std::size_t edges[] = {tree.add({.parents = {origin}, .pinned = true, .datagram_takes = 1250us}),
+                               tree.add({.parents = {origin}, .pinned = true, .datagram_takes = 1250us})};
+  tree.run(1s);
+  for (std::size_t i = 0; i < 20; ++i) {  // each 6.5 % of a worker's time
+    tree.listen({.parents = {edges[i % 2], edges[1 - i % 2]}, .live = 1});
+    tree.run(6s);
+  }
+  for (const auto edge : edges) {
+    const node::LoadJudge& load = tree.feed(edge).workers()[0].load;
+    CHECK(load.share(20ms) > 0.4);
+    CHECK(load.standing_by() >= 5);
+    CHECK(load.share_taken_up(20ms) > 0.9);
+    CHECK(load.share_taken_up(20ms) < 1.0);
+    CHECK(tree.counter(edge, "join_denied") > 0);
+  }
+  tree.kill(edges[0]);
+  tree.run(3s);
+  CHECK(tree.feed(edges[1]).workers()[0].load.share(20ms) > 0.9);
+  CHECK(tree.feed(edges[1]).workers()[0].load.share(20ms) < 1.0);
+  CHECK(tree.feed(edges[1]).workers()[0].load.standing_by() == 0);
+}
+
 TEST_CASE("a node that was full when its group ended has room for those who come to the next") {
   VirtualTree tree{31};
   const auto origin = tree.add({.origin = true, .datagram_takes = 1250us});
