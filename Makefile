@@ -93,7 +93,7 @@ $(BUILD)/%.o: %.cpp Makefile
 
 $(BUILD)/%/folder.cpp: always
 	@mkdir -p $(@D)
-	@printf '#include "%s"\n' $(sort $(wildcard $*/*.cpp)) > $@.new; cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+	@printf '#include "%s"\n' $(sort $(wildcard $*/*.cpp)) > $@.$$$$; cmp -s $@.$$$$ $@ && rm $@.$$$$ || mv $@.$$$$ $@  # others may build here, too
 $(BUILD)/%/folder.o: $(BUILD)/%/folder.cpp Makefile
 	$(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -c -o $@ $<
 

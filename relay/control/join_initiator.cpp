@@ -11,6 +11,8 @@ namespace {
 
 /// A JOIN unanswered so often (6 s) starts anew from HELLO: its cookie may be spent, or of a node that has restarted.
 constexpr unsigned kJoinsPerCookie = 5;
+/// Who is told to wait asks once more after a while, and takes the shorter wait: nothing vouches for a RETRY.
+constexpr Duration kAskAgain = wire::kHandshakeMaxResend;
 /// A cookie is not relied on for its last second: `issued` is rounded down, and JOIN takes its time.
 constexpr Duration kCookieMargin = 1s;
 /// Hashes of one turn: about a millisecond, since frames may wait behind it.
@@ -67,7 +69,7 @@ struct JoinInitiator::State {
   std::size_t join_length = 0;
   std::uint64_t solution = 0;
   bool solved = false;
-  Time wait_until, cookie_until;
+  Time wait_until, cookie_until, ask_again = kNever;
 
   std::optional<crypto::PrivateKey> ephemeral;
   std::optional<crypto::NoiseHandshake> noise;  // none: a forged ACCEPT has spoilt it, see on_accept()
@@ -103,8 +105,11 @@ void JoinInitiator::State::send(Bytes datagram, Time now) {
 }
 
 void JoinInitiator::State::on_retry(const wire::Retry& said, Bytes datagram, Time now) {
-  // One RETRY an attempt: a second one (of a resent HELLO) would only change what is under way.
-  if (state != JoinState::hello_sent || said.challenge.nonce != challenge.nonce) return;
+  // A second one (of a resent HELLO) would only change what is under way, but for one that spares a wait.
+  const Time until = now + said.challenge.wait * Duration{100ms};
+  if (said.challenge.nonce != challenge.nonce || state > JoinState::waiting ||
+      (state == JoinState::waiting && (until >= wait_until || said.challenge.difficulty > challenge.difficulty)))
+    return;
   offered = {said.lowest, said.highest};
   if (wire::kVersion < said.lowest || wire::kVersion > said.highest) return finish(JoinState::version);
   if (said.challenge.difficulty > wire::kMaxDifficulty) return finish(JoinState::refused);
@@ -112,7 +117,8 @@ void JoinInitiator::State::on_retry(const wire::Retry& said, Bytes datagram, Tim
   challenge = said.challenge;
   // From the first HELLO: of two, nobody can tell which was answered, and too long does less harm than too short.
   hello_round_trip = now - first_hello;
-  wait_until = now + challenge.wait * Duration{100ms};
+  if (state == JoinState::hello_sent) ask_again = challenge.wait == 0 ? kNever : now + kAskAgain;
+  wait_until = until;
   cookie_until = wait_until + wire::kCookieLife - kCookieMargin;
   joins_for_cookie = 0;
   build_join(now);
@@ -163,7 +169,12 @@ void JoinInitiator::State::solve(Time now) {
   if (!solved) {
     deadline = now;
   } else if (now < wait_until) {
-    deadline = wait_until;
+    if (now >= ask_again) {
+      ++hellos;
+      outgoing = hello;
+      ask_again = kNever;
+    }
+    deadline = std::min(wait_until, ask_again);
   } else {
     state = JoinState::join_sent;
     first_join = now;

@@ -114,8 +114,14 @@ void Feed::on_join(Bytes datagram, const Endpoint& from, const LocalAddress& loc
   if (!answer.empty()) setup_.outlet->send(answer, {}, from, local);
 }
 
+/// It has the other source of a group: to number as this node does it has to hear it to its end.
+bool Feed::aligns(const control::Joiner& joiner) const {
+  return std::any_of(groups_.begin(), groups_.end(),
+                     [&](const auto& group) { return group->align && group->align->node_key() == joiner.relay_key; });
+}
+
 std::optional<wire::DenyReason> Feed::refuse(const control::Joiner& joiner, const Standing& standing) const {
-  if (drain_) return wire::DenyReason::draining;
+  if (drain_ && !aligns(joiner)) return wire::DenyReason::draining;
   const GroupId wanted = joiner.request.group;
   const bool known = group_by_id(wanted) != nullptr;
   if (joiner.request.role == wire::Role::relay) {

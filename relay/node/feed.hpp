@@ -170,6 +170,7 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   std::optional<LeaseId> admit(const control::Joiner& joiner, Writer& records, Time now) override;
   void seat(LeaseId lease, const control::Joiner& joiner, const crypto::TransportKeys& keys, Time now) override;
   void withdraw(LeaseId lease) override;
+  bool aligns(const control::Joiner& joiner) const;
   std::optional<wire::DenyReason> refuse(const control::Joiner& joiner, const Standing& standing) const;
   bool has_room(const WorkerLink& worker, const control::Joiner& joiner) const;
   // FrameSink

@@ -254,6 +254,10 @@ TEST_CASE("the wait that RETRY asks for is kept, then JOIN is taken") {
   joiner.on_datagram(node.give(joiner.take_datagram(), kFrom, kT0), kT0);
   while (joiner.next_deadline() <= kT0) joiner.on_timer(kT0);  // the puzzle is done meanwhile
   CHECK(joiner.state() == JoinState::waiting);
+  CHECK(joiner.next_deadline() == kT0 + wire::kHandshakeMaxResend);
+  joiner.on_timer(joiner.next_deadline());
+  const Time again = kT0 + wire::kHandshakeMaxResend;
+  joiner.on_datagram(node.give(joiner.take_datagram(), kFrom, again), again);  // a wait that ends later
   CHECK(joiner.next_deadline() == kT0 + 5s);
   joiner.on_timer(kT0 + 5s - 1ns);
   CHECK(joiner.take_datagram().empty());
@@ -261,6 +265,33 @@ TEST_CASE("the wait that RETRY asks for is kept, then JOIN is taken") {
   const Datagram join = copy(joiner.take_datagram());
   CHECK(joiner.state() == JoinState::join_sent);
   joiner.on_datagram(node.give(join, kFrom, kT0 + 5s), kT0 + 5s);
+  CHECK(joiner.state() == JoinState::accepted);
+}
+
+TEST_CASE("a wait that no node asked for is left when the node is asked once more") {
+  TestNode node;
+  test::SeededRandom random{5};
+  JoinInitiator joiner{nullptr, node.public_key, test::kListenerRequest, {}, random, kT0};
+  const Datagram hello = copy(joiner.take_datagram());
+  Datagram altered = copy(node.give(hello, kFrom, kT0));
+  wire::Retry retry = *wire::parse_retry(altered);
+  retry.challenge.wait = 0x100;
+  wire::write_retry(std::span{altered}.first<wire::kRetry>(), retry);
+  joiner.on_datagram(altered, kT0);
+  CHECK(joiner.state() == JoinState::waiting);
+  const Time again = joiner.next_deadline();
+  CHECK(again == kT0 + wire::kHandshakeMaxResend);
+  joiner.on_timer(again);
+  CHECK(copy(joiner.take_datagram()) == hello);
+  Datagram harder = copy(node.give(hello, kFrom, again));
+  retry = *wire::parse_retry(harder);
+  retry.challenge.difficulty = 25;
+  wire::write_retry(std::span{harder}.first<wire::kRetry>(), retry);
+  joiner.on_datagram(harder, again);
+  CHECK(joiner.state() == JoinState::waiting);
+  joiner.on_datagram(node.give(hello, kFrom, again), again);
+  REQUIRE(joiner.state() == JoinState::join_sent);
+  joiner.on_datagram(node.give(joiner.take_datagram(), kFrom, again), again);
   CHECK(joiner.state() == JoinState::accepted);
 }
 

@@ -97,6 +97,32 @@ TEST_CASE("a primary that comes back is aligned, and forwarded again after its t
   }
 }
 
+TEST_CASE("a primary that starts while the standby drains is aligned by it before it is gone") {
+  for (std::uint64_t seed = 1; seed <= test::seeds(6); ++seed) {
+    CAPTURE(seed);
+    TwoOriginTree t{seed};
+    t.tree.delay = 16ms;
+    t.tree.kill(t.primary);
+    t.tree.run(800ms);
+    t.tree.drain(t.standby);
+    t.tree.run(500ms);
+    t.tree.restart(t.primary);
+    t.tree.run(1s);
+    t.tree.kill(t.standby);
+    t.tree.run(3s);
+    for (const auto l : {t.plain, t.near, t.strict}) {
+      std::int64_t last = -1;
+      std::size_t again = 0;
+      for (const auto& h : t.tree.heard(l)) {
+        again += h.number >= 0 && h.number <= last ? 1U : 0U;
+        last = std::max(last, h.number);
+      }
+      CHECK(again == 0);
+    }
+    CHECK(t.tree.counter(t.primary, "align_by_announcement") + t.tree.counter(t.primary, "align_by_payloads") == 1);
+  }
+}
+
 TEST_CASE("in every frame length either origin may die in turn") {
   for (const auto frame_ms : std::initializer_list<std::uint8_t>{10, 40, 60}) {
     CAPTURE(int{frame_ms});

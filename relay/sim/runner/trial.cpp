@@ -144,7 +144,8 @@ class Trial {
         if (!world_.node_host(n).process) world_.restart(n);
         return;
       case drain:
-        if (!runs(f.who)) return;
+        if (!world_.node_host(n).process) return;
+        if (!runs(f.who)) return again();  // paused
         world_.stop(n);
         return world_.at(world_.time() + kAgain, [this, n] {
           if (!world_.node_host(static_cast<std::uint32_t>(n)).process) world_.restart(n);
