@@ -80,7 +80,7 @@ Sequence Playout::limit() const {
 }
 
 Time Playout::deadline(Sequence sequence) const {
-  const Time expected = clock_.expected(sequence);
+  const Time expected = clock_.expected_at_latest(sequence);
   return expected == kNever ? kNever : expected + delay_;
 }
 
@@ -158,6 +158,7 @@ void Playout::place(const wire::Header& header, std::size_t source, Bytes datagr
   into->hash = hash;
   std::copy_n(scratch_.begin(), *size, into->opus.begin());
   heard_end_ = std::max(heard_end_, sequence.next());
+  if (sequence >= known_end_) clock_.newest(sequence, arrived);
   if (matches || !beyond_end(sequence)) known_end_ = std::max(known_end_, sequence.next());
   clock_.sample(sequence, arrived, false);
   if (matches) judge(*into, true);

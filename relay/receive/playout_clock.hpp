@@ -16,6 +16,12 @@ namespace tiercast::receive {
 /// Where all that comes for a while is later than it should be, the stream itself is: its origin began anew with a
 /// clock that was behind, or the way is another. Then the anchor moves back at once: by the old one every missing frame
 /// would be given up before anybody could ask for it.
+///
+/// Until that is sure, the newest frame's own lateness moves only what is given up: after a silence of the stream (an
+/// origin moves its numbers back by leaving out packets) the first ones are late already by more than the playout
+/// delay, and in strict mode their attestations are still to come. It holds until a newest frame comes that is less
+/// late. What is made up can so keep a missing frame waited for as long as what is newest really is late, and hurry
+/// nothing.
 class PlayoutClock {
  public:
   explicit PlayoutClock(Duration frame) : frame_(frame) {}
@@ -53,8 +59,19 @@ class PlayoutClock {
     }
     anchor_ = previous_ ? std::min(*previous_, current_) : current_;
   }
-  /// kNever before the first sample.
+  /// Nothing later is known of than this one, which came at `arrived`.
+  void newest(Sequence sequence, Time arrived) {
+    if (!bucket_began_) return;  // until then all that comes counts
+    const Time start = arrived - span_to(sequence);
+    late_anchor_ = late_anchor_ ? std::min(*late_anchor_, start) : start;
+    if (*late_anchor_ <= *anchor_ + kLate) late_anchor_.reset();
+  }
+  /// When it comes if nothing delays it. kNever before the first sample.
   Time expected(Sequence sequence) const { return anchor_ ? *anchor_ + span_to(sequence) : kNever; }
+  /// The same, if all of the stream is as late as what is newest.
+  Time expected_at_latest(Sequence sequence) const {
+    return late_anchor_ ? std::max(*late_anchor_, *anchor_) + span_to(sequence) : expected(sequence);
+  }
 
  private:
   static constexpr Duration kBucket = 5s;
@@ -82,6 +99,7 @@ class PlayoutClock {
   std::optional<Time> previous_;
   std::optional<Time> late_since_;    // without a frame in time
   Time least_late_;                   // since then
+  std::optional<Time> late_anchor_;   // by the newest frames, while all of these are late
   std::optional<Time> bucket_began_;  // set by the first attested sample
 };
 

@@ -97,6 +97,38 @@ TEST_CASE("playout: strict mode gives up at the deadline what nobody signed, and
   CHECK(rig.playout.counters().lost_unattested.get() == 1);
 }
 
+TEST_CASE("playout: strict mode waits for the attestations of a stream that goes on late, after a silence") {
+  Rig rig{true};
+  rig.playout.start_from(Sequence{10});
+  for (std::uint64_t s = 10; s < 35; ++s) rig.give(s);
+  rig.playout.on_attest(rig.one.attest(rig.run(10, 34)), rig.time_of(34));
+  CHECK(drain(rig.playout).size() == 25);
+  constexpr Duration kLater = 2240ms;  // than the playout delay
+  for (std::uint64_t s = 35; s < 60; ++s) {
+    rig.playout.on_frame(rig.make(s), rig.time_of(s) + kLater);
+    CHECK(drain(rig.playout).empty());
+  }
+  CHECK(rig.playout.next_deadline() == rig.time_of(35) + kLater + wire::kStrictPlayout);
+  rig.playout.on_attest(rig.one.attest(rig.run(35, 59)), rig.time_of(59) + kLater);
+  CHECK(drain(rig.playout).size() == 25);
+  CHECK(rig.playout.counters().lost.get() == 0);
+}
+
+TEST_CASE("playout: after a silence, what is missing of a stream that did not wait is given up by its own time") {
+  Rig rig{true};
+  rig.playout.start_from(Sequence{10});
+  for (std::uint64_t s = 10; s < 35; ++s) rig.give(s);
+  rig.playout.on_attest(rig.one.attest(rig.run(10, 34)), rig.time_of(34));
+  drain(rig.playout);
+  // What was lost in an outage of the network comes again first, then what is new, in time.
+  rig.playout.on_frame(rig.make(36), rig.time_of(100));
+  CHECK(rig.playout.next_deadline() == rig.time_of(99) + wire::kStrictPlayout);
+  rig.playout.on_frame(rig.make(101), rig.time_of(101));
+  CHECK(rig.playout.next_deadline() <= rig.time_of(101));
+  rig.playout.on_timer(rig.time_of(101));
+  CHECK(drain(rig.playout).front().kind == PlayedKind::lost);
+}
+
 TEST_CASE("playout: strict mode takes nothing beyond 3 s after the newest attested") {
   Rig rig{true};
   rig.playout.start_from(Sequence{10});

@@ -77,3 +77,31 @@ TEST_CASE("playout clock: from the first attested frame on, unattested ones coun
   for (std::uint64_t s = 400; s < 420; ++s) clock.sample(Sequence{s}, at(0ms), false);
   CHECK(clock.expected(Sequence{5}) == at(100ms));
 }
+
+TEST_CASE("playout clock: what is newest and late moves only what is expected at the latest, while all of it is late") {
+  PlayoutClock clock{kFrame};
+  clock.restart(Sequence{0});
+  clock.newest(Sequence{0}, at(0ms));
+  CHECK(clock.expected_at_latest(Sequence{0}) == kNever);
+  clock.sample(Sequence{0}, at(0ms), true);
+  clock.newest(Sequence{1}, at(20ms + 40ms));
+  CHECK(clock.expected_at_latest(Sequence{2}) == at(40ms));
+  clock.newest(Sequence{2}, at(40ms + 900ms));
+  clock.newest(Sequence{3}, at(60ms + 950ms));
+  CHECK(clock.expected(Sequence{4}) == at(80ms));
+  CHECK(clock.expected_at_latest(Sequence{4}) == at(80ms + 900ms));
+  clock.newest(Sequence{5}, at(100ms + 300ms));
+  CHECK(clock.expected_at_latest(Sequence{6}) == at(120ms + 300ms));
+  SUBCASE("one that comes in time ends that") {
+    clock.newest(Sequence{7}, at(140ms + 10ms));
+    CHECK(clock.expected_at_latest(Sequence{8}) == at(160ms));
+    clock.newest(Sequence{400}, at(160ms));  // made up, from the future
+    CHECK(clock.expected_at_latest(Sequence{8}) == at(160ms));
+  }
+  SUBCASE("so do attested ones that are as late") {
+    for (int tick = 7; tick < 30; ++tick) {
+      clock.sample(Sequence{static_cast<std::uint64_t>(tick)}, at(tick * kFrame + 400ms), true);
+    }
+    CHECK(clock.expected_at_latest(Sequence{8}) == at(160ms + 400ms));
+  }
+}
