@@ -86,6 +86,19 @@ Time Playout::deadline(Sequence sequence) const {
 
 bool Playout::due(Sequence sequence) const { return now_ >= deadline(sequence); }
 
+/// Nothing is here of what lies before the frame that says that ticks were skipped.
+bool Playout::before_skip() const {
+  if (!skip_to_) return false;
+  Sequence s = next_;
+  while (s < *skip_to_ && !any_version(s)) s = s.next();
+  return s == *skip_to_;
+}
+
+/// Those ticks are not its source's. Another source may have them, under way here still.
+Time Playout::skip_at() const {
+  return config_.sources.size() < 2 || jump_to_ ? now_ : clock_.expected(next_) + delay_;
+}
+
 bool Playout::has(Sequence sequence) const {
   return started_ && (sequence < next_ || any_version(sequence) || ahead_.contains(sequence));
 }
@@ -433,18 +446,15 @@ Playout::Step Playout::step() const {
     const bool unsure_end = (v->flags & wire::kFlagEnd) != 0 && !v->attested && end_ != next_;
     return unsure_end && !jump_to_ && !due(next_) ? Step::wait : Step::play;
   }
-  if (skip_to_) {
-    Sequence s = next_;
-    while (s < *skip_to_ && !any_version(s)) s = s.next();
-    if (s == *skip_to_) return Step::skip;
-  }
+  if (before_skip()) return now_ >= skip_at() ? Step::skip : Step::wait;
   if (next_ < known_end_) return jump_to_ || due(next_) ? Step::lose : Step::wait;
   return jump_to_ ? Step::jump : Step::wait;
 }
 
 Time Playout::next_deadline() const {
   if (step() != Step::wait) return now_;
-  return started_ && next_ < known_end_ ? deadline(next_) : kNever;
+  if (!started_ || next_ >= known_end_) return kNever;
+  return before_skip() ? skip_at() : deadline(next_);
 }
 
 bool Playout::next(Played& out) {

@@ -95,7 +95,8 @@ struct PlayoutCounters {
 ///
 /// What it believes. A frame: when it opens, in strict mode when attested too. A missing one is given up `delay` after
 /// its time, once something later is known of; a stream that falls silent is waited for. An end, and that ticks were
-/// skipped on purpose (the discontinuity flag): when attested. Its place in the stream: start_from(); else an attested
+/// skipped on purpose (the discontinuity flag): when attested; where there are two sources the other one may have those
+/// ticks, and they are skipped when they would be given up. Its place in the stream: start_from(); else an attested
 /// frame or three consecutive ones. A jump beyond the window: when attested, or (normal mode) on three consecutive
 /// frames when no attestation came for wire::kUnattested. So a single forged frame moves nothing.
 class Playout {
@@ -180,6 +181,8 @@ class Playout {
   bool attestations_flow() const;
   Time deadline(Sequence sequence) const;
   bool due(Sequence sequence) const;
+  bool before_skip() const;
+  Time skip_at() const;
   bool beyond_end(Sequence sequence) const;
 
   void place(const wire::Header& header, std::size_t source, Bytes datagram, Time arrived);

@@ -211,6 +211,54 @@ TEST_CASE("playout: ticks that a discontinuity skips are neither lost nor waited
   }
 }
 
+TEST_CASE("playout: the ticks that one source skips are the other one's until they would be given up") {
+  Rig rig;
+  rig.playout.start_from(Sequence{10});
+  rig.give(10);
+  rig.give(11);
+  rig.playout.on_attest(rig.one.attest(rig.run(10, 11)), rig.time_of(11));
+  CHECK(sequences(drain(rig.playout)) == Numbers{10, 11});
+  const Datagram jumping = rig.two.seal(kEpoch, Sequence{14}, payload(Sequence{14}), wire::kFlagDiscontinuity);
+  rig.playout.on_frame(jumping, rig.time_of(14));
+  rig.playout.on_attest(rig.two.attest({jumping}, wire::kFlagDiscontinuity), rig.time_of(14));
+  const Time given_up = rig.time_of(12) + wire::kPlayout;
+  CHECK(drain(rig.playout).empty());
+  CHECK(rig.playout.next_deadline() == given_up);
+  SUBCASE("they come") {
+    rig.playout.on_frame(rig.make(12), given_up - 2ns);
+    rig.playout.on_frame(rig.make(13), given_up - 1ns);
+    const auto heard = drain(rig.playout);
+    REQUIRE(sequences(heard) == Numbers{12, 13, 14});
+    CHECK_FALSE(heard[2].played.discontinuity);
+  }
+  SUBCASE("they do not") {
+    rig.playout.on_timer(given_up - 1ns);
+    CHECK(drain(rig.playout).empty());
+    rig.playout.on_timer(given_up);
+    const auto heard = drain(rig.playout);
+    REQUIRE(sequences(heard) == Numbers{14});
+    CHECK(heard[0].played.discontinuity);
+    CHECK(rig.playout.counters().lost.get() == 0);
+  }
+}
+
+TEST_CASE("playout: where there is one source, nobody else has the ticks that it skips") {
+  const TestSource one{SourceId{1}};
+  PlayoutConfig config;
+  config.group = kGroup;
+  config.sources = {one.key()};
+  Playout playout{config};
+  playout.on_epoch(one.record(kEpoch));
+  playout.start_from(Sequence{10});
+  const Datagram first = one.seal(kEpoch, Sequence{10}, payload(Sequence{10}));
+  const Datagram jumping = one.seal(kEpoch, Sequence{14}, payload(Sequence{14}), wire::kFlagDiscontinuity);
+  playout.on_frame(first, at(200ms));
+  playout.on_attest(one.attest({first}), at(200ms));
+  playout.on_frame(jumping, at(280ms));
+  playout.on_attest(one.attest({jumping}, wire::kFlagDiscontinuity), at(280ms));
+  CHECK(sequences(drain(playout)) == Numbers{10, 14});
+}
+
 TEST_CASE("playout: an unattested discontinuity flag skips nothing") {
   Rig rig;
   rig.playout.start_from(Sequence{10});
