@@ -11,7 +11,8 @@ namespace {
 
 /// A JOIN unanswered so often (6 s) starts anew from HELLO: its cookie may be spent, or of a node that has restarted.
 constexpr unsigned kJoinsPerCookie = 5;
-/// Who is told to wait asks once more after a while, and takes the shorter wait: nothing vouches for a RETRY.
+/// Who is told to wait asks again after so long, then ever more seldom, and takes the shorter wait: nothing vouches for
+/// a RETRY.
 constexpr Duration kAskAgain = wire::kHandshakeMaxResend;
 /// A cookie is not relied on for its last second: `issued` is rounded down, and JOIN takes its time.
 constexpr Duration kCookieMargin = 1s;
@@ -70,6 +71,8 @@ struct JoinInitiator::State {
   std::uint64_t solution = 0;
   bool solved = false;
   Time wait_until, cookie_until, ask_again = kNever;
+  Duration ask_after{};
+  bool asked_again = false;
 
   std::optional<crypto::PrivateKey> ephemeral;
   std::optional<crypto::NoiseHandshake> noise;  // none: a forged ACCEPT has spoilt it, see on_accept()
@@ -105,10 +108,11 @@ void JoinInitiator::State::send(Bytes datagram, Time now) {
 }
 
 void JoinInitiator::State::on_retry(const wire::Retry& said, Bytes datagram, Time now) {
-  // A second one (of a resent HELLO) would only change what is under way, but for one that spares a wait.
+  // A second one (of a resent HELLO) would only change what is under way, but for an answer that spares a wait.
   const Time until = now + said.challenge.wait * Duration{100ms};
   if (said.challenge.nonce != challenge.nonce || state > JoinState::waiting ||
-      (state == JoinState::waiting && (until >= wait_until || said.challenge.difficulty > challenge.difficulty)))
+      (state == JoinState::waiting &&
+       (!asked_again || until >= wait_until || said.challenge.difficulty > challenge.difficulty)))
     return;
   offered = {said.lowest, said.highest};
   if (wire::kVersion < said.lowest || wire::kVersion > said.highest) return finish(JoinState::version);
@@ -117,7 +121,11 @@ void JoinInitiator::State::on_retry(const wire::Retry& said, Bytes datagram, Tim
   challenge = said.challenge;
   // From the first HELLO: of two, nobody can tell which was answered, and too long does less harm than too short.
   hello_round_trip = now - first_hello;
-  if (state == JoinState::hello_sent) ask_again = challenge.wait == 0 ? kNever : now + kAskAgain;
+  if (state == JoinState::hello_sent) {
+    asked_again = false;
+    ask_after = kAskAgain;
+    ask_again = challenge.wait == 0 ? kNever : now + ask_after;
+  }
   wait_until = until;
   cookie_until = wait_until + wire::kCookieLife - kCookieMargin;
   joins_for_cookie = 0;
@@ -171,8 +179,11 @@ void JoinInitiator::State::solve(Time now) {
   } else if (now < wait_until) {
     if (now >= ask_again) {
       ++hellos;
+      first_hello = now;
       outgoing = hello;
-      ask_again = kNever;
+      asked_again = true;
+      ask_after *= 2;
+      ask_again = now + ask_after;
     }
     deadline = std::min(wait_until, ask_again);
   } else {

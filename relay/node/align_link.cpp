@@ -70,7 +70,9 @@ void AlignLink::on_records(Bytes records, Origin& origin, Moment now) {
                    [&](const wire::GroupInfo& r) { on_info(r, origin, now); },
                    [&](const wire::GoAway& r) {
                      parent_.on_go_away(r.reason, r.retry_after_s, now.mono);
-                     if (parent_.drains()) parent_.leave(now.mono);  // nobody waits for what comes this way
+                     if (!parent_.drains()) return;
+                     parent_.stay(now.mono);  // how the other one numbers is to be heard to its end
+                     stays_ = true;
                    },
                    [&](const wire::Leave&) { parent_.on_go_away(wire::LeaveReason::stop, 0, now.mono); },
                    [](const auto&) {},
@@ -92,6 +94,12 @@ void AlignLink::on_epoch(const wire::EpochRecord& epoch) {
 }
 
 Bytes AlignLink::take_datagram(MutableBytes out, Time now) {
+  if (std::exchange(stays_, false) && parent_.leased()) {  // it is not to wait for this node
+    std::array<std::uint8_t, 16> record;
+    Writer records{record};
+    wire::write_record(records, wire::GoAway{wire::LeaveReason::drain, 0, {}});
+    return parent_.seal(records.written(), out);
+  }
   control::KeepaliveContents contents;
   if (parent_.leased() && parent_.lease()->keepalive_due(now)) contents.held = keys_.held();
   return parent_.take_datagram(contents, out, now);

@@ -67,6 +67,7 @@ class AlignLink {
   control::Parent parent_;
   forward::Distrust distrust_;
   receive::EpochKeys keys_;
+  bool stays_ = false;  // to be told
   AlignLinkCounters counters_;
 };
 

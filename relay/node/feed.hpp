@@ -211,6 +211,7 @@ class Feed final : private control::Doorkeeper, private FrameSink {
   void publish_info(FeedGroup& group, Moment now);
 
   // feed_standing.cpp
+  bool brings(std::size_t parent, Time now) const;
   bool cuts_off(const InlineVector<NodeId, wire::kMaxPath>& path, std::optional<NodeId> joiner) const;
   std::optional<std::size_t> primary(Time now, std::optional<NodeId> joiner = {}) const;
   Standing stand(Time now, std::optional<NodeId> joiner = {}) const;

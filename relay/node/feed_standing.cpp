@@ -21,8 +21,9 @@ bool Feed::cuts_off(const InlineVector<NodeId, wire::kMaxPath>& path, std::optio
 
 // The subtree is counted at one parent, so that the sums above are right, and that one's path is told below. Of those
 // that live the best is one that cuts nobody off, then one that has input, and had it when it told its path, then the
-// nearest to its origin: paths are their word, and a false one should not count where there is another. Never a
-// standby: what is told there is told again when it is taken up.
+// nearest to its origin: paths are their word, and a false one should not count where there is another (but one that
+// names somebody farther below, where it is the shorter one: of those this node does not know). Never a standby: what
+// is told there is told again when it is taken up.
 std::optional<std::size_t> Feed::primary(Time now, std::optional<NodeId> joiner) const {
   std::optional<std::size_t> best;
   std::array<std::size_t, 4> of_best{};
@@ -39,12 +40,23 @@ std::optional<std::size_t> Feed::primary(Time now, std::optional<NodeId> joiner)
   return best;
 }
 
+bool Feed::brings(std::size_t p, Time now) const {
+  return std::any_of(groups_.begin(), groups_.end(), [&](const auto& group) {
+    return !group->origin && group->subscribed && group->subscriptions[p].frames.brings(now);
+  });
+}
+
 /// With `joiner` below it, if there is one.
 Standing Feed::stand(Time now, std::optional<NodeId> joiner) const {
   Standing standing;
   standing.path.push_back(id_);
   const auto at = primary(now, joiner);
-  standing.seeking = !parents_.empty() && (!at || !parents_[*at].live(now) || parents_[*at].seeking());
+  standing.seeking = !parents_.empty();
+  for (std::size_t p = 0; p < parents_.size(); ++p) {
+    // Of another one than that its word is not enough: it may have chosen its path so that it is not told.
+    const bool has_input = parents_[p].may_be_asked() && parents_[p].live(now) && !parents_[p].seeking();
+    if (has_input && (p == at || brings(p, now))) standing.seeking = false;
+  }
   if (at) {
     for (NodeId id : parents_[*at].lease()->path()) standing.path.push_back(id);
   }

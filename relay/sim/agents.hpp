@@ -202,6 +202,7 @@ struct NodeHost {
   crypto::PublicKey public_key{};
   std::vector<node::Origin::SaveJob> stored;  // by group: what an origin has on its disk
   std::unique_ptr<NodeProcess> process;       // null: it does not run
+  Time started, ended = kNever;               // of its last process, and of the last that ended, if any
   bool stalled = false;                       // its workers get no time on a processor, and hear nothing
   bool unplugged = false;                     // no RTP comes to it
   bool stopped = false;                       // SIGSTOP: nothing runs, what comes waits in its sockets

@@ -42,7 +42,8 @@ void Sinks::on_sent(const Endpoint& from, const Endpoint&, Bytes datagram) {
     Stream& stream = streams_[g];
     if (world_.groups()[g].id != header->group || header->sequence <= stream.sealed[source]) continue;
     stream.sealed[source] = header->sequence;
-    if (apart(world_, g)) stream.frames[header->sequence.value][source].apart = true;
+    if (apart(world_, g) || missed_the_other(world_, g, host_of(from).index))
+      stream.frames[header->sequence.value][source].apart = true;
   }
 }
 

@@ -29,9 +29,9 @@ class Sealing final : public Observer {
 
 /// Sequences rise by one but at a discontinuity; every packet is one that the encoder sent, bit by bit, none comes
 /// twice or out of order; and a sequence is the same packet at all listeners. An origin may have no packet for a tick
-/// for which the other one has one, but never another. Of what was sealed while the two were apart (origins.hpp) that
-/// holds for each origin by itself: where a listener changes over, to such a frame or from one, packets may come again,
-/// and such a frame may be another packet than the other origin's.
+/// for which the other one has one, but never another. Of what was sealed while the two were apart, or by one that
+/// missed the other (origins.hpp), that holds for each origin by itself: where a listener changes over, to such a frame
+/// or from one, packets may come again, and such a frame may be another packet than the other origin's.
 class Sinks final : public Observer {
  public:
   explicit Sinks(const World& world) : world_(world), streams_(world.groups().size()) {}

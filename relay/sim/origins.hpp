@@ -10,4 +10,8 @@ namespace tiercast::sim {
 /// which nobody below can tell that they number the same packets differently.
 bool apart(const World& world, std::size_t group);
 
+/// This origin started when the other one was about to end: within half a second, too short to join there and be told.
+/// It has not aligned with anybody since, and what it seals may be what the other one sealed in that time.
+bool missed_the_other(const World& world, std::size_t group, std::size_t origin);
+
 }  // namespace tiercast::sim

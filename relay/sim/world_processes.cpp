@@ -102,6 +102,7 @@ void World::start(NodeHost& node) {
   const NodeSpec& spec = node.spec;
   node.process = std::make_unique<NodeProcess>(SeededRandom::of(seed_, kBoots + boots_).next());
   NodeProcess& process = *node.process;
+  node.started = time();
   node.stopped = false;
   node.waiting.clear();
   const Moment now = moment(node);
@@ -199,6 +200,7 @@ void World::kill(std::size_t n) {
   node.stopped = false;
   node.waiting.clear();
   node.process.reset();
+  node.ended = time();
 }
 
 void World::restart(std::size_t n) {

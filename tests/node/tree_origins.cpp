@@ -119,7 +119,7 @@ TEST_CASE("a primary that starts while the standby drains is aligned by it befor
       }
       CHECK(again == 0);
     }
-    CHECK(t.tree.counter(t.primary, "align_by_announcement") + t.tree.counter(t.primary, "align_by_payloads") == 1);
+    CHECK(t.tree.counter(t.primary, "align_by_announcement") + t.tree.counter(t.primary, "align_by_payloads") > 0);
   }
 }
 

@@ -335,6 +335,34 @@ TEST_CASE("a parent that loses much is exchanged for a standby that does not") {
   CHECK(tree.lost_by(l) == 0);
 }
 
+TEST_CASE("of two relays that name each other the one whose other parent seeks does not, as long as frames come") {
+  VirtualTree tree{1};
+  const auto origin = tree.add({.origin = true});
+  const auto above_a = tree.add({.parents = {origin}, .pinned = true});
+  const auto above_b = tree.add({.parents = {origin}, .pinned = true});
+  const std::size_t a = 3, b = 4;
+  tree.add({.parents = {above_a, b}, .pinned = true});
+  tree.add({.parents = {above_b, a}, .pinned = true});
+  tree.run(2s);
+  const auto at_a = tree.listen({.parents = {a}});
+  tree.run(8s);
+  bool cut = true;
+  tree.drops = [&](const Endpoint& from, const Endpoint& to, Bytes) {
+    const auto between = [](const Endpoint& one, const Endpoint& other, std::size_t x, std::size_t y) {
+      return one.ip == VirtualTree::address_of(x).ip && other.ip == VirtualTree::address_of(y).ip;
+    };
+    return cut && (between(from, to, above_a, origin) || between(from, to, origin, above_a));
+  };
+  const auto before = tree.heard(at_a).size();
+  for (int i = 0; i < 20; ++i) {
+    tree.run(1s);
+    if (i > 0) CHECK_FALSE(tree.feed(a).standing().seeking);
+  }
+  CHECK(tree.feed(above_a).standing().seeking);
+  CHECK(tree.lost_by(at_a) == 0);
+  CHECK(tree.good(at_a, before) >= 990);
+}
+
 TEST_CASE("two relays that name each other do not feed each other, and each of them brings the other back") {
   for (std::uint64_t seed = 1; seed <= seeds(); ++seed) {
     CAPTURE(seed);

@@ -158,7 +158,9 @@ sources = [{{ id = 1, key = "{source}" }}]
 pinned  = true
 END""")
     said = shell.run(commands[starts:then]).said()
-    check(re.search(r"tiercast\[\d+\]: ready node=origin\n", said), f"the journal has it: {said!r}")
+    check(re.search(r"tiercast\[\d+\]: ", said), f"the journal has its lines: {said!r}")
+    ready = re.compile(r"tiercast\[\d+\]: ready node=origin\n")  # a moment after it tells systemd
+    eventually(lambda: ready.search(by_hand(shell, "journalctl -u tiercast@origin")), 10, "the journal to have it")
     check(re.search(r"^origin origin .* up ", said, re.M), f"the status: {said!r}")
     reloads = [c for c in commands if " reload" in c.text]
     upgrade = [c for c in commands if c.text.startswith(("tiercast drain", "systemctl start", "tiercast status  "))]
