@@ -91,6 +91,8 @@ $(BUILD)/%.o: %.cpp Makefile
 	@mkdir -p $(@D)
 	$(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -c -o $@ $<
 
+# Kept, or the next make would find it new.
+.PRECIOUS: $(BUILD)/%/folder.cpp
 $(BUILD)/%/folder.cpp: always
 	@mkdir -p $(@D)
 	@printf '#include "%s"\n' $(sort $(wildcard $*/*.cpp)) > $@.$$$$; cmp -s $@.$$$$ $@ && rm $@.$$$$ || mv $@.$$$$ $@  # others may build here, too
