@@ -49,6 +49,7 @@ TEST_CASE("sinks: going back, a silent leap and a packet that nobody sent are vi
   receive::Played played = lost(21);
   const Datagram nothing(50, 9);
   played.kind = receive::PlayedKind::frame;
+  played.source = SourceId{1};
   played.opus = nothing;
   CHECK_THROWS_AS(sinks.on_played(0, played), Violation);
 }
