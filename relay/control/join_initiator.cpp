@@ -71,8 +71,7 @@ struct JoinInitiator::State {
   std::uint64_t solution = 0;
   bool solved = false;
   Time wait_until, cookie_until, ask_again = kNever;
-  Duration ask_after{};
-  bool asked_again = false;
+  Duration ask_after{};  // above kAskAgain once it was asked again
 
   std::optional<crypto::PrivateKey> ephemeral;
   std::optional<crypto::NoiseHandshake> noise;  // none: a forged ACCEPT has spoilt it, see on_accept()
@@ -112,7 +111,7 @@ void JoinInitiator::State::on_retry(const wire::Retry& said, Bytes datagram, Tim
   const Time until = now + said.challenge.wait * Duration{100ms};
   if (said.challenge.nonce != challenge.nonce || state > JoinState::waiting ||
       (state == JoinState::waiting &&
-       (!asked_again || until >= wait_until || said.challenge.difficulty > challenge.difficulty)))
+       (ask_after == kAskAgain || until >= wait_until || said.challenge.difficulty > challenge.difficulty)))
     return;
   offered = {said.lowest, said.highest};
   if (wire::kVersion < said.lowest || wire::kVersion > said.highest) return finish(JoinState::version);
@@ -122,7 +121,6 @@ void JoinInitiator::State::on_retry(const wire::Retry& said, Bytes datagram, Tim
   // From the first HELLO: of two, nobody can tell which was answered, and too long does less harm than too short.
   hello_round_trip = now - first_hello;
   if (state == JoinState::hello_sent) {
-    asked_again = false;
     ask_after = kAskAgain;
     ask_again = challenge.wait == 0 ? kNever : now + ask_after;
   }
@@ -181,7 +179,6 @@ void JoinInitiator::State::solve(Time now) {
       ++hellos;
       first_hello = now;
       outgoing = hello;
-      asked_again = true;
       ask_after *= 2;
       ask_again = now + ask_after;
     }

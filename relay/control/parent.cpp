@@ -286,20 +286,23 @@ void Parent::on_go_away(wire::LeaveReason reason, std::uint16_t retry_after_s, T
   seek(again);
 }
 
-void Parent::hurry(Time now) {
-  if (lease_ || under_way() || (denial_ && denial_->reason != wire::DenyReason::draining)) return;
-  if (hurried_at_ && now < *hurried_at_ + kHurryEvery) return;
+/// False: not while it is leased, has said no, or was hurried just now. Else nothing is waited for any more.
+bool Parent::take_hurry(Time now) {
+  if (lease_ || (denial_ && denial_->reason != wire::DenyReason::draining)) return false;
+  if (hurried_at_ && now < *hurried_at_ + kHurryEvery) return false;
   hurried_at_ = now;
   not_before_ = now;
+  return true;
+}
+
+void Parent::hurry(Time now) {
+  if (under_way() || !take_hurry(now)) return;
   seek(now + Duration{static_cast<Duration::rep>(random_->below(static_cast<std::uint64_t>(spread().count())))});
 }
 
 void Parent::on_there(Time now) {
-  if (lease_ || (denial_ && denial_->reason != wire::DenyReason::draining)) return;
   if (under_way() && (joining_->state() != JoinState::hello_sent || joining_->hellos_sent() < 2)) return;
-  if (hurried_at_ && now < *hurried_at_ + kHurryEvery) return;
-  hurried_at_ = now;
-  not_before_ = now;
+  if (!take_hurry(now)) return;
   joining_.reset();
   seek(now);
 }

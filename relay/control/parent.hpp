@@ -153,6 +153,7 @@ class Parent {
  private:
   void seek(Time at);
   bool loops(const InlineVector<NodeId, wire::kMaxPath>& path) const;
+  bool take_hurry(Time now);
   void leave_loop(Time now);
   void say_leave();
   bool expects() const { return expects_stream_ && config_.duty == Duty::live; }

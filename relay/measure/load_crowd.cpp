@@ -200,7 +200,7 @@ void LoadCrowd::on_control(std::uint32_t i, Bytes datagram, Time now) {
     if (const auto* info = std::get_if<wire::GroupInfo>(&*record)) on_info(*info);
     const auto* away = std::get_if<wire::GoAway>(&*record);
     if (away != nullptr && away->reason == wire::LeaveReason::drain) {
-      send_record(i, wire::GoAway{wire::LeaveReason::drain, 0, {}});  // there is no other edge
+      send_record(i, wire::kStays);  // there is no other edge
       continue;
     }
     if (away == nullptr && !std::holds_alternative<wire::Leave>(*record)) continue;

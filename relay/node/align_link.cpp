@@ -97,7 +97,7 @@ Bytes AlignLink::take_datagram(MutableBytes out, Time now) {
   if (std::exchange(stays_, false) && parent_.leased()) {  // it is not to wait for this node
     std::array<std::uint8_t, 16> record;
     Writer records{record};
-    wire::write_record(records, wire::GoAway{wire::LeaveReason::drain, 0, {}});
+    wire::write_record(records, wire::kStays);
     return parent_.seal(records.written(), out);
   }
   control::KeepaliveContents contents;

@@ -24,7 +24,7 @@ void seek_instead_of(std::size_t drains, std::span<control::Parent> parents, Sta
   parents[drains].stay(now);
   std::array<std::uint8_t, 16> buffer;
   Writer no_other{buffer};
-  wire::write_record(no_other, wire::GoAway{wire::LeaveReason::drain, 0, {}});
+  wire::write_record(no_other, wire::kStays);
   send(no_other.written());
 }
 

@@ -134,6 +134,8 @@ struct GoAway {
   std::uint16_t retry_after_s = 0;
   Bytes where_else;  // 2 B each
 };
+/// down→up, the answer to a parent that drains: whoever says so has no other one, and is not to be waited for.
+inline constexpr GoAway kStays{LeaveReason::drain, 0, {}};
 /// down→up. group u24, listeners u32, relays u32: the subtree of the sender, a relay itself included; to every parent
 /// but the one that counts it, zeros. A listener is counted until it says 0.
 struct Tally {
