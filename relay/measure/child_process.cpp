@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 #include <fstream>
 #include <memory>
 #include <utility>
@@ -15,7 +16,30 @@
 namespace tiercast::measure {
 namespace {
 
+constexpr int kFirstTurn = 200;  // of 10 ms: by then a process has been on a processor, however busy these are
+
 net::Error refused(const char* what) { return {std::string{what} + ": " + std::strerror(errno)}; }
+
+void wait_10_ms() {
+  const timespec pause{0, 10'000'000};
+  ::nanosleep(&pause, nullptr);
+}
+
+tl::expected<CpuTime, net::Error> read_cpu_time(const std::string& tasks, pid_t pid) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> folder{::opendir(tasks.c_str()), ::closedir};
+  if (!folder) return tl::unexpected(refused(tasks.c_str()));
+  CpuTime out;
+  while (const dirent* entry = ::readdir(folder.get())) {
+    const std::string thread = entry->d_name;
+    if (thread.front() == '.') continue;
+    std::int64_t ns = 0;
+    std::string name;
+    std::ifstream{tasks + "/" + thread + "/schedstat"} >> ns;
+    std::ifstream{tasks + "/" + thread + "/comm"} >> name;
+    (thread == std::to_string(pid) ? out.main_ns : name == "worker" ? out.workers_ns : out.others_ns) += ns;
+  }
+  return out;
+}
 
 }  // namespace
 
@@ -40,8 +64,7 @@ ChildProcess::~ChildProcess() {
   ::kill(pid_, SIGTERM);
   for (int tries = 0; alive(); ++tries) {
     if (tries == 300) ::kill(pid_, SIGKILL);
-    const timespec pause{0, 10'000'000};
-    ::nanosleep(&pause, nullptr);
+    wait_10_ms();
   }
 }
 
@@ -57,21 +80,13 @@ bool ChildProcess::alive() {
 
 tl::expected<CpuTime, net::Error> ChildProcess::cpu_time() const {
   const std::string tasks = "/proc/" + std::to_string(pid_) + "/task";
-  const std::unique_ptr<DIR, int (*)(DIR*)> folder{::opendir(tasks.c_str()), ::closedir};
-  if (!folder) return tl::unexpected(refused(tasks.c_str()));
-  CpuTime out;
-  while (const dirent* entry = ::readdir(folder.get())) {
-    const std::string thread = entry->d_name;
-    if (thread.front() == '.') continue;
-    std::int64_t ns = 0;
-    std::string name;
-    std::ifstream{tasks + "/" + thread + "/schedstat"} >> ns;
-    std::ifstream{tasks + "/" + thread + "/comm"} >> name;
-    (thread == std::to_string(pid_) ? out.main_ns : name == "worker" ? out.workers_ns : out.others_ns) += ns;
+  for (int tries = 0;; ++tries) {
+    const auto out = read_cpu_time(tasks, pid_);
+    if (!out || out->main_ns > 0) return out;
+    if (tries == kFirstTurn)
+      return tl::unexpected(net::Error{tasks + ": no CPU time; the kernel needs CONFIG_SCHED_INFO", 71});
+    wait_10_ms();
   }
-  if (out.main_ns == 0)
-    return tl::unexpected(net::Error{tasks + ": no CPU time; the kernel needs CONFIG_SCHED_INFO", 71});
-  return out;
 }
 
 }  // namespace tiercast::measure

@@ -33,6 +33,7 @@ class ChildProcess {
   /// SIGTERM; SIGKILL to who has not ended after three seconds.
   ~ChildProcess();
 
+  /// Waits for a process that has only just been started to have had a turn on a processor: until then it has none.
   tl::expected<CpuTime, net::Error> cpu_time() const;
   /// Its exit status is told too if it has ended, which it should not have.
   bool alive();

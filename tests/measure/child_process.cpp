@@ -32,6 +32,19 @@ TEST_CASE("a child's CPU time grows while it computes, and it is gone with its o
   CHECK(errno == ESRCH);
 }
 
+TEST_CASE("a child that has only just been started, and waits, has CPU time") {
+  for (int i = 0; i < 20; ++i) {
+    const auto child = ChildProcess::start([] {
+      while (true) ::pause();
+      return 0;
+    });
+    REQUIRE(child);
+    const auto now = child->cpu_time();
+    REQUIRE_MESSAGE(now, (now ? "" : now.error().text));
+    CHECK(now->main_ns > 0);
+  }
+}
+
 TEST_CASE("a child that ended by itself says how") {
   auto child = ChildProcess::start([] { return 7; });
   REQUIRE(child);
