@@ -41,12 +41,15 @@ tl::expected<std::unique_ptr<Origin>, net::Error> make_origin(const config::Grou
   auto loaded = state.load(group.id, group.source->id);
   if (!loaded) return net::fail(loaded.error().text, loaded.error().exit_code);
   if (!loaded->warning.empty()) ops::log::warning("origin_state", {{"group", group.name}, {"reason", loaded->warning}});
-  Origin::Setup setup{group.id,           group.source->id, group.frame_ms, &key,        loaded->state.epochs,
-                      loaded->state.last, group.rotate,     &random,        std::nullopt};
+  // Another boot's clock, or a container's of its own, says nothing.
+  std::optional<Duration> since;
+  if (loaded->state.at <= now.mono) since = now.mono - loaded->state.at;
+  Origin::Setup setup{group.id, group.source->id, group.frame_ms, &key,        loaded->state.epochs, loaded->state.last,
+                      since,    group.rotate,     &random,        std::nullopt};
   if (group.source->align) setup.align = other_source(group).id;
   auto origin = std::make_unique<Origin>(setup, now);
   while (const auto job = origin->take_save(now.mono)) {
-    const auto saved = state.save(group.id, group.source->id, {job->epochs, job->last});
+    const auto saved = state.save(group.id, group.source->id, {job->epochs, job->last, job->at});
     if (!saved) return net::fail(saved.error().text, saved.error().exit_code);
     origin->on_saved(true, now);
   }

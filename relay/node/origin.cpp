@@ -7,30 +7,32 @@
 namespace tiercast::node {
 namespace {
 constexpr Duration kSaveSequenceEvery = 5s;
+// Of saves because the stream is ahead of what the last one promised.
+constexpr Duration kSaveAheadEvery = 250ms;
+constexpr std::uint64_t kAhead = 2;  // frames
+// No disk takes longer to save.
+constexpr Duration kUnsaved = 1min;
 
-/// The wall clock is behind what was sealed: it was set back, and says nothing of how much was sealed since the last
-/// save. Those below would take for stale what begins there again.
-bool is_behind(const Origin::Setup& setup, Moment now) {
-  const auto frame = std::chrono::milliseconds{setup.frame_ms};
-  return setup.last.value != 0 && now.wall.time_since_epoch() / frame <= static_cast<std::int64_t>(setup.last.value);
-}
-
-Sequence continue_at(const Origin::Setup& setup, Moment now) {
-  if (setup.last.value == 0) return Sequence{0};
-  if (!is_behind(setup, now)) return setup.last.next();
-  return setup.last.plus(
-      1 + static_cast<std::uint64_t>((kSaveSequenceEvery + 1s) / std::chrono::milliseconds{setup.frame_ms}));
+/// What the last process may have sealed since its last save is not sealed again: its key may be in use still, and
+/// those below would take it for stale. The wall says nothing of it: it may have been set back, or the stream be ahead
+/// of it.
+Sequence used_before(const Origin::Setup& setup) {
+  if (setup.last.value == 0) return setup.last;
+  const Duration since = setup.since ? std::clamp(*setup.since, Duration{0}, kUnsaved) : kSaveSequenceEvery + 1s;
+  return setup.last.plus(kAhead + static_cast<std::uint64_t>(since / std::chrono::milliseconds{setup.frame_ms}));
 }
 
 }  // namespace
 
 Origin::Origin(const Setup& setup, Moment now)
     : source_(setup.source),
-      ingest_(setup.frame_ms, continue_at(setup, now), now, is_behind(setup, now)),
+      frame_(std::chrono::milliseconds{setup.frame_ms}),
+      ingest_(setup.frame_ms, used_before(setup).next(), now),
       epochs_(setup.group, setup.source, setup.epochs, setup.rotate_every, *setup.random, now),
-      publisher_(setup.group, setup.source, *setup.signing_key, setup.last),
+      publisher_(setup.group, setup.source, *setup.signing_key, used_before(setup)),
       saved_epochs_(setup.epochs),
-      started_above_(publisher_.last()),
+      saved_{publisher_.last(), now.mono},
+      furthest_(saved_),
       next_sequence_save_(now.mono + kSaveSequenceEvery) {
   statement_.group = setup.group;
   statement_.source = setup.source;
@@ -106,9 +108,21 @@ void Origin::run(FeedGroup& group, FrameSink& sink, Moment now) {
     }
     group.group.history.publish_frame(tick.sequence, *length);
     sink.on_frame_stored(group, tick.sequence);
+    watch_pace(tick.sequence, now.mono);
     state(tick, now);
     store_attestation(group, sink, now.mono);
   }
+}
+
+Sequence Origin::later(const Mark& mark, Time now) const {
+  return mark.sequence.plus(static_cast<std::uint64_t>((now - mark.at) / frame_));
+}
+
+/// What would be used again if the process died now, and the next one went by the last save, is saved soon.
+void Origin::watch_pace(Sequence sealed, Time now) {
+  if (sealed > later(furthest_, now)) furthest_ = {sealed, now};
+  if (sealed > later(saved_, now).plus(kAhead))
+    next_sequence_save_ = std::min(next_sequence_save_, std::max(now, next_ahead_save_));
 }
 
 /// The statement of what the tick is, and when it was: children tell latency by it, a second origin its place.
@@ -139,19 +153,17 @@ Time Origin::next_deadline() const {
 
 std::optional<Origin::SaveJob> Origin::take_save(Time now) {
   if (saving_) return std::nullopt;
-  if (auto state = epochs_.to_persist(now)) {
-    saving_ = SaveJob{*state, publisher_.last(), true};
-  } else if (now >= next_sequence_save_ || (first_save_due_ && publisher_.last() != started_above_)) {
-    first_save_due_ = false;
-    saving_ = SaveJob{saved_epochs_, publisher_.last(), false};
-  } else {
-    return std::nullopt;
-  }
+  auto state = epochs_.to_persist(now);
+  if (!state && now < next_sequence_save_) return std::nullopt;
+  saving_ = SaveJob{state.value_or(saved_epochs_), later(furthest_, now), now, state.has_value()};
+  furthest_ = {publisher_.last(), now};
+  if (!state) next_ahead_save_ = now + kSaveAheadEvery;
   return saving_;
 }
 
 void Origin::on_saved(bool well, Moment now) {
   if (!saving_) return;
+  if (well) saved_ = {saving_->last, saving_->at};
   if (saving_->of_epochs) {
     if (well) {
       saved_epochs_ = saving_->epochs;

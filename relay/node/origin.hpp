@@ -40,7 +40,8 @@ class Origin {
     std::uint8_t frame_ms = 20;
     const crypto::PrivateKey* signing_key = nullptr;  // read during construction only
     publish::EpochState epochs;                       // what the last process left
-    Sequence last;                                    // no sequence up to this is sealed again
+    Sequence last;                                    // none up to this is sealed again, nor what …
+    std::optional<Duration> since;                    // … may have been in the time since; nothing: it is not known
     Duration rotate_every{};
     Random* random = nullptr;            // outlives it
     std::optional<SourceId> align = {};  // there is another origin, of that source: see on_other_…()
@@ -60,7 +61,8 @@ class Origin {
   /// What must be on disk; while one is under way there is no other.
   struct SaveJob {
     publish::EpochState epochs;
-    Sequence last;
+    Sequence last;  // none beyond it has been sealed …
+    Time at;        // … until then, and later hardly more than the clock has gone on: what has asks for the next one
     bool of_epochs = false;
   };
   std::optional<SaveJob> take_save(Time now);
@@ -94,8 +96,17 @@ class Origin {
   void store_attestation(FeedGroup& group, FrameSink& sink, Time now);
   void state(const publish::Tick& tick, Moment now);
   void align(Moment now);
+  void watch_pace(Sequence sealed, Time now);
+
+  /// A sequence, and when.
+  struct Mark {
+    Sequence sequence;
+    Time at;
+  };
+  Sequence later(const Mark& mark, Time now) const;
 
   const SourceId source_;
+  const Duration frame_;
   publish::Ingest ingest_;
   publish::EpochSchedule epochs_;
   publish::Publisher publisher_;
@@ -106,9 +117,10 @@ class Origin {
   std::uint32_t epoch_in_use_ = 0;
   publish::EpochState saved_epochs_;
   std::optional<SaveJob> saving_;
-  const Sequence started_above_;
-  bool first_save_due_ = true;  // as soon as something is sealed
+  Mark saved_;
+  Mark furthest_;  // of what was sealed since the last save began: the one most ahead of the clock
   Time next_sequence_save_;
+  Time next_ahead_save_;  // not before, for a stream that is ahead of the last one
   std::uint64_t changes_seen_ = 0;
   OriginCounters counters_;
 };

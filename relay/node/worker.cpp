@@ -147,6 +147,7 @@ void Worker::send_frame(WorkerGroup& group, const FrameReady& ready, Time now) {
 }
 
 void Worker::send_below(WorkerGroup& group, Bytes signed_form, const Outgoing::Item& item, Time now) {
+  end_expired(now);
   // Whoever takes it so must be able to tell that it is genuine.
   const bool multicast = item.kind != Outgoing::Kind::opaque;
   // Relays first: what is late for them is late for everybody below them.
@@ -170,6 +171,7 @@ void Worker::send_to_listeners(WorkerGroup& group, const Outgoing::Item& item) {
 bool Worker::send_some(Time now) {
   measured_ = {};
   if (now < due_) return false;
+  end_expired(now);
   bool sent = false;
   due_ = kNever;
   const std::size_t from = next_sent_;
@@ -424,12 +426,18 @@ void Worker::resend_due(Time now) {
   }
 }
 
-void Worker::on_timer(Time now) {
+/// Before anything is sent, too: a worker that got no processor finds frames waiting before its timer has run.
+void Worker::end_expired(Time now) {
+  if (now < leases_.next_deadline()) return;
   while (const auto lease = leases_.expire_one(now)) {
     end_memberships(*lease, now);
     resender_.lease_ended(lease->id);
     return_slot(*lease);
   }
+}
+
+void Worker::on_timer(Time now) {
+  end_expired(now);
   counters_.leases.set(leases_.active());
   note_reserved();
   resend_due(now);

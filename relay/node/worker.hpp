@@ -152,6 +152,7 @@ class Worker {
   /// `signed_form`: for relays, without the link's MAC. Listeners get it from where `item` says it stands.
   void send_below(WorkerGroup& group, Bytes signed_form, const Outgoing::Item& item, Time now);
   void send_to_listeners(WorkerGroup& group, const Outgoing::Item& item);
+  void end_expired(Time now);
   double share() const;
   std::uint32_t standing_by(const WorkerGroup& group) const;
   void report_load(Time now);

@@ -18,9 +18,8 @@ constexpr Duration kSenderGone = 200ms;
 
 }  // namespace
 
-Ingest::Ingest(std::uint8_t frame_ms, Sequence continue_at, Moment start, bool leaps)
+Ingest::Ingest(std::uint8_t frame_ms, Sequence continue_at, Moment start)
     : continue_at_(continue_at),
-      leaps_(leaps),
       frame_samples_(std::uint32_t{frame_ms} * 48),
       jump_ticks_(static_cast<std::uint64_t>(kJump / std::chrono::milliseconds{frame_ms})),
       clock_(frame_ms, continue_at, start),
@@ -29,7 +28,7 @@ Ingest::Ingest(std::uint8_t frame_ms, Sequence continue_at, Moment start, bool l
       takeovers_(kTakeoverBurst, 0, start.mono),
       now_(start.mono),
       next_(clock_.first()),
-      next_flags_(next_ == continue_at && !leaps ? std::uint8_t{0} : wire::kFlagDiscontinuity) {}
+      next_flags_(wire::kFlagDiscontinuity) {}
 
 void Ingest::on_datagram(Bytes datagram, Moment now) {
   begin(now, false);
@@ -266,9 +265,7 @@ void Ingest::go_on(std::optional<Sequence> first, Moment now) {
   } else {
     first = clock_.due_at(now_);
   }
-  const Sequence wanted = std::max(*first, continue_at_);
-  next_flags_ = wanted == continue_at_ && !leaps_ ? std::uint8_t{0} : wire::kFlagDiscontinuity;
-  next_ = wanted;
+  next_ = std::max(*first, continue_at_);
 }
 
 void Ingest::shift(std::int64_t by) {

@@ -29,9 +29,9 @@ struct Tick {
 /// socket still gets its own tick. Allocates at construction only.
 class Ingest {
  public:
-  /// frame_ms is 10, 20, 40 or 60. The first tick is the wall clock's, but never below `continue_at`: one above the
-  /// last sequence ever sealed, or 0. `leaps`: or more above, so that even a first tick there is a discontinuity.
-  Ingest(std::uint8_t frame_ms, Sequence continue_at, Moment start, bool leaps = false);
+  /// frame_ms is 10, 20, 40 or 60. The first tick is the wall clock's, but never below `continue_at`: above
+  /// whatever was sealed before. It is a discontinuity.
+  Ingest(std::uint8_t frame_ms, Sequence continue_at, Moment start);
 
   void on_datagram(Bytes datagram, Moment now);
   void on_timer(Moment now);
@@ -91,7 +91,6 @@ class Ingest {
   void take(const RtpPacket& packet, Sequence sequence, bool new_sender);
 
   const Sequence continue_at_;
-  const bool leaps_;  // to there
   const std::uint32_t frame_samples_;
   const std::uint64_t jump_ticks_;  // a longer gap is jumped
   MediaClock clock_;

@@ -58,9 +58,9 @@ std::unique_ptr<node::FeedGroup> World::make_group(NodeHost& node, std::size_t g
       random);
   group->pinned = spec.pinned;
   if (!spec.origin) return group;
-  node::Origin::Setup setup{groups_[g].id,         SourceId{spec.source}, groups_[g].frame_ms, &signing,
-                            node.stored[g].epochs, node.stored[g].last,   Duration{0},         &random,
-                            std::nullopt};
+  const node::Origin::SaveJob& stored = node.stored[g];
+  node::Origin::Setup setup{groups_[g].id, SourceId{spec.source},         groups_[g].frame_ms, &signing, stored.epochs,
+                            stored.last,   moment(node).mono - stored.at, Duration{0},         &random,  std::nullopt};
   if (spec.align) {
     const forward::Source& there = sources[spec.source == 1 ? 1 : 0];
     setup.align = there.id;

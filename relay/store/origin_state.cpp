@@ -20,13 +20,14 @@ namespace tiercast::store {
 
 namespace {
 
-// "tiercast", version u16, machine 16 B, group u24, source u8, last u48, highest u32, has current u8, announced u8,
-// 3 × (number u32, made u64 s, value 32 B; the current one first, absent ones zero), BLAKE2b-128 of all before.
+// "tiercast", version u16, machine 16 B, boot 16 B, group u24, source u8, last u48, at u64 ns of the monotonic clock,
+// highest u32, has current u8, announced u8, 3 × (number u32, made u64 s, value 32 B; the current one first, absent
+// ones zero), BLAKE2b-128 of all before.
 constexpr std::string_view kMagic = "tiercast";
-constexpr std::uint64_t kVersion = 1;
+constexpr std::uint64_t kVersion = 2;
 constexpr std::size_t kHash = 16;
 constexpr std::size_t kEpochs = 1 + wire::kEpochsAhead;
-constexpr std::size_t kBody = 8 + 2 + kHash + 3 + 1 + 6 + 4 + 1 + 1 + kEpochs * (4 + 8 + wire::kEpochValue);
+constexpr std::size_t kBody = 8 + 2 + 2 * kHash + 3 + 1 + 6 + 8 + 4 + 1 + 1 + kEpochs * (4 + 8 + wire::kEpochValue);
 constexpr std::size_t kFile = kBody + kHash;
 // Numbers that no clock gives: rather damage than the end of all numbers.
 constexpr std::uint32_t kHighestEpoch = 0xffffff00;
@@ -59,7 +60,7 @@ Hash checksum(Bytes body) {
 }
 
 /// systemd asks that machine-id(5) leave the machine only hashed with a use of its own.
-Hash machine_hash(const std::string& file) {
+Hash id_hash(const std::string& file) {
   std::string id;
   std::getline(std::ifstream(file), id);
   Hash hash{};
@@ -95,10 +96,13 @@ publish::ScheduledEpoch read_epoch(Reader& in) {
   return epoch;
 }
 
-/// What stands between machine and checksum. nullopt: values that save() never writes.
+/// What stands between source and checksum. nullopt: values that save() never writes.
 std::optional<SourceState> read_state(Reader& in) {
   SourceState state;
   state.last = Sequence{in.u48()};
+  const std::uint64_t at_ns = in.u64();
+  if (at_ns > static_cast<std::uint64_t>(Time::max().time_since_epoch().count())) return std::nullopt;
+  state.at = Time{Duration{static_cast<Duration::rep>(at_ns)}};
   state.epochs.highest = Epoch{in.u32()};
   const std::uint8_t has_current = in.u8();
   const std::uint8_t announced = in.u8();
@@ -122,7 +126,8 @@ std::optional<SourceState> read_state(Reader& in) {
 }  // namespace
 
 tl::expected<OriginState, OriginStateError> OriginState::open(const std::string& directory,
-                                                              const std::string& machine_id_file) {
+                                                              const std::string& machine_id_file,
+                                                              const std::string& boot_id_file) {
   if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST)
     return tl::unexpected(failed(directory, "cannot make the state directory", errno));
   net::Descriptor folder{::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
@@ -146,7 +151,7 @@ tl::expected<OriginState, OriginStateError> OriginState::open(const std::string&
   const std::string pid = fmt::format("{}\n", ::getpid());
   if (::ftruncate(lock.get(), 0) != 0 || !write_all(lock.get(), crypto::as_bytes(pid)))
     return tl::unexpected(failed(lock_path, "cannot write", errno));
-  return OriginState{directory, std::move(folder), std::move(lock), machine_hash(machine_id_file)};
+  return OriginState{directory, std::move(folder), std::move(lock), id_hash(machine_id_file), id_hash(boot_id_file)};
 }
 
 tl::expected<LoadedSource, OriginStateError> OriginState::load(GroupId group, SourceId source) const {
@@ -166,7 +171,8 @@ tl::expected<LoadedSource, OriginStateError> OriginState::load(GroupId group, So
                     status.st_mode & 07777, path),
         ExitCode::permission});
   if (status.st_size != static_cast<off_t>(kFile))
-    return tl::unexpected(damaged(path, fmt::format("{} bytes in place of {}", status.st_size, kFile)));
+    return tl::unexpected(
+        damaged(path, fmt::format("{} bytes in place of {}, if no other version wrote it", status.st_size, kFile)));
   Buffer buffer;
   const auto size = read_all(file.get(), buffer.bytes());
   if (!size) return tl::unexpected(failed(path, "cannot read", errno));
@@ -186,11 +192,13 @@ tl::expected<LoadedSource, OriginStateError> OriginState::load(GroupId group, So
                     path, version, kVersion),
         ExitCode::data});
   const Hash machine = in.array<kHash>();
+  const Hash boot = in.array<kHash>();
   if (GroupId{in.u24()} != group || SourceId{in.u8()} != source)
     return tl::unexpected(damaged(path, "it is another source's"));
   const auto state = read_state(in);
   if (!state) return tl::unexpected(damaged(path, "impossible values"));
   LoadedSource loaded{*state, {}};
+  if (machine != machine_ || boot != boot_) loaded.state.at = kNever;
   if (machine != machine_) {
     loaded.state.epochs.current.reset();
     loaded.state.epochs.announced.clear();
@@ -205,8 +213,11 @@ tl::expected<LoadedSource, OriginStateError> OriginState::load(GroupId group, So
 tl::expected<void, OriginStateError> OriginState::save(GroupId group, SourceId source, const SourceState& state) const {
   Buffer buffer;
   Writer out{buffer.bytes()};
-  out.bytes(crypto::as_bytes(kMagic)).u16(kVersion).bytes(machine_).u24(group.value).u8(source.value);
-  out.u48(state.last.value).u32(state.epochs.highest.value);
+  out.bytes(crypto::as_bytes(kMagic)).u16(kVersion).bytes(machine_).bytes(boot_);
+  out.u24(group.value).u8(source.value);
+  out.u48(state.last.value)
+      .u64(static_cast<std::uint64_t>(state.at.time_since_epoch().count()))
+      .u32(state.epochs.highest.value);
   const auto& announced = state.epochs.announced;
   out.u8(state.epochs.current ? 1 : 0).u8(announced.size());
   write_epoch(out, state.epochs.current ? &*state.epochs.current : nullptr);

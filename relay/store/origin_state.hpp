@@ -17,7 +17,8 @@ struct OriginStateError {
 
 struct SourceState {
   publish::EpochState epochs;
-  Sequence last;  // the newest one known to be sealed
+  Sequence last;  // none beyond it had been sealed …
+  Time at;        // … then, by this machine's monotonic clock; of another boot: kNever
 };
 
 struct LoadedSource {
@@ -29,8 +30,9 @@ class OriginState {
  public:
   /// Locks `directory` for the object's life; makes it (0700) when it is missing and its parent exists. The contents
   /// are bound to the machine that `machine_id_file` names.
-  static tl::expected<OriginState, OriginStateError> open(const std::string& directory,
-                                                          const std::string& machine_id_file = "/etc/machine-id");
+  static tl::expected<OriginState, OriginStateError> open(
+      const std::string& directory, const std::string& machine_id_file = "/etc/machine-id",
+      const std::string& boot_id_file = "/proc/sys/kernel/random/boot_id");
 
   /// A file from another machine keeps its numbers and its sequence, not its epochs: that machine may be using them.
   /// A damaged file is an error; nothing replaces it.
@@ -39,14 +41,20 @@ class OriginState {
   tl::expected<void, OriginStateError> save(GroupId group, SourceId source, const SourceState& state) const;
 
  private:
-  using MachineHash = std::array<std::uint8_t, 16>;
-  OriginState(std::string directory, net::Descriptor folder, net::Descriptor lock, const MachineHash& machine)
-      : directory_(std::move(directory)), folder_(std::move(folder)), lock_(std::move(lock)), machine_(machine) {}
+  using IdHash = std::array<std::uint8_t, 16>;
+  OriginState(std::string directory, net::Descriptor folder, net::Descriptor lock, const IdHash& machine,
+              const IdHash& boot)
+      : directory_(std::move(directory)),
+        folder_(std::move(folder)),
+        lock_(std::move(lock)),
+        machine_(machine),
+        boot_(boot) {}
 
   std::string directory_;
   net::Descriptor folder_;
   net::Descriptor lock_;
-  MachineHash machine_;
+  IdHash machine_;
+  IdHash boot_;
 };
 
 }  // namespace tiercast::store

@@ -98,6 +98,19 @@ TEST_CASE("a group that never gets done does not keep the others from anything")
   CHECK(std::count(f.order.begin(), f.order.end(), 0U) > 40 * 5);
 }
 
+TEST_CASE("who went away while a worker stood still gets nothing of what waited for it") {
+  Fixture f;
+  f.listeners(0, 5);
+  f.frame(0, 1);
+  f.worker->send_some(f.now);
+  REQUIRE(f.order.size() == 5);
+  f.frame(0, 2);  // begun when all were there, and not sent
+  f.now += wire::kLeaseLife + 2 * wire::kTokenUnit;
+  f.frame(0, 3);
+  f.worker->send_some(f.now);
+  CHECK(f.order.size() == 5);
+}
+
 TEST_CASE("a worker that is told to stop says that it has when all have got what was told before") {
   Fixture f;
   f.listeners(0, 35);

@@ -30,7 +30,7 @@ TEST_CASE("a start never goes below what was sealed before") {
   const Sequence wall = RtpInput{}.wall();
   RtpInput ahead{20, wall.plus(500)};
   CHECK(ahead.out[0].sequence == wall.plus(500));
-  CHECK(ahead.out[0].flags == 0);  // it follows
+  CHECK(ahead.out[0].flags == wire::kFlagDiscontinuity);
   ahead.run(1s);
   CHECK(ahead.out.size() == 51);
   RtpInput behind{20, Sequence{wall.value - 500}};

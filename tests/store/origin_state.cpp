@@ -24,12 +24,16 @@ struct Folder {
     REQUIRE(::mkdtemp(name.data()) != nullptr);
     path = name;
     machine("0123456789abcdef0123456789abcdef\n");
+    boot("01234567-89ab-cdef-0123-456789abcdef\n");
   }
   ~Folder() { fs::remove_all(path); }
   void machine(const std::string& id) const { std::ofstream(path / "machine-id") << id; }
   std::string state() const { return (path / "state").string(); }
   fs::path file() const { return path / "state" / "origin-7-2"; }
-  auto open() const { return OriginState::open(state(), (path / "machine-id").string()); }
+  void boot(const std::string& id) const { std::ofstream(path / "boot-id") << id; }
+  auto open() const {
+    return OriginState::open(state(), (path / "machine-id").string(), (path / "boot-id").string());
+  }
   std::string read() const {
     std::ifstream in(file(), std::ios::binary);
     return {std::istreambuf_iterator<char>(in), {}};
@@ -42,6 +46,7 @@ SourceState example(bool with_current = true) {
   test::SeededRandom random{3};
   SourceState state;
   state.last = Sequence{0x123456789a};
+  state.at = Time{1h};
   state.epochs.highest = Epoch{1'700'000'900};
   publish::ScheduledEpoch epoch;
   for (std::uint32_t i = 0; i < 3; ++i) {
@@ -58,6 +63,7 @@ SourceState example(bool with_current = true) {
 
 void check_equal(const SourceState& a, const SourceState& b) {
   CHECK(a.last == b.last);
+  CHECK(a.at == b.at);
   CHECK(a.epochs.highest == b.epochs.highest);
   CHECK(a.epochs.current == b.epochs.current);
   REQUIRE(a.epochs.announced.size() == b.epochs.announced.size());
@@ -136,6 +142,19 @@ TEST_CASE("another machine's epochs are not used, its numbers and sequence are, 
   CHECK(loaded->state.epochs.announced.empty());
   CHECK(loaded->state.epochs.highest == example().epochs.highest);
   CHECK(loaded->state.last == example().last);
+}
+
+TEST_CASE("the monotonic clock of another boot, or of another machine, says nothing of when") {
+  const Folder folder;
+  REQUIRE(folder.open()->save(kGroup, kSource, example()));
+  folder.boot("fffffff-89ab-cdef-0123-456789abcdef\n");
+  SourceState expected = example();
+  expected.at = kNever;
+  check_equal(folder.open()->load(kGroup, kSource)->state, expected);
+  folder.boot("01234567-89ab-cdef-0123-456789abcdef\n");
+  check_equal(folder.open()->load(kGroup, kSource)->state, example());
+  folder.machine("ffffffffffffffffffffffffffffffff\n");
+  CHECK(folder.open()->load(kGroup, kSource)->state.at == kNever);
 }
 
 TEST_CASE("the machine's id does not stand in the file") {

@@ -1,0 +1,166 @@
+// What an origin has on its disk of its sequences, and where the next process begins.
+#include "relay/node/origin.hpp"
+
+#include <doctest/doctest.h>
+
+#include "relay/node/feed_group.hpp"
+#include "tests/publish/rtp_input.hpp"
+#include "tests/support/seeded_random.hpp"
+
+using namespace tiercast;
+using node::Origin;
+
+namespace {
+
+constexpr GroupId kGroup{3};
+constexpr SourceId kSource{1};
+
+crypto::PrivateKey signing_key() {
+  std::array<std::uint8_t, 32> seed{};
+  seed.fill(9);
+  return crypto::PrivateKey{std::span<const std::uint8_t, 32>{seed}};
+}
+
+/// One machine's clock and disk, and the process that runs on it now.
+struct Machine : node::FrameSink {
+  void on_frame_stored(node::FeedGroup&, Sequence sequence) override {
+    CHECK(sequence > newest);
+    newest = sequence;
+  }
+  void on_attestation_stored(node::FeedGroup&, std::uint64_t) override {}
+  void on_opaque_stored(node::FeedGroup&, std::uint64_t) override {}
+
+  Moment moment() const {
+    return {now,
+            WallTime{1'700'000'000s + wall_off} + std::chrono::duration_cast<std::chrono::microseconds>(now - Time{})};
+  }
+  Sequence wall() const { return Sequence{static_cast<std::uint64_t>(moment().wall.time_since_epoch() / 20ms)}; }
+
+  /// `same_boot`: what was saved says how long ago that is.
+  void start(bool same_boot = true) {
+    Origin::Setup setup;
+    setup.group = kGroup;
+    setup.source = kSource;
+    setup.signing_key = &key;
+    setup.random = &random;
+    if (disk) {
+      setup.epochs = disk->epochs;
+      setup.last = disk->last;
+      if (same_boot) setup.since = now - disk->at;
+    }
+    group = std::make_unique<node::FeedGroup>(
+        std::make_unique<node::Group>(kGroup, "group", 20ms, std::vector<forward::Source>{{kSource, {}}}), random);
+    origin.emplace(setup, moment());
+    save();
+  }
+  void save() {
+    while (const auto job = origin->take_save(now)) {
+      saves += job->of_epochs ? 0U : 1U;
+      if (disk_works) disk = *job;
+      origin->on_saved(disk_works, moment());
+    }
+  }
+  /// Empty ticks, as before the talk.
+  void run(Duration how_long) {
+    for (const Time until = now + how_long; now < until; now += 10ms) {
+      origin->on_timer(moment());
+      origin->run(*group, *this, moment());
+      save();
+    }
+  }
+  /// Packets, all at once.
+  void burst(int packets) {
+    for (int i = 0; i < packets; ++i) {
+      origin->on_rtp(encoder.next(), moment());
+      origin->run(*group, *this, moment());
+    }
+    save();
+  }
+
+  crypto::PrivateKey key = signing_key();
+  test::SeededRandom random{7};
+  test::Encoder encoder;
+  Time now{1000s};
+  std::chrono::seconds wall_off{0};
+  Sequence newest;
+  std::optional<Origin::SaveJob> disk;
+  bool disk_works = true;
+  std::size_t saves = 0;
+  std::unique_ptr<node::FeedGroup> group;
+  std::optional<Origin> origin;
+};
+
+}  // namespace
+
+TEST_CASE("a process goes on above all that the last one sealed, however far the wall clock was set back") {
+  for (const auto back :
+       {std::chrono::seconds{0}, std::chrono::seconds{2}, std::chrono::seconds{4}, std::chrono::seconds{3600}})
+    for (const Duration lived : {Duration{20ms}, Duration{700ms}, Duration{4900ms}, Duration{12s}}) {
+      CAPTURE(back.count());
+      CAPTURE(lived.count());
+      Machine m;
+      m.start();
+      m.run(lived);
+      const Sequence last = m.newest;
+      m.now += 50ms;
+      m.wall_off -= back;
+      m.start();
+      m.run(1s);  // the sink sees that nothing comes again
+      CHECK(m.newest >= last.plus(50));
+      CHECK(m.newest <= last.plus(50 + 12));
+    }
+}
+
+TEST_CASE("a clock that goes on as it did is where a process begins") {
+  Machine m;
+  m.start();
+  m.run(8s);
+  m.now += 10s;
+  m.start();
+  m.run(20ms);
+  CHECK(distance(m.wall(), m.newest) <= 3);
+  CHECK(distance(m.wall(), m.newest) >= -1);
+}
+
+TEST_CASE("after another boot nobody knows how long ago the last save was: a process begins above the longest time") {
+  Machine m;
+  m.start();
+  m.run(9900ms);
+  const Sequence last = m.newest;
+  m.wall_off -= 3s;
+  m.start(false);
+  m.run(1s);
+  CHECK(m.newest <= last.plus(50 * 8));
+}
+
+TEST_CASE("a sender's burst is on the disk soon: what it was ahead of the clock is not sealed again") {
+  Machine m;
+  m.start();
+  m.run(2s);
+  m.burst(100);  // two seconds of it
+  m.run(300ms);
+  const Sequence last = m.newest;
+  REQUIRE(distance(m.wall(), last) > 50);
+  m.now += 50ms;
+  m.start();
+  m.run(40ms);
+  CHECK(m.newest > last);
+}
+
+TEST_CASE(
+    "a steady stream is saved every five seconds, and a disk that fails is not asked more than four times a second") {
+  Machine m;
+  m.start();
+  m.run(1s);
+  m.saves = 0;
+  m.run(20s);
+  CHECK(m.saves == 4);
+  m.disk_works = false;
+  m.saves = 0;
+  for (int i = 0; i < 50; ++i) {
+    m.burst(5);
+    m.run(20ms);
+  }
+  CHECK(m.saves >= 1);
+  CHECK(m.saves <= 5);
+}
