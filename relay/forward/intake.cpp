@@ -207,7 +207,7 @@ IntakeResult Intake::on_attest(const wire::Header& header, Bytes datagram, Distr
   const auto attest = wire::parse_attest(datagram);
   if (!attest) return drop(counters_.drop_malformed, header);
   // Before the first frame there is nothing that it could prove, and no telling how old it is.
-  const Sequence last = header.sequence.plus(attest->count - 1u);
+  const Sequence last = attest->last();
   if (history_.newest().value == 0 || last < history_.oldest()) return drop(counters_.drop_stale, header);
   const Source* from = source(header.source);
   if (!from) return drop(counters_.drop_source, header);

@@ -24,6 +24,9 @@ std::uint64_t junk(const receive::PlayoutCounters& c) {
          c.drop_not_as_attested.get();
 }
 
+/// Frames that told nothing new.
+std::uint64_t known_before(const receive::PlayoutCounters& c) { return c.drop_duplicate.get() + c.drop_late.get(); }
+
 receive::PlayoutConfig playout_config(const Listener::Setup& setup, std::chrono::milliseconds frame) {
   receive::PlayoutConfig config;
   config.group = setup.group;
@@ -227,14 +230,16 @@ void Listener::on_stream(std::size_t p, Bytes datagram, MulticastUplink* multica
   receive::Playout& playout = stream_->playout;
   switch (header->type) {
     case wire::Type::frame: {
+      const std::uint64_t known = known_before(playout.counters());
       if (!take_frame(*header, datagram, {multicast ? Way::Kind::multicast : Way::Kind::unicast, p}, now)) return;
+      const bool fresh = known_before(playout.counters()) == known;
       if (setup_.strict && multicast)
         playout.on_proven(header->source, header->sequence, crypto::attest_hash(datagram), now);
-      uplinks_[p].brought.on_frame(header->sequence, header->jumps());
+      const bool further = uplinks_[p].brought.on_frame(header->sequence, header->jumps());
       if (multicast) {
         multicast->on_frame(parent, *header, std::max(stream_->noted, header->sequence), now);
       } else {
-        parent.on_stream(Kind::frame, now);
+        if (fresh || further) parent.on_stream(Kind::frame, now);
         stream_->place.told(header->sequence);
       }
       uplinks_[p].frames.on_frame(now);
@@ -254,8 +259,9 @@ void Listener::on_stream(std::size_t p, Bytes datagram, MulticastUplink* multica
         return;
       }
       if (const auto attest = wire::parse_attest(datagram)) {
-        const Sequence last = attest->header.sequence.plus(attest->count - 1U);
-        if (forward::vouches_for_now(*attest, stream_->noted, stream_->frame))
+        const Sequence last = attest->last();
+        const bool further = uplinks_[p].brought.on_attestation(last);
+        if (further && forward::vouches_for_now(*attest, stream_->noted, stream_->frame))
           multicast ? parent.on_multicast(Kind::attestation, false, now) : parent.on_stream(Kind::attestation, now);
         stream_->attestation_gaps.on_attestation(header->source, attest->header.sequence, attest->count, now);
         note_frame(header->source, last, false, {}, now);

@@ -134,6 +134,7 @@ struct Attest {
   Bytes hashes;       // count × kAttestHash
   Bytes signed_part;  // header to hashes
   Bytes signature;    // kSignature
+  Sequence last() const { return header.sequence.plus(count - 1U); }  // count is above 0
   Bytes hash(std::size_t i) const { return hashes.subspan(i * kAttestHash, kAttestHash); }
   bool covers(Sequence s) const { return s >= header.sequence && s.value < header.sequence.value + count; }
 };

@@ -296,6 +296,42 @@ TEST_CASE("a relay that has lost its own parents is left for a standby that has 
   CHECK(tree.counter(cut_off, "lease_installed") == 1);
 }
 
+TEST_CASE("a parent that only says again what it once brought has nothing, and is left for a standby that has") {
+  VirtualTree tree{15};
+  const auto origin = tree.add({.origin = true});
+  const auto stuck = tree.add({.parents = {origin}, .pinned = true});
+  const auto well = tree.add({.parents = {origin}, .pinned = true});
+  const auto relay = tree.add({.parents = {stuck, well}, .pinned = true, .live = 1});
+  const auto l = tree.listen({.parents = {stuck, well}, .live = 1});
+  tree.run(3s);
+  // From now on it repeats its newest frame and attestation, and IDLE at no time.
+  const std::array children{VirtualTree::uplink_of(relay, 0), tree.listener_address(l, 0)};
+  std::map<Endpoint, std::map<wire::Type, test::Datagram>> newest;
+  bool sticks = false, resends = false;
+  tree.drops = [&](const Endpoint& from, const Endpoint& to, Bytes datagram) {
+    if (resends || from != VirtualTree::address_of(stuck)) return false;
+    const wire::Type type{datagram[0]};
+    if (type != wire::Type::frame && type != wire::Type::attest && type != wire::Type::idle) return false;
+    if (!sticks) newest[to][type] = test::Datagram(datagram.begin(), datagram.end());
+    return sticks;
+  };
+  tree.run(3s);
+  sticks = true;
+  REQUIRE(duties(tree.feed(relay).parents()) == "Lw");
+  REQUIRE(duties(tree.listener(l).parents()) == "Lw");
+  for (int i = 0; i < 100; ++i) {
+    resends = true;
+    for (const Endpoint& child : children)
+      for (const auto& [type, datagram] : newest[child]) tree.send(VirtualTree::address_of(stuck), child, datagram);
+    resends = false;
+    tree.run(20ms);
+  }
+  CHECK(duties(tree.feed(relay).parents()).back() == 'L');
+  CHECK(duties(tree.listener(l).parents()).back() == 'L');
+  CHECK(tree.lost_by(l) == 0);
+  CHECK(tree.group(relay).group.history.newest().next() >= tree.group(well).group.history.newest());
+}
+
 TEST_CASE("a parent that dies every few seconds costs nothing, and soon stands by") {
   Mortal m{6};
   VirtualTree& tree = m.tree;
