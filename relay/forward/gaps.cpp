@@ -162,7 +162,7 @@ void Gaps::miss(std::uint64_t first, std::uint64_t end, Known known, Time now) {
       missing = Missing{};
       missing.sequence = Sequence{q};
       missing.ask_at = ask_at;
-      missing.give_up = now + config_.deadline;
+      missing.missed_at = now;
       missing.presumed = presumed;
       ++missing_count_;
     }
@@ -203,9 +203,10 @@ std::uint64_t Gaps::hole_end(std::uint64_t sequence) const {
 
 /// A hole that is longer than what anybody resends at once, and that two questions have not made shorter, may be a leap
 /// of the media clock over an outage, whose frame that says so is not here: then only its last ones ever were. Below
-/// them goes on who has got them.
-bool Gaps::may_never_have_been(const Missing& missing, std::uint64_t hole_end) {
-  return missing.rounds >= kWholeRounds && missing.sequence.value + wire::kResendBurst < hole_end;
+/// them goes on who has got them, and later who is patient: it asks for all of it, seldom.
+bool Gaps::may_never_have_been(const Missing& missing, std::uint64_t hole_end, Time now) const {
+  return missing.rounds >= kWholeRounds && now < in_time_until(missing) &&
+         missing.sequence.value + wire::kResendBurst < hole_end;
 }
 
 /// Its time has come, and no other parent is about to bring it by itself.
@@ -213,8 +214,7 @@ bool Gaps::asks_now(Missing& missing, std::span<const Askee> parents, Time now) 
   if (now < missing.ask_at - (missing.rounds > 0 ? kRideAlong : Duration{0})) return false;
   if (missing.rounds > 0) return true;
   Time until = parity_until(missing, parents, now);
-  if (until == now && may_still_come(parents, missing.sequence))
-    until = std::max(now, missing.give_up - config_.deadline + kOvertaken);
+  if (until == now && may_still_come(parents, missing.sequence)) until = std::max(now, missing.missed_at + kOvertaken);
   if (until == now) return true;
   missing.ask_at = std::min(until, now + config_.reorder);
   return false;
@@ -234,7 +234,7 @@ Time Gaps::parity_until(const Missing& missing, std::span<const Askee> parents, 
   Duration round_trip{};
   for (const Askee& parent : parents)
     if (parent.live) round_trip = std::max(round_trip, parent.round_trip);
-  return here + 2 * (round_trip + 2 * wire::kNackMargin) <= missing.give_up ? here : now;
+  return here + 2 * (round_trip + 2 * wire::kNackMargin) <= in_time_until(missing) ? here : now;
 }
 
 std::optional<std::size_t> Gaps::due(GroupId group, std::span<const Askee> parents, wire::Nack& nack, Time now) {
@@ -245,7 +245,7 @@ std::optional<std::size_t> Gaps::due(GroupId group, std::span<const Askee> paren
   nack.kind = wire::NackKind::frame;
   nack.ranges.clear();
   std::optional<std::size_t> parent;
-  Time again, again_presumed, answer_at;
+  Time again, again_presumed, again_late, answer_at;
   wake_ = kNever;
   held_back_ = false;
   std::uint64_t lowest = end_;
@@ -255,13 +255,14 @@ std::optional<std::size_t> Gaps::due(GroupId group, std::span<const Askee> paren
     if (!is_missing(q)) continue;
     if (q >= hole) hole = hole_end(q);
     Missing& missing = slot(q);
-    if (now >= missing.give_up) {
+    const Time in_time = in_time_until(missing), given_up = gives_up_at(missing);
+    if (now >= given_up) {
       give_up(missing);
       continue;
     }
     lowest = std::min(lowest, q);
-    if (may_never_have_been(missing, hole)) {
-      wake_ = std::min(wake_, missing.give_up);
+    if (may_never_have_been(missing, hole, now)) {
+      wake_ = std::min(wake_, std::min(in_time, given_up));
       held_back_ = true;
       continue;
     }
@@ -278,6 +279,7 @@ std::optional<std::size_t> Gaps::due(GroupId group, std::span<const Askee> paren
         const Duration round_trip = parents[*whom].round_trip;
         again = now + interval(round_trip);
         again_presumed = std::max(again, now + config_.presumed_every);
+        if (config_.patience > config_.deadline) again_late = now + random_->jitter(wire::kNackLate, kMarginJitter);
         answer_at = now + round_trip * 3 / 4;
       }
       const bool joins = !nack.ranges.empty() && nack.ranges.back().first.value + nack.ranges.back().count == q;
@@ -293,10 +295,10 @@ std::optional<std::size_t> Gaps::due(GroupId group, std::span<const Askee> paren
       if (missing.rounds++ == 0) missing.answer_at = answer_at;
       missing.asked |= bit(*parent);
       missing.last = static_cast<std::uint8_t>(std::min<std::size_t>(*parent, 255));
-      missing.ask_at = missing.presumed ? again_presumed : again;
+      missing.ask_at = missing.presumed ? again_presumed : now < in_time ? again : std::max(again, again_late);
       ++asked;
     }
-    wake_ = std::min({wake_, missing.ask_at, missing.give_up});
+    wake_ = std::min({wake_, missing.ask_at, given_up});
   }
   floor_ = lowest;
   if (asked == 0) return std::nullopt;

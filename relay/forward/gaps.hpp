@@ -41,7 +41,9 @@ class Gaps {
  public:
   struct Config {
     std::chrono::milliseconds frame{20};
-    Duration deadline = wire::kPlayout;  // a missing frame is asked for so long after it was missed
+    Duration deadline = wire::kPlayout;  // a missing frame is asked for so long after it was missed …
+    /// … and every kNackLate so long, if that is longer and it is certain that it exists.
+    Duration patience{};
     Duration reorder = 5ms;  // a gap younger than this may be mere reordering (several parents, several paths)
     Duration spread{};       // the first question is put off by up to this: many lose the same frame at once
     /// So long without a word from above, and frames that are due are presumed to exist; 0: never.
@@ -92,7 +94,7 @@ class Gaps {
  private:
   struct Missing {
     Sequence sequence;  // 0: the slot is free
-    Time ask_at, give_up;
+    Time ask_at, missed_at;
     Time answer_at;           // an answer cannot be here sooner
     std::uint32_t asked = 0;  // parents, by bits
     std::uint16_t rounds = 0;
@@ -116,10 +118,14 @@ class Gaps {
   void give_up(Missing& missing);
   void drop(Missing& missing, Counter& why);
   std::uint64_t hole_end(std::uint64_t sequence) const;
-  static bool may_never_have_been(const Missing& missing, std::uint64_t hole_end);
+  bool may_never_have_been(const Missing& missing, std::uint64_t hole_end, Time now) const;
   bool asks_now(Missing& missing, std::span<const Askee> parents, Time now) const;
   Time parity_until(const Missing& missing, std::span<const Askee> parents, Time now) const;
   Duration interval(Duration round_trip);
+  Time in_time_until(const Missing& missing) const { return missing.missed_at + config_.deadline; }
+  Time gives_up_at(const Missing& missing) const {
+    return missing.missed_at + (missing.certain ? std::max(config_.deadline, config_.patience) : config_.deadline);
+  }
 
   Config config_;
   Random* random_;

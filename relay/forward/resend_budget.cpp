@@ -71,7 +71,8 @@ bool LeaseResendBudget::take(Sequence sequence, Time now, Time& not_before) {
   return true;
 }
 
-NodeResendBudget::NodeResendBudget(Time now) : tokens_(wire::kResendBurst), window_start_(now), refilled_(now) {}
+NodeResendBudget::NodeResendBudget(Time now)
+    : tokens_(wire::kResendBurst), window_start_(now), refilled_(now), resumes_(1s, 0, now) {}
 
 void NodeResendBudget::measure(Time now) {
   if (now - window_start_ < 1s) return;

@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "relay/base/credit.hpp"
 #include "relay/base/types.hpp"
 #include "relay/wire/limits.hpp"
 
@@ -41,6 +42,8 @@ class NodeResendBudget {
   void on_fan_out(std::uint64_t datagrams, Time now);
   void set_relays(std::uint32_t relays) { relays_ = relays; }
   bool take(Time now);
+  /// For one frame of a relay's resume, which kNodeResume limits alone.
+  bool take_resume(Time now) { return resumes_.take(kResumeCost, now); }
   /// Would take() be true? A refusal by the node must not use up what a lease may have.
   bool available(Time now);
 
@@ -51,6 +54,8 @@ class NodeResendBudget {
   std::uint64_t window_sent_ = 0;
   Time window_start_, refilled_;
   std::uint32_t relays_ = 0;
+  static constexpr Duration kResumeCost = Duration{1s} / wire::kNodeResume;
+  Credit resumes_;
 };
 
 }  // namespace tiercast::forward

@@ -303,8 +303,10 @@ void Feed::run_origins(Moment now) {
 }
 
 void Feed::on_frame_stored(FeedGroup& group, Sequence sequence) {
-  command_all(
-      FrameReady{group.group.index, sequence, moment_.mono, received_.value_or(moment_.mono), group.parity_shape()});
+  const bool stale = sequence.plus(static_cast<std::uint64_t>(wire::kStrictPlayout / group.group.frame)) <
+                     group.group.history.newest();
+  command_all(FrameReady{group.group.index, sequence, moment_.mono, received_.value_or(moment_.mono),
+                         group.parity_shape(), stale});
   group.last_frame = moment_.mono;
   group.latency.on_frame(sequence, moment_.wall);
   // Also at an origin: where input stops, the first empty tick comes later than children wait.

@@ -27,7 +27,8 @@ struct FeedGroup {
       : shared(std::move(of)),
         group(*shared),
         intake(group.id, group.sources, group.history, group.frame, group.silence()),
-        gaps(forward::Gaps::Config{.frame = group.frame, .silence = group.silence()}, random),
+        gaps(forward::Gaps::Config{.frame = group.frame, .patience = wire::kNackPatience, .silence = group.silence()},
+             random),
         attestation_gaps(group.frame) {}
 
   const std::unique_ptr<Group> shared;  // until every worker has let go of it

@@ -39,6 +39,7 @@ struct FrameReady {
   Time at;
   Time received;                  // when its datagram came to this node
   forward::ParityShape parity{};  // that this node makes for its listeners now
+  bool stale = false;             // too late for any listener's usual playout: for relays' histories, and recordings
 };
 /// An attestation stands in the group's history.
 struct AttestReady {

@@ -13,8 +13,8 @@ receive::PlayoutConfig playout_config(const Group& group) {
   receive::PlayoutConfig config;
   config.group = group.id;
   config.frame = group.frame;
-  // Nobody waits for it: what a parent's death and a resume bring is worth more than haste.
-  config.delay = 2s;
+  // Nobody waits for it: what a resume brings after an outage is worth more than haste.
+  config.delay = wire::kNackPatience;
   for (const auto& source : group.sources) config.sources.push_back({source.id, source.key});
   return config;
 }

@@ -138,6 +138,11 @@ void Worker::send_frame(WorkerGroup& group, const FrameReady& ready, Time now) {
   counters_.frames.add();
   group.last_frame = now;
   group.late.sent(ready.sequence, now);
+  if (ready.stale) {
+    counters_.stale.add();
+    measured_ = {};
+    return send_to_relays(group, pin.with_signature(), true, now);
+  }
   const bool to_listeners = group.outgoing.size() > 0;
   const bool at_once = !group.relays.empty() || (!to_listeners && group.members > 0);
   if (at_once) passage_.first_sent(ready.received, now);
@@ -147,20 +152,24 @@ void Worker::send_frame(WorkerGroup& group, const FrameReady& ready, Time now) {
 }
 
 void Worker::send_below(WorkerGroup& group, Bytes signed_form, const Outgoing::Item& item, Time now) {
-  end_expired(now);
   // Whoever takes it so must be able to tell that it is genuine.
   const bool multicast = item.kind != Outgoing::Kind::opaque;
-  // Relays first: what is late for them is late for everybody below them.
-  if (multicast && setup_.multicast != nullptr) setup_.multicast->send_multicast(signed_form, now);
   measured_ = {};
+  // Relays first: what is late for them is late for everybody below them.
+  send_to_relays(group, signed_form, multicast, now);
+  send_to_listeners(group, item);
+  // Who takes it by multicast may ask as much as those who do not.
+  if (multicast) resender_.node_budget().on_fan_out(group.by_multicast, now);
+}
+
+void Worker::send_to_relays(WorkerGroup& group, Bytes signed_form, bool multicast, Time now) {
+  end_expired(now);
+  if (multicast && setup_.multicast != nullptr) setup_.multicast->send_multicast(signed_form, now);
   for (const RelayChild& child : group.relays) {
     if (child.by_multicast && multicast) continue;
     send_to_relay(child, signed_form);
     ++measured_.relays;
   }
-  send_to_listeners(group, item);
-  // Who takes it by multicast may ask as much as those who do not.
-  if (multicast) resender_.node_budget().on_fan_out(group.by_multicast, now);
 }
 
 void Worker::send_to_listeners(WorkerGroup& group, const Outgoing::Item& item) {

@@ -25,7 +25,7 @@ inline constexpr auto kLossBounds = [] {
 }();
 
 struct WorkerCounters {
-  Counter frames, datagrams, send_failed, relay_datagrams, attestations, idles, frames_gone, too_late;
+  Counter frames, datagrams, send_failed, relay_datagrams, attestations, idles, frames_gone, too_late, stale;
   Counter memberships, leases, multicast_leases, bytes_reserved;  // now
   /// Listeners' leases now: those that have reported no loss yet, then by kLossBounds.
   std::array<Counter, kLossBounds.size() + 1> listeners_by_loss;
@@ -42,6 +42,8 @@ struct WorkerCounters {
     f("fanout_drop_overwritten", frames_gone);
     f("fanout_drop_late",
       too_late);  // frames, attestations, IDLEs that a worker was too busy to send listeners in time
+    f("fanout_drop_stale",
+      stale);  // frames that are told to be: not sent to listeners
     f("worker_subscribe", subscribes);
     f("worker_subscribe_denied", subscribe_denied);
     f("worker_drop_subscribe", drop_subscribe);     // more in one CONTROL than one CONTROL can answer
@@ -151,6 +153,7 @@ class Worker {
   void send_frame(WorkerGroup& group, const FrameReady& ready, Time now);
   /// `signed_form`: for relays, without the link's MAC. Listeners get it from where `item` says it stands.
   void send_below(WorkerGroup& group, Bytes signed_form, const Outgoing::Item& item, Time now);
+  void send_to_relays(WorkerGroup& group, Bytes signed_form, bool multicast, Time now);
   void send_to_listeners(WorkerGroup& group, const Outgoing::Item& item);
   void end_expired(Time now);
   double share() const;

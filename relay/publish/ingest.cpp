@@ -116,7 +116,7 @@ bool Ingest::may_take_over(std::uint32_t ssrc) {
 
 void Ingest::take_over(const RtpPacket& packet) {
   // It continues the clock: the tick that is due, behind all that the one before has sent.
-  Sequence sequence = std::max(next_, clock_.nearest(now_));
+  Sequence sequence = begun() ? std::max(next_, clock_.nearest(now_)) : clock_.nearest(now_);
   if (!held_.empty()) sequence = std::max(sequence, held_.back().sequence.next());
   if (!affordable(sequence)) return refuse({RefusalReason::too_fast, 0});
   held_.release_all();
@@ -147,7 +147,7 @@ void Ingest::accept_newer(const RtpPacket& packet, std::int64_t number) {
   // the sender's time line moves with it. ffmpeg sends in bursts of 128 ms, and its first one is no measure of the
   // next.
   const bool late = sequence < next_;
-  if (late && locked_ && !leapt) {
+  if (late && (locked_ || !begun()) && !leapt) {
     if (!affordable(sequence)) return refuse({RefusalReason::too_fast, 0});
     // All will be as late as this one: their ticks are given the time.
     timeline_.follow(packet.timestamp, sequence);

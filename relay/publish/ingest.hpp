@@ -73,6 +73,8 @@ class Ingest {
   const IngestCounters& counters() const { return counters_; }
 
  private:
+  /// A tick has left, or the first one is due; what comes before that only tells the sender's time.
+  bool begun() const { return counters_.ticks.get() > 0 || now_ >= clock_.due(next_); }
   void begin(Moment now, bool timer);
   std::optional<Refusal> check_payload(Bytes payload) const;
   void refuse(Refusal refusal);

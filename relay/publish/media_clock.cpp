@@ -30,9 +30,10 @@ MediaClock::MediaClock(std::uint8_t frame_ms, Sequence continue_at, Moment start
   const std::int64_t frame_us = std::int64_t{frame_ms} * 1000;
   const Sequence of_wall{static_cast<std::uint64_t>(unix_us / frame_us)};
   first_ = std::max(of_wall, continue_at);
-  base_ = first_;
-  // A frame that the wall is in the middle of was due when it began; one ahead of the wall is due now.
-  base_at_ = first_ == of_wall ? start.mono - std::chrono::microseconds{unix_us % frame_us} : start.mono;
+  const bool ahead = distance(of_wall, first_) > kWait / frame_;
+  base_ = ahead ? first_ : of_wall;
+  // A frame that the wall is in the middle of was due when it began.
+  base_at_ = ahead ? start.mono : start.mono - std::chrono::microseconds{unix_us % frame_us};
 }
 
 Time MediaClock::due(Sequence sequence) const { return base_at_ + distance(base_, sequence) * frame_; }

@@ -86,9 +86,11 @@ inline constexpr Duration kPlayout = 300ms;        // a listener's default playo
 inline constexpr Duration kStrictPlayout = 800ms;  // the same in strict mode
 inline constexpr Duration kNackMargin = 10ms;      // asked again every round trip + this
 inline constexpr int kNackRounds = 4;              // at least, within kPlayout
-inline constexpr Duration kTallyEvery = 1s;        // up relay links
-inline constexpr Duration kTallyLife = 3500ms;     // said again meanwhile, or the child's subtree counts elsewhere
-inline constexpr Duration kGroupInfoEvery = 1s;    // down relay links
+inline constexpr Duration kNackLate = 200ms;    // asked again, after that: a relay's history and recordings want it …
+inline constexpr Duration kNackPatience = 5s;   // … up to here
+inline constexpr Duration kTallyEvery = 1s;     // up relay links
+inline constexpr Duration kTallyLife = 3500ms;  // said again meanwhile, or the child's subtree counts elsewhere
+inline constexpr Duration kGroupInfoEvery = 1s;  // down relay links
 
 // --- two sources ---
 inline constexpr Duration kSourceHold = 5s;       // the primary is good for so long before it is taken back; doubles
@@ -111,6 +113,8 @@ inline constexpr std::uint32_t kResendPerSequence = 6;    // per lease, of the l
 inline constexpr double kResendRefill = 0.25;             // of the stream's rate
 inline constexpr double kResendPace = 4.0;                // × real time
 inline constexpr std::uint32_t kResumeFrames = 16;        // of a stream that is taken up, beyond all budgets
+inline constexpr Duration kResumeAgain = kLeaseLife;      // a lease's next resume of more than kResendBurst
+inline constexpr std::uint32_t kNodeResume = 10'000;      // frames a second, of all resumes
 inline constexpr double kNodeResendShare = 0.10;          // of the node's fan-out rate
 inline constexpr std::uint32_t kNodeResendPerRelay = 50;  // frames per second and relay lease
 

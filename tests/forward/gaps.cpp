@@ -117,6 +117,31 @@ TEST_CASE("it is asked for again after a round trip and a jittered margin, until
   child.balance();
 }
 
+TEST_CASE("who is patient asks on for what is certain to exist, seldom, the whole of a long hole too") {
+  Child child;
+  child.config.patience = wire::kNackPatience;
+  child.gaps = Gaps{child.config, child.random};
+  child.frame(1000);
+  child.frame(1151);
+  child.gaps.on_newest(Sequence{1155}, child.now);  // only said to exist
+  std::uint64_t nacks = 0;
+  Set late;
+  while (child.gaps.missing() > 0) {
+    const auto asked = child.wait();
+    const Duration since = child.now - kStart;
+    if (!asked.empty() && since > child.config.deadline) {
+      ++nacks;
+      late.insert(asked.begin(), asked.end());
+    }
+  }
+  CHECK(child.now == kStart + wire::kNackPatience);
+  CHECK(late.size() == 150);
+  CHECK(late.count(1155) == 0);
+  CHECK(nacks >= 4700 / 300);
+  CHECK(nacks <= 2 * 4700 / 100);  // two parts of the hole, at times of their own
+  child.balance();
+}
+
 TEST_CASE("however long the round trip, there are at least four rounds before the deadline, and none after it") {
   for (const Duration round_trip : {Duration{0}, Duration{-1s}, Duration{50ms}, Duration{200ms}, Duration{5s}}) {
     Child child;

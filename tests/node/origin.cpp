@@ -117,8 +117,8 @@ TEST_CASE("a clock that goes on as it did is where a process begins") {
   m.run(8s);
   m.now += 10s;
   m.start();
-  m.run(20ms);
-  CHECK(distance(m.wall(), m.newest) <= 3);
+  m.run(200ms);
+  CHECK(distance(m.wall(), m.newest) <= 0);
   CHECK(distance(m.wall(), m.newest) >= -1);
 }
 

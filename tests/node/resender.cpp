@@ -116,17 +116,39 @@ TEST_CASE("all NACKs of one CONTROL together are not walked longer than a histor
   CHECK(f.resender.counters().asked.get() - asked == 8);
 }
 
-TEST_CASE("a resume is exempt from the lease's budget, not from the node's") {
+TEST_CASE("a resume is exempt from the lease's budget and the node's, and all resumes together have one") {
   Fixture f;
-  f.ask(Fixture::frames(1000, 500), 0, true);
-  CHECK(f.due().size() == 500);
-  Fixture poor;
-  poor.resender.node_budget().set_relays(0);
-  poor.ask(Fixture::frames(1000, 500), 0, true);
-  const auto sent = poor.due().size();
-  CHECK(sent >= wire::kResendBurst);
-  CHECK(sent < 500);
-  CHECK(poor.resender.counters().drop_node_budget.get() == 1);
+  f.resender.node_budget().set_relays(0);
+  std::size_t sent = 0;
+  for (std::uint64_t lease = 1; lease <= 30; ++lease) {
+    f.ask(Fixture::frames(1000, 500), 0, true, lease);
+    sent += f.due().size();
+    if (lease == 1) CHECK(sent == 500);
+  }
+  CHECK(sent == wire::kNodeResume);
+  CHECK(f.resender.counters().drop_node_budget.get() == 10);
+  f.ask(Fixture::frames(1000, 1), 0, false, 100);
+  CHECK(f.due().size() == 1);  // nor do they take what others may have
+}
+
+TEST_CASE("after an outage that its lease outlived a relay resumes again, once in 15 s, whatever it asked for before") {
+  Fixture f;
+  f.ask(Fixture::frames(1400, 2), 0, true);
+  CHECK(f.due().size() == 2);
+  f.now += 1s;
+  f.ask(Fixture::frames(1100, 150), 0, true);
+  CHECK(f.due().size() == 150);
+  f.ask(Fixture::frames(1100, 150), 1, true);  // of another group
+  CHECK(f.due().size() == 150);
+  f.now += 13s;
+  f.ask(Fixture::frames(1100, 150), 0, true);
+  CHECK(f.due(10s).size() == wire::kResendBurst);
+  f.now += 2s;
+  f.ask(Fixture::frames(1100, 150), 0, true);
+  CHECK(f.due().size() == 150);
+  f.now += 16s;
+  f.ask(Fixture::frames(1100, 150), 0, false);  // a listener does not
+  CHECK(f.due(10s).size() == wire::kResendBurst);
 }
 
 TEST_CASE("a lease has one resume a group, of frames; another one when it has moved, not sooner than a lease's life") {
@@ -137,16 +159,18 @@ TEST_CASE("a lease has one resume a group, of frames; another one when it has mo
   CHECK(f.due().size() == 501);
   f.ask(Fixture::frames(1000, 500), 1, true);
   CHECK(f.due().size() == 500);
+  // No more at once than a lease's burst: a longer one is another matter.
   const auto again = [&] {
     f.now += 16s;  // its budget is whole again
-    f.ask(Fixture::frames(1000, 500), 0, true);
+    while (f.resender.node_budget().take(f.now)) continue;
+    f.ask(Fixture::frames(1000, 64), 0, true);
     return f.due(10s).size();
   };
-  CHECK(again() == wire::kResendBurst);
+  CHECK(again() == 0);
   f.resender.lease_moved(LeaseId{1}, f.now);
-  CHECK(again() == 500);
+  CHECK(again() == 64);
   f.resender.lease_moved(LeaseId{1}, f.now - 2s);
-  CHECK(again() == wire::kResendBurst);
+  CHECK(again() == 0);
 }
 
 TEST_CASE("a frame that came late and went to everybody is not sent again to who asked before it arrived") {

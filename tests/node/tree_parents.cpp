@@ -332,6 +332,44 @@ TEST_CASE("a parent that only says again what it once brought has nothing, and i
   CHECK(tree.group(relay).group.history.newest().next() >= tree.group(well).group.history.newest());
 }
 
+TEST_CASE("a relay that was cut off for seconds has all of it afterwards, its relays too, and listeners are spared it") {
+  for (const Duration away : {Duration{1s}, Duration{3s}, Duration{4500ms}})
+    for (const unsigned loss : {0U, 50U}) {  // in 1,000
+      CAPTURE(away.count());
+      CAPTURE(loss);
+      VirtualTree tree{16};
+      const auto origin = tree.add({.origin = true});
+      const auto relay = tree.add({.parents = {origin}, .pinned = true});
+      const auto edge = tree.add({.parents = {relay}, .pinned = true});
+      const auto l = tree.listen({.parents = {edge}});
+      test::SeededRandom random{17};
+      bool cut = false;
+      tree.drops = [&](const Endpoint& from, const Endpoint& to, Bytes) {
+        const auto at = VirtualTree::address_of(origin).ip;
+        return (from.ip == at || to.ip == at) && (cut || random.below(1000) < loss);
+      };
+      tree.run(5s);
+      const Sequence first = tree.group(origin).group.history.newest();
+      cut = true;
+      tree.run(away);
+      cut = false;
+      const Sequence last = tree.group(origin).group.history.newest();
+      const auto received = [&] { return tree.worker_counters(edge).datagrams.get(); };
+      const auto before = received();
+      tree.run(3s);
+      for (const auto n : {relay, edge}) {
+        std::size_t missing = 0;
+        for (Sequence s = first; s <= last; s = s.next()) missing += tree.group(n).group.history.has(s) ? 0 : 1;
+        CHECK(missing == 0);
+        CHECK(tree.group(n).gaps.missing() <= 3);
+      }
+      // Hardly more than what was said in these three seconds, and what was not too late.
+      CHECK(received() - before < 150 + 45 + 10);
+      CHECK(tree.counter(edge, "fanout_drop_stale") + 45 >= static_cast<std::uint64_t>(away / 20ms));
+      CHECK(tree.heard(l).back().as_sent);
+    }
+}
+
 TEST_CASE("a parent that dies every few seconds costs nothing, and soon stands by") {
   Mortal m{6};
   VirtualTree& tree = m.tree;

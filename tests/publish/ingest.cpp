@@ -38,6 +38,23 @@ TEST_CASE("a start never goes below what was sealed before") {
   CHECK(behind.out[0].flags == wire::kFlagDiscontinuity);
 }
 
+TEST_CASE("a start that the wall is about to reach waits for it: what comes before only tells the sender's time") {
+  RtpInput input{20, RtpInput{}.wall().plus(6)};
+  CHECK(input.out.empty());
+  Encoder encoder;
+  for (int i = 0; i < 20; ++i) {
+    input.run(20ms);
+    input.send(encoder.next());
+  }
+  // The first packet's tick is the first after the start: 0 to 4 have no place any more.
+  const auto& first = input.out.front();
+  CHECK(first.sequence == RtpInput{}.wall().plus(6));
+  CHECK(first.number == 5);
+  CHECK(first.at == Time{} + 1000s + 120ms);
+  CHECK(input.counter("ingest_drop_late") == 5);
+  CHECK(input.text() == "5 6 7 8 9 10 11 12 13 14 15 16 17 18 19");
+}
+
 TEST_CASE("packets in order leave on arrival, for every frame length") {
   for (const std::uint8_t frame_ms : kLengths) {
     CAPTURE(frame_ms);

@@ -26,8 +26,17 @@ TEST_CASE("a sequence ahead of the wall is due at once, one behind it is not tak
   CHECK(MediaClock{20, Sequence{49'999}, start(1'000'015)}.first() == Sequence{50'000});
 }
 
+TEST_CASE("a sequence that the wall is about to reach is due when it does") {
+  const MediaClock near{20, Sequence{50'012}, start(1'000'015)};
+  CHECK(near.first() == Sequence{50'012});
+  CHECK(near.due(Sequence{50'012}) == at(225ms));
+  CHECK(near.nearest(at(0ms)) == Sequence{50'001});
+  CHECK(MediaClock{20, Sequence{50'013}, start(1'000'015)}.due(Sequence{50'013}) == at(0ms));
+}
+
 TEST_CASE("before its anchor the clock counts down, never below zero") {
-  const MediaClock clock{20, Sequence{5}, start(0)};
+  MediaClock clock{20, Sequence{5}, start(0)};
+  clock.anchor(Sequence{5}, at(0ms));
   CHECK(clock.due_at(at(-1ms)) == Sequence{4});
   CHECK(clock.due_at(at(-20ms)) == Sequence{4});
   CHECK(clock.due_at(at(-21ms)) == Sequence{3});
@@ -36,6 +45,7 @@ TEST_CASE("before its anchor the clock counts down, never below zero") {
 
 TEST_CASE("the clock follows a late arrival at once, an early one slowly, a stall by a sixteenth") {
   MediaClock clock{20, Sequence{5}, start(0)};
+  clock.anchor(Sequence{5}, at(0ms));
   clock.observe(Sequence{6}, at(36ms));
   CHECK(clock.due(Sequence{6}) == at(36ms));
   clock.observe(Sequence{7}, at(46ms));

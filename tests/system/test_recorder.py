@@ -126,7 +126,7 @@ def test_a_disk_that_hangs_costs_nobody_a_frame(t):
 
 
 def test_two_that_record_a_broadcast_have_the_same_and_post_it_at_its_end(t):
-    """An origin, and an edge that comes later and loses a tenth of what comes."""
+    """An origin, and an edge that comes later, loses a tenth of what comes, and is cut off for three seconds."""
     said = os.path.join(t.dir, "posted")
     script = os.path.join(t.dir, "post")
     with open(script, "w", encoding="utf-8") as file:
@@ -137,12 +137,16 @@ def test_two_that_record_a_broadcast_have_the_same_and_post_it_at_its_end(t):
     origin = t.node("origin", source=t.new_source(), group=record["origin"])
     edge = t.node("edge", upstreams=[origin], group=record["edge"])
     origin.start()
-    tap, encoder = t.capture(origin.host), t.encoder(origin.host, t.speech(6))
+    tap, encoder = t.capture(origin.host), t.encoder(origin.host, t.speech(12))
     eventually(lambda: glob.glob(folders["origin"] + "/*.part"), 10, "the origin records")
     time.sleep(1)
     edge.start()
     trees.live(edge)
     edge.host.lose(100)
+    time.sleep(1)
+    t.net.partition(origin.host, edge.host)
+    time.sleep(3)
+    t.net.partition(origin.host, edge.host, False)
     encoder.wait(20)
     edge.host.lose(0)
     sent = media.opus_packets(tap.stop())
