@@ -240,6 +240,7 @@ ControlResult LeaseTable::on_control(Bytes datagram, const Endpoint& from, const
     result.moved = true;
     s.counters.moved.add();
   }
+  result.confirms = issued && !lease->confirmed;
   if (issued) s.echoed(*lease, *issued, now);
   if (result.keepalive && newest) {
     lease->reported_loss = result.keepalive->loss;

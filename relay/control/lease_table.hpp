@@ -103,6 +103,7 @@ struct ControlResult {
   /// Lease::delivery to; in a keepalive that was overtaken by a newer datagram it is what the lease has already.
   std::optional<wire::Keepalive> keepalive;
   bool overtaken = false;  // by a newer datagram of this lease
+  bool confirms = false;   // the first echo of a token: its holder is there
   bool moved = false;      // its address, or this node's towards it, is another since now: destination tables change
   Bytes reply;             // to send to the datagram's address at once (a token for an unproven one)
 };

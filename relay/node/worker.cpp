@@ -280,6 +280,7 @@ void Worker::on_datagram(Bytes datagram, const Endpoint& from, const LocalAddres
   if (!result.reply.empty()) setup_.outlet->send(result.reply, {}, from, local);
   if (result.slot == control::kNoSlot) return;
   if (result.moved) readdress(leases_.at(result.slot), now);
+  if (result.confirms) count_confirmed(leases_.at(result.slot), now);
   on_records(result, now);
 }
 

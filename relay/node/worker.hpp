@@ -127,6 +127,7 @@ class Worker {
   std::size_t memberships_of(const control::Lease& lease) const;
   void end_memberships(const control::Lease& lease, Time now);
   void drop_membership(std::uint32_t membership, Time now);
+  void count_confirmed(const control::Lease& lease, Time now);
   void on_tally(control::Lease& lease, const wire::Tally& tally, Time now);
   void end_lease(control::LeaseSlot slot, Time now);
   void return_slot(const control::Lease& ended);

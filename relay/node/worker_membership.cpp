@@ -36,7 +36,7 @@ void Worker::subscribe(control::Lease& lease, GroupIndex group, Time now) {
   member.slot = control::slot_of(lease.id).value;
   member.group = group;
   member.relay = lease.role == wire::Role::relay;
-  member.counted = lease.role == wire::Role::listener && lease.delivery != wire::Delivery::none;
+  member.counted = lease.confirmed && lease.role == wire::Role::listener && lease.delivery != wire::Delivery::none;
   member.next = lease.first_membership;
   lease.first_membership = at;
   WorkerGroup& of = *groups_[group.value];
@@ -179,6 +179,19 @@ void Worker::end_lease(control::LeaseSlot slot, Time now) {
 void Worker::return_slot(const control::Lease& ended) {
   const SlotFreed freed{control::slot_of(ended.id), ended.stays};
   if (!report(SlotFreed{freed})) to_return_.push_back(freed);
+}
+
+// Nobody is counted who may never have got the word that it was admitted.
+void Worker::count_confirmed(const control::Lease& lease, Time now) {
+  if (lease.role != wire::Role::listener || lease.delivery == wire::Delivery::none) return;
+  for (std::uint32_t m = lease.first_membership; m != kNone; m = memberships_[m].next) {
+    Membership& member = memberships_[m];
+    if (member.counted) continue;
+    member.counted = true;
+    WorkerGroup& group = *groups_[member.group.value];
+    tally_.listener_joined(group.group.id);
+    group.next_tally = std::min(group.next_tally, now + kTallyEvery);
+  }
 }
 
 // A child says what is below it. A relay: for the one parent that it counts itself at; a listener with several parents

@@ -149,6 +149,24 @@ TEST_CASE("before the talk, and when the origin is dead, nobody floods anybody")
   CHECK(tree.feed(edge).parents()[0].counters().rejoins.get() == 0);
 }
 
+TEST_CASE("who may never have got the word that he was admitted is not counted") {
+  VirtualTree tree{27};
+  const auto origin = tree.add({.origin = true});
+  const auto near = tree.listen({.parents = {origin}});
+  tree.drops = [&](const Endpoint& from, const Endpoint& to, Bytes datagram) {
+    return from == VirtualTree::address_of(origin) && to.ip != tree.listener_address(near, 0).ip &&
+           wire::Type{datagram[0]} == wire::Type::accept;
+  };
+  tree.listen({.parents = {origin}});
+  tree.run(20s);
+  REQUIRE(tree.counter(origin, "lease_installed") >= 2);
+  REQUIRE(tree.counter(origin, "lease_never_confirmed") >= 1);
+  CHECK(tree.feed(origin).tally(node::GroupIndex{0}).listeners == 1);
+  tree.drops = nullptr;
+  tree.run(10s);
+  CHECK(tree.feed(origin).tally(node::GroupIndex{0}).listeners == 2);
+}
+
 TEST_CASE("a relay cannot be fed by who holds the group's key, nor is a strict listener fooled") {
   VirtualTree tree{26};
   const auto origin = tree.add({.origin = true});
