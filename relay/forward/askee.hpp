@@ -25,24 +25,16 @@ class Brought {
     }
   };
 
-  /// A frame came from it, new here or not. `jumps`: none lie between it and the one before. False: it was no further
-  /// than one before; who only says again what it once had, has nothing.
-  bool on_frame(Sequence sequence, bool jumps) {
-    if (sequence <= newest_) return false;  // resent, or out of order: of its way's loss it tells nothing
+  /// A frame came from it, new here or not. `jumps`: none lie between it and the one before.
+  void on_frame(Sequence sequence, bool jumps) {
+    if (sequence <= newest_) return;  // resent, or out of order: of its way's loss it tells nothing
     const std::uint64_t missed = newest_.value == 0 || jumps ? 0 : sequence.value - newest_.value - 1;
     newest_ = sequence;
-    if (missed >= kMemory) return true;  // it was away
+    if (missed >= kMemory) return;  // it was away
     ++share_.came;
     share_.missed += missed;
     for (std::uint64_t i = 0; i < missed; ++i) loss_ += (1 - loss_) / kMemory;
     loss_ -= loss_ / kMemory;
-    return true;
-  }
-  /// An attestation came from it, up to that frame. False: as above.
-  bool on_attestation(Sequence last) {
-    if (last <= attested_) return false;
-    attested_ = last;
-    return true;
   }
   Sequence newest() const { return newest_; }  // 0: none
   double loss() const { return loss_; }        // share of the last frames, some kMemory of them
@@ -51,7 +43,7 @@ class Brought {
 
  private:
   static constexpr unsigned kMemory = 64;
-  Sequence newest_, attested_;
+  Sequence newest_;
   double loss_ = 0;
   Share share_;
 };

@@ -42,8 +42,9 @@ class NodeResendBudget {
   void on_fan_out(std::uint64_t datagrams, Time now);
   void set_relays(std::uint32_t relays) { relays_ = relays; }
   bool take(Time now);
-  /// For one frame of a relay's resume, which kNodeResume limits alone.
-  bool take_resume(Time now) { return resumes_.take(kResumeCost, now); }
+  /// A frame of a relay's resume, which kNodeResume limits alone.
+  bool may_resume(Time now) { return resumes_.has(kResumeCost, now); }
+  void take_resume(Time now) { resumes_.spend(kResumeCost, now); }
   /// Would take() be true? A refusal by the node must not use up what a lease may have.
   bool available(Time now);
 

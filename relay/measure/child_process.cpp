@@ -41,14 +41,25 @@ tl::expected<CpuTime, net::Error> read_cpu_time(const std::string& tasks, pid_t 
   return out;
 }
 
+constexpr int kEnds[] = {SIGTERM, SIGINT, SIGHUP};
+
 }  // namespace
 
 tl::expected<ChildProcess, net::Error> ChildProcess::start(const std::function<int()>& body) {
   const pid_t parent = ::getpid();
+  // This process's handlers are not the child's, not even for a moment.
+  sigset_t ours{}, before{};
+  ::sigemptyset(&ours);
+  for (const int each : kEnds) ::sigaddset(&ours, each);
+  ::pthread_sigmask(SIG_BLOCK, &ours, &before);
   const pid_t pid = ::fork();
+  const int error = errno;
+  if (pid != 0) ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  errno = error;
   if (pid < 0) return tl::unexpected(refused("fork"));
   if (pid == 0) {
-    for (const int each : {SIGTERM, SIGINT, SIGHUP}) ::signal(each, SIG_DFL);
+    for (const int each : kEnds) ::signal(each, SIG_DFL);
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
     ::prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (::getppid() != parent) ::_exit(0);
     ::_exit(body());

@@ -94,7 +94,8 @@ struct Receiver {
   std::uint64_t sent = 0, got = 0;
 };
 
-/// Until `all` came out of the queue, or for 200 ms nothing did: a receiver may have to wait for its turn on the processor.
+/// Until `all` came out of the queue, or for 200 ms nothing did: a receiver may have to wait for its turn on the
+/// processor.
 tl::expected<std::uint64_t, net::Error> settled(const Receiver& receiver, std::uint64_t all) {
   auto last = receiver.received();
   for (int tries = 0, still = 0; last && *last < all && still < 20 && tries < 1000; ++tries) {

@@ -307,14 +307,16 @@ void Feed::on_frame_stored(FeedGroup& group, Sequence sequence) {
                      group.group.history.newest();
   command_all(FrameReady{group.group.index, sequence, moment_.mono, received_.value_or(moment_.mono),
                          group.parity_shape(), stale});
-  group.last_frame = moment_.mono;
-  group.latency.on_frame(sequence, moment_.wall);
-  // Also at an origin: where input stops, the first empty tick comes later than children wait.
-  group.next_idle = moment_.mono + wire::kIdleIntervals * group.group.frame;
+  if (!stale) {
+    group.last_frame = moment_.mono;
+    group.latency.on_frame(sequence, moment_.wall);
+    // Also at an origin: where input stops, the first empty tick comes later than children wait.
+    group.next_idle = moment_.mono + wire::kIdleIntervals * group.group.frame;
+  }
   if (group.recorder) {
     if (const auto pin = group.group.history.frame(sequence)) group.recorder->on_frame(pin.datagram(), moment_);
   }
-  if (group.parity) make_parity(group, sequence);
+  if (group.parity && !stale) make_parity(group, sequence);
 }
 
 void Feed::make_parity(FeedGroup& group, Sequence sequence) {

@@ -49,7 +49,8 @@ struct FeedGroup {
   forward::GroupAttestationGaps attestation_gaps;
   KnownEpochs epochs;
   std::optional<wire::GroupInfo> info;  // the origin's newest statement
-  std::optional<Time> last_frame;
+  std::optional<Time> last_frame;       // that was new here, and not stale
+  bool flows(Time now) const { return last_frame && now <= *last_frame + group.silence(); }
   std::array<bool, wire::kMaxSources> unproven{};  // of each source: frames whose attestation may never come
   std::uint64_t audio_bytes = 0;                   // of Opus, from parents
   Latency latency;                                 // from the origin's sealing to here

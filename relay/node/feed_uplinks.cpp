@@ -119,8 +119,7 @@ void Feed::on_stream(std::size_t p, Bytes datagram, MulticastUplink* multicast, 
   const std::size_t trailers = wire::trailer_size(h.type, multicast ? wire::Trailers::signature : wire::Trailers::link);
   if (h.type == wire::Type::attest) {
     if (const auto attest = wire::parse_attest(datagram.first(datagram.size() - trailers))) {
-      const bool further = group->subscriptions[p].brought.on_attestation(attest->last());
-      if (further && forward::vouches_for_now(*attest, group->group.history.newest(), group->group.frame))
+      if (group->flows(now) && forward::vouches_for_now(*attest, group->group.history.newest(), group->group.frame))
         multicast ? parent.on_multicast(Stream::attestation, false, now) : parent.on_stream(Stream::attestation, now);
       group->attestation_gaps.on_attestation(h.source, attest->header.sequence, attest->count, now);
     }
@@ -136,17 +135,17 @@ void Feed::on_stream(std::size_t p, Bytes datagram, MulticastUplink* multicast, 
     return;
   }
   if (h.type != wire::Type::frame) return;  // a copy of something else: no sign that frames flow
-  // What was here before and is old, or came from the same parent before, is none either: a parent may repeat what it has
-  // without having anything new.
-  const bool further = group->subscriptions[p].brought.on_frame(h.sequence, h.jumps());
+  // What was here before is none either if it is old, or if nothing new comes from anybody: a parent may repeat what it
+  // has without having anything new.
   const Sequence newest = group->group.history.newest();
   const auto recent = static_cast<std::uint64_t>(wire::kPlayout / group->group.frame);
   if (multicast) {
     multicast->on_frame(parent, h, newest, now);
-  } else if (result.taken == Taken::fresh || (further && h.sequence.value + recent >= newest.value)) {
+  } else if (result.taken == Taken::fresh || (group->flows(now) && h.sequence.value + recent >= newest.value)) {
     parent.on_stream(Stream::frame, now);
   }
   group->subscriptions[p].frames.on_frame(now);
+  group->subscriptions[p].brought.on_frame(h.sequence, h.jumps());
   if (!multicast) group->place.told(h.sequence);
   const Way way{multicast ? Way::Kind::multicast : Way::Kind::unicast, p};
   if (result.taken == Taken::fresh) on_fresh_frame(*group, h, newest, p, way, now);

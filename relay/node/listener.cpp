@@ -230,16 +230,20 @@ void Listener::on_stream(std::size_t p, Bytes datagram, MulticastUplink* multica
   receive::Playout& playout = stream_->playout;
   switch (header->type) {
     case wire::Type::frame: {
+      const Sequence noted = stream_->noted;
       const std::uint64_t known = known_before(playout.counters());
       if (!take_frame(*header, datagram, {multicast ? Way::Kind::multicast : Way::Kind::unicast, p}, now)) return;
-      const bool fresh = known_before(playout.counters()) == known;
+      if (known_before(playout.counters()) == known || stream_->noted > noted) stream_->last_fresh = now;
       if (setup_.strict && multicast)
         playout.on_proven(header->source, header->sequence, crypto::attest_hash(datagram), now);
-      const bool further = uplinks_[p].brought.on_frame(header->sequence, header->jumps());
+      uplinks_[p].brought.on_frame(header->sequence, header->jumps());
       if (multicast) {
         multicast->on_frame(parent, *header, std::max(stream_->noted, header->sequence), now);
       } else {
-        if (fresh || further) parent.on_stream(Kind::frame, now);
+        // What is here already is no sign of life if it is old, or if nothing new comes from anybody: a parent may
+        // repeat what it has without having anything new.
+        if (flows(now) && header->sequence.value + stream_->horizon() >= stream_->noted.value)
+          parent.on_stream(Kind::frame, now);
         stream_->place.told(header->sequence);
       }
       uplinks_[p].frames.on_frame(now);
@@ -260,8 +264,7 @@ void Listener::on_stream(std::size_t p, Bytes datagram, MulticastUplink* multica
       }
       if (const auto attest = wire::parse_attest(datagram)) {
         const Sequence last = attest->last();
-        const bool further = uplinks_[p].brought.on_attestation(last);
-        if (further && forward::vouches_for_now(*attest, stream_->noted, stream_->frame))
+        if (flows(now) && forward::vouches_for_now(*attest, stream_->noted, stream_->frame))
           multicast ? parent.on_multicast(Kind::attestation, false, now) : parent.on_stream(Kind::attestation, now);
         stream_->attestation_gaps.on_attestation(header->source, attest->header.sequence, attest->count, now);
         note_frame(header->source, last, false, {}, now);
@@ -277,8 +280,7 @@ void Listener::on_stream(std::size_t p, Bytes datagram, MulticastUplink* multica
       if (multicast) return multicast->on_idle(parent, header->group, now);
       parent.on_stream(header->seeks() ? Kind::seeking : Kind::idle, now);
       const auto position = playout.position();
-      const auto horizon = static_cast<std::uint64_t>(wire::kHistory / stream_->frame);
-      if (position && header->sequence.value < position->value + horizon)
+      if (position && header->sequence.value < position->value + stream_->horizon())
         stream_->gaps.on_newest(header->sequence, now);
       return;
     }

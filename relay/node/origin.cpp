@@ -10,15 +10,14 @@ constexpr Duration kSaveSequenceEvery = 5s;
 // Of saves because the stream is ahead of what the last one promised.
 constexpr Duration kSaveAheadEvery = 250ms;
 constexpr std::uint64_t kAhead = 2;  // frames
-// No disk takes longer to save.
-constexpr Duration kUnsaved = 1min;
+// After another boot nobody knows how long ago the last save was: so long at most before that process's end.
+constexpr Duration kUnsaved = 2 * kSaveSequenceEvery;
 
-/// What the last process may have sealed since its last save is not sealed again: its key may be in use still, and
-/// those below would take it for stale. The wall says nothing of it: it may have been set back, or the stream be ahead
-/// of it.
+/// What the last process may have sealed since its last save is not sealed again: those below would take it for stale.
+/// The wall says nothing of it: it may have been set back, or the stream be ahead of it.
 Sequence used_before(const Origin::Setup& setup) {
   if (setup.last.value == 0) return setup.last;
-  const Duration since = setup.since ? std::clamp(*setup.since, Duration{0}, kUnsaved) : kSaveSequenceEvery + 1s;
+  const Duration since = std::max(setup.since.value_or(kUnsaved), Duration{0});
   return setup.last.plus(kAhead + static_cast<std::uint64_t>(since / std::chrono::milliseconds{setup.frame_ms}));
 }
 
@@ -121,7 +120,7 @@ Sequence Origin::later(const Mark& mark, Time now) const {
 /// What would be used again if the process died now, and the next one went by the last save, is saved soon.
 void Origin::watch_pace(Sequence sealed, Time now) {
   if (sealed > later(furthest_, now)) furthest_ = {sealed, now};
-  if (sealed > later(saved_, now).plus(kAhead))
+  if (later(furthest_, now) > later(saved_, now).plus(kAhead))
     next_sequence_save_ = std::min(next_sequence_save_, std::max(now, next_ahead_save_));
 }
 
@@ -175,6 +174,7 @@ void Origin::on_saved(bool well, Moment now) {
   }
   next_sequence_save_ = now.mono + kSaveSequenceEvery;
   saving_.reset();
+  watch_pace(publisher_.last(), now.mono);  // what was sealed meanwhile
 }
 
 std::string Origin::rotate(Moment now) {

@@ -46,7 +46,7 @@ void Recorder::on_timer(Moment now) {
   files_->on_timer(now.mono);
   drain(now);
   if (!writer_) return;
-  if (options_.silence > Duration{0} && now.mono >= last_audio_ + options_.silence) {
+  if (now.mono >= silent_at()) {
     finish_file(FinishedBy::silence);
   } else if (page_since_ && now.mono >= *page_since_ + kFlushAfter) {
     writer_->flush();
@@ -59,9 +59,16 @@ Time Recorder::next_deadline() const {
   const bool waits = awaiting_until_.has_value();
   Time next = std::min(files_->next_deadline(), waits ? *awaiting_until_ : playout_.next_deadline());
   if (!writer_) return next;
-  if (options_.silence > Duration{0}) next = std::min(next, last_audio_ + options_.silence);
+  next = std::min(next, silent_at());
   if (page_since_) next = std::min(next, *page_since_ + kFlushAfter);
   return next;
+}
+
+/// When there has been no audio for too long. What waits behind something that is missing may be audio.
+Time Recorder::silent_at() const {
+  bool waits = false;
+  playout_.each_ahead([&](const Played&) { waits = true; });
+  return options_.silence > Duration{0} && !waits ? last_audio_ + options_.silence : kNever;
 }
 
 void Recorder::on_leftover(const std::optional<Leftover>& leftover) {
@@ -70,6 +77,7 @@ void Recorder::on_leftover(const std::optional<Leftover>& leftover) {
 }
 
 void Recorder::drain(Moment now) {
+  now_ = now;
   if (awaiting_until_ && now.mono < *awaiting_until_) return;
   awaiting_until_.reset();
   Played played;
@@ -161,6 +169,10 @@ void Recorder::finish_file(FinishedBy why) {
 }
 
 void Recorder::finish(FinishedBy why) {
+  // What waits behind something that is missing waits no longer.
+  playout_.each_ahead([&](const Played& played) {
+    if (writer_) take(played, now_);
+  });
   finish_file(why);
   finished_ = true;
 }

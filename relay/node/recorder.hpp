@@ -65,6 +65,7 @@ class Recorder {
 
  private:
   void drain(Moment now);
+  Time silent_at() const;
   void take(const receive::Played& played, Moment now);
   bool begin(const receive::Played& played, Moment now);
   bool fill(Sequence upto);
@@ -88,6 +89,7 @@ class Recorder {
   };
   std::optional<Before> before_;  // the file before, of the same broadcast
   Time last_audio_;
+  Moment now_;                      // when there was something to do last
   std::optional<Time> page_since_;  // the page that is open holds ticks since then
   std::optional<Time> awaiting_until_;
   bool full_ = false;      // the disk's queue: what was appended last was the last

@@ -38,7 +38,7 @@ Resender::OfLease& Resender::of_lease(LeaseId lease, std::chrono::milliseconds f
 void Resender::group_ended(GroupIndex group) {
   for (auto& [lease, of] : askers_) {
     of->resumed.reset(group.value);
-    of->resumed_much.reset(group.value);
+    std::erase_if(of->resumables, [&](const auto& entry) { return entry.first == group; });
   }
   std::erase_if(queue_, [&](const Queued& entry) { return entry.due.group == group; });
   std::make_heap(queue_.begin(), queue_.end());
@@ -51,17 +51,11 @@ void Resender::lease_moved(LeaseId lease, Time now) {
   of->second->resumes_since = now;
 }
 
-bool Resender::resumes(OfLease& of, GroupIndex group, std::uint64_t frames, Time now) {
-  const bool first = !of.resumed.test(group.value);
-  of.resumed.set(group.value);
-  if (frames <= wire::kResendBurst) return first;
-  if (now - of.much_since >= wire::kResumeAgain) {
-    of.resumed_much.reset();
-    of.much_since = now;
-  }
-  const bool first_much = !of.resumed_much.test(group.value);
-  of.resumed_much.set(group.value);
-  return first || first_much;
+/// What this lease may be resumed by of this group.
+Credit& Resender::OfLease::resumable(GroupIndex group, Time now) {
+  for (auto& [of, credit] : resumables)
+    if (of == group) return credit;
+  return resumables.emplace_back(group, Credit{wire::kHistory, 0, now}).second;
 }
 
 void Resender::on_nack(const Asker& asker, GroupIndex group, std::chrono::milliseconds frame,
@@ -74,9 +68,11 @@ void Resender::on_nack(const Asker& asker, GroupIndex group, std::chrono::millis
   const Time left_before = now - std::min<Duration>(asker.round_trip, kMostOnItsWay);
   std::uint64_t& left = of_frames ? allowance.frames : allowance.attestations;
   OfLease& of = of_lease(asker.lease, frame, now);
-  std::uint64_t frames = 0;
-  for (const wire::NackRange& range : nack.ranges) frames += range.count;
-  const bool resume = asker.relay && of_frames && resumes(of, group, frames, now);
+  std::uint64_t asked = 0;
+  for (const wire::NackRange& range : nack.ranges) asked += range.count;
+  const bool resumes = asker.relay && of_frames && (asked > wire::kResendBurst || !of.resumed.test(group.value));
+  if (resumes) of.resumed.set(group.value);
+  Credit* const resumable = resumes ? &of.resumable(group, now) : nullptr;
   std::uint32_t free = 0;
   if (allowance.takes_up && of_frames) {
     if (!of.taken_up || now - *of.taken_up >= wire::kLeaseLife) {
@@ -95,6 +91,7 @@ void Resender::on_nack(const Asker& asker, GroupIndex group, std::chrono::millis
     for (std::uint64_t s = first; s <= last; ++s) {
       if (left == 0) return counters_.drop_too_much.add();
       --left;
+      const bool resume = resumable != nullptr && resumable->has(frame, now) && node_budget_.may_resume(now);
       if (free == 0 && !resume && !node_budget_.available(now)) return counters_.drop_node_budget.add();
       if (free == 0 && !resume && of.budget.empty(now)) return counters_.drop_lease_budget.add();
       counters_.asked.add();
@@ -121,10 +118,11 @@ void Resender::on_nack(const Asker& asker, GroupIndex group, std::chrono::millis
       }
       if (free > 0) {
         --free;
-      } else if (!resume) {
+      } else if (resume) {
+        (void)resumable->take(frame, now);
+        node_budget_.take_resume(now);
+      } else {
         (void)node_budget_.take(now);
-      } else if (!node_budget_.take_resume(now)) {
-        return counters_.drop_node_budget.add();
       }
       if (!queue({at, {asker.lease, group, nack.kind, Sequence{s}}})) return;
       if (!of_frames) break;  // one covers the range's frames, or most of them

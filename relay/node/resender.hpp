@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "relay/base/counter.hpp"
+#include "relay/base/credit.hpp"
 #include "relay/control/lease_table.hpp"
 #include "relay/forward/history.hpp"
 #include "relay/forward/resend_budget.hpp"
@@ -59,7 +60,7 @@ class LateFrames {
     Sequence sequence;
     Time at;
   };
-  std::array<Sent, 64> sent_{};
+  std::array<Sent, 256> sent_{};
   std::size_t next_ = 0;
   Sequence newest_;
 };
@@ -86,10 +87,11 @@ class Resender {
     Duration round_trip{};
   };
   /// Queues what the budgets allow of a NACK. A relay's first one for frames of a group, after it joined or moved, is
-  /// its resume, and so is once in kResumeAgain one for more than a lease's burst, after an outage that the lease
-  /// outlived: exempt from both budgets, within kNodeResume. What comes with the word that a standby is taken up is
-  /// beyond both, for kResumeFrames of each group, once in a lease's life: a crowd that has lost its parent must not
-  /// depend on what this node sends so far, and the frames are fewer than it will send to that crowd within a second.
+  /// its resume, and so is one for more than a lease's burst, after an outage that the lease outlived: a history's
+  /// worth of each group, which refills in real time, comes before both budgets, within kNodeResume. What comes with
+  /// the word that a standby is taken up is beyond all, for kResumeFrames of each group, once in a lease's life: a
+  /// crowd that has lost its parent must not depend on what this node sends so far, and the frames are fewer than it
+  /// will send to that crowd within a second.
   void on_nack(const Asker& asker, GroupIndex group, std::chrono::milliseconds frame, const forward::History& history,
                const LateFrames& late, const wire::Nack& nack, Allowance& allowance, Time now);
   /// The next one whose time has come.
@@ -104,7 +106,7 @@ class Resender {
   ResendCounters& counters() { return counters_; }
 
  private:
-  static constexpr std::size_t kQueue = 8192;
+  static constexpr std::size_t kQueue = 16384;
   struct Queued {
     Time at;
     Due due;
@@ -114,14 +116,15 @@ class Resender {
   };
   bool queue(const Queued& entry);
   struct OfLease {
-    OfLease(std::chrono::milliseconds frame, Time now) : budget(frame, now), resumes_since(now), much_since(now) {}
+    OfLease(std::chrono::milliseconds frame, Time now) : budget(frame, now), resumes_since(now) {}
     forward::LeaseResendBudget budget;
-    std::bitset<wire::kMaxGroups> resumed, resumed_much;
-    Time resumes_since, much_since;
+    Credit& resumable(GroupIndex group, Time now);
+    std::bitset<wire::kMaxGroups> resumed;
+    Time resumes_since;
+    std::vector<std::pair<GroupIndex, Credit>> resumables;  // of a relay's: made when it resumes
     std::optional<Time> taken_up;
     std::bitset<wire::kMaxGroups> freed;  // that were given kResumeFrames for it
   };
-  static bool resumes(OfLease& of, GroupIndex group, std::uint64_t frames, Time now);
   OfLease& of_lease(LeaseId lease, std::chrono::milliseconds frame, Time now);
   std::vector<Queued> queue_;
   std::unordered_map<std::uint64_t, std::unique_ptr<OfLease>> askers_;  // made by their first NACK

@@ -141,7 +141,9 @@ void Worker::send_frame(WorkerGroup& group, const FrameReady& ready, Time now) {
   if (ready.stale) {
     counters_.stale.add();
     measured_ = {};
-    return send_to_relays(group, pin.with_signature(), true, now);
+    const bool multicast = std::any_of(group.relays.begin(), group.relays.end(),
+                                       [](const RelayChild& child) { return child.by_multicast; });
+    return send_to_relays(group, pin.with_signature(), multicast, now);
   }
   const bool to_listeners = group.outgoing.size() > 0;
   const bool at_once = !group.relays.empty() || (!to_listeners && group.members > 0);

@@ -73,8 +73,11 @@ class Ingest {
   const IngestCounters& counters() const { return counters_; }
 
  private:
-  /// A tick has left, or the first one is due; what comes before that only tells the sender's time.
-  bool begun() const { return counters_.ticks.get() > 0 || now_ >= clock_.due(next_); }
+  /// A tick has left, or the first one is not about to be due; what comes just before it only tells the sender's time.
+  bool begun() const {
+    const Duration left = clock_.due(next_) - now_;
+    return counters_.ticks.get() > 0 || left <= Duration{0} || left > MediaClock::kWait;
+  }
   void begin(Moment now, bool timer);
   std::optional<Refusal> check_payload(Bytes payload) const;
   void refuse(Refusal refusal);

@@ -12,7 +12,8 @@ class MediaClock {
  public:
   static constexpr Duration kWait = std::chrono::milliseconds{250};
   /// frame_ms is 10, 20, 40 or 60. The first sequence is floor(unix ms / frame ms), but never below `continue_at`: that
-  /// one is waited for if the wall is there within kWait, so that all who go by the wall number alike, and else due now.
+  /// one is waited for if the wall is there within kWait, so that all who go by the wall number alike, and else due
+  /// now.
   MediaClock(std::uint8_t frame_ms, Sequence continue_at, Moment start);
 
   Duration frame() const { return frame_; }

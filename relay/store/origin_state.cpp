@@ -59,11 +59,12 @@ Hash checksum(Bytes body) {
   return hash;
 }
 
-/// systemd asks that machine-id(5) leave the machine only hashed with a use of its own.
+/// systemd asks that machine-id(5) leave the machine only hashed with a use of its own. Zeros: it cannot be read.
 Hash id_hash(const std::string& file) {
   std::string id;
   std::getline(std::ifstream(file), id);
   Hash hash{};
+  if (id.empty()) return hash;
   crypto::Blake2b(kHash).add("tiercast origin state").add(id).finish(hash);
   return hash;
 }
@@ -170,27 +171,26 @@ tl::expected<LoadedSource, OriginStateError> OriginState::load(GroupId group, So
         fmt::format("{}: mode {:04o}: others can read or write the keys of this source; chmod 600 {}, and rotate", path,
                     status.st_mode & 07777, path),
         ExitCode::permission});
-  if (status.st_size != static_cast<off_t>(kFile))
-    return tl::unexpected(
-        damaged(path, fmt::format("{} bytes in place of {}, if no other version wrote it", status.st_size, kFile)));
   Buffer buffer;
   const auto size = read_all(file.get(), buffer.bytes());
   if (!size) return tl::unexpected(failed(path, "cannot read", errno));
-  if (*size != kFile) return tl::unexpected(damaged(path, "it ends early"));
   const Bytes bytes = buffer.view();
   Reader in{bytes.first(kBody)};
   const Bytes magic = in.bytes(kMagic.size());
-  if (std::memcmp(magic.data(), kMagic.data(), kMagic.size()) != 0)
-    return tl::unexpected(damaged(path, "it does not begin as one"));
+  const auto version = in.u16();
+  const bool ours = *size >= kMagic.size() + 2 && std::memcmp(magic.data(), kMagic.data(), kMagic.size()) == 0;
+  if (ours && version != kVersion)
+    return tl::unexpected(OriginStateError{
+        fmt::format("{}: version {} of the file, this program reads {}; run the program that wrote it, or move the "
+                    "file away: then the origin makes new epochs, and its sequences follow the clock",
+                    path, version, kVersion),
+        ExitCode::data});
+  if (status.st_size != static_cast<off_t>(kFile) || *size != kFile)
+    return tl::unexpected(damaged(path, fmt::format("{} bytes in place of {}", status.st_size, kFile)));
+  if (!ours) return tl::unexpected(damaged(path, "it does not begin as one"));
   const Hash sum = checksum(bytes.first(kBody));
   if (!std::equal(sum.begin(), sum.end(), bytes.begin() + kBody))
     return tl::unexpected(damaged(path, "its checksum is wrong"));
-  if (const auto version = in.u16(); version != kVersion)
-    return tl::unexpected(OriginStateError{
-        fmt::format("{}: version {} of the file, this program reads {}; run the program that wrote it, or move the "
-                    "file away",
-                    path, version, kVersion),
-        ExitCode::data});
   const Hash machine = in.array<kHash>();
   const Hash boot = in.array<kHash>();
   if (GroupId{in.u24()} != group || SourceId{in.u8()} != source)
@@ -198,7 +198,7 @@ tl::expected<LoadedSource, OriginStateError> OriginState::load(GroupId group, So
   const auto state = read_state(in);
   if (!state) return tl::unexpected(damaged(path, "impossible values"));
   LoadedSource loaded{*state, {}};
-  if (machine != machine_ || boot != boot_) loaded.state.at = kNever;
+  if (machine != machine_ || boot != boot_ || boot == Hash{}) loaded.state.at = kNever;
   if (machine != machine_) {
     loaded.state.epochs.current.reset();
     loaded.state.epochs.announced.clear();

@@ -113,7 +113,6 @@ inline constexpr std::uint32_t kResendPerSequence = 6;    // per lease, of the l
 inline constexpr double kResendRefill = 0.25;             // of the stream's rate
 inline constexpr double kResendPace = 4.0;                // × real time
 inline constexpr std::uint32_t kResumeFrames = 16;        // of a stream that is taken up, beyond all budgets
-inline constexpr Duration kResumeAgain = kLeaseLife;      // a lease's next resume of more than kResendBurst
 inline constexpr std::uint32_t kNodeResume = 10'000;      // frames a second, of all resumes
 inline constexpr double kNodeResendShare = 0.10;          // of the node's fan-out rate
 inline constexpr std::uint32_t kNodeResendPerRelay = 50;  // frames per second and relay lease

@@ -51,7 +51,7 @@ TEST_CASE("finished commands: the program gets its arguments, the file, a plain 
   const auto ignored = text.find("SigIgn:\t");
   REQUIRE(ignored != std::string::npos);
   CHECK((std::stoull(text.substr(ignored + 8), nullptr, 16) & 0x7fff'ffff) == 0);  // but two that are glibc's own
-  CHECK(rig.until([&] { return rig.commands->counters().started.get() == 1; }));  // counted behind its start
+  CHECK(rig.until([&] { return rig.commands->counters().started.get() == 1; }));   // counted behind its start
 }
 
 TEST_CASE("finished commands: what fails or cannot be run is counted, and a few run at once") {

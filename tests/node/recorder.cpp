@@ -325,3 +325,27 @@ TEST_CASE("recorder: what a killed process left is waited for, not for ever, and
   alone.recorder->finish(FinishedBy::stop);
   CHECK(read(alone.disk->files[0]).first == kFirst);
 }
+
+TEST_CASE("recorder: what waits behind a frame that never comes is no silence, and is written when it has to be") {
+  for (const Duration silence : {Duration{2s}, Duration{3s}, Duration{4500ms}, Duration{6s}}) {
+    CAPTURE(silence.count());
+    Rig rig{silence};
+    rig.speak(kFirst, 60);
+    rig.run.clear();
+    rig.speak(kFirst + 61, 400);
+    rig.timers(rig.now + 200ms);
+    CHECK(rig.disk->files.size() == 1);
+    CHECK_FALSE(rig.disk->files[0].finished);
+  }
+  Rig rig;
+  rig.speak(kFirst, 60);
+  rig.run.clear();
+  rig.speak(kFirst + 61, 50);
+  rig.recorder->finish(FinishedBy::stop);
+  REQUIRE(rig.disk->files.size() == 1);
+  const Contents file = read(rig.disk->files[0]);
+  CHECK(file.facts.ended);
+  CHECK(file.packets.size() == 110);
+  CHECK(file.packets.count(kFirst + 60) == 0);
+  for (const auto& [sequence, packet] : file.packets) CHECK(packet == rig.packet(sequence));
+}

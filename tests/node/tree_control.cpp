@@ -167,6 +167,25 @@ TEST_CASE("who may never have got the word that he was admitted is not counted")
   CHECK(tree.feed(origin).tally(node::GroupIndex{0}).listeners == 2);
 }
 
+TEST_CASE("one made-up frame, far ahead and of an epoch that nobody knows, keeps no parent from being heard") {
+  VirtualTree tree{18};
+  const auto origin = tree.add({.origin = true});
+  const auto one = tree.add({.parents = {origin}, .pinned = true});
+  const auto two = tree.add({.parents = {origin}, .pinned = true});
+  const auto l = tree.listen({.parents = {one, two}});
+  tree.run(5s);
+  for (std::size_t p = 0; p < 2; ++p) {
+    test::Datagram made_up(wire::kHeader + wire::kTag + 20, 0x55);
+    wire::write_header(std::span{made_up}.first<wire::kHeader>(),
+                       {wire::Type::frame, 0, SourceId{1}, GroupId{7}, Epoch{77}, Sequence{0xfffffffffff0}});
+    tree.send(VirtualTree::address_of(p == 0 ? one : two), tree.listener_address(l, p), made_up);
+  }
+  tree.run(20s);
+  CHECK(tree.listener_counter(l, "parent_silence") == 0);
+  CHECK(tree.listener(l).live_parents(tree.now().mono) == 2);
+  CHECK(tree.lost_by(l) == 0);
+}
+
 TEST_CASE("a relay cannot be fed by who holds the group's key, nor is a strict listener fooled") {
   VirtualTree tree{26};
   const auto origin = tree.add({.origin = true});

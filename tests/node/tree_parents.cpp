@@ -332,7 +332,8 @@ TEST_CASE("a parent that only says again what it once brought has nothing, and i
   CHECK(tree.group(relay).group.history.newest().next() >= tree.group(well).group.history.newest());
 }
 
-TEST_CASE("a relay that was cut off for seconds has all of it afterwards, its relays too, and listeners are spared it") {
+TEST_CASE(
+    "a relay that was cut off for seconds has all of it afterwards, its relays too, and listeners are spared it") {
   for (const Duration away : {Duration{1s}, Duration{3s}, Duration{4500ms}})
     for (const unsigned loss : {0U, 50U}) {  // in 1,000
       CAPTURE(away.count());
@@ -367,6 +368,36 @@ TEST_CASE("a relay that was cut off for seconds has all of it afterwards, its re
       CHECK(received() - before < 150 + 45 + 10);
       CHECK(tree.counter(edge, "fanout_drop_stale") + 45 >= static_cast<std::uint64_t>(away / 20ms));
       CHECK(tree.heard(l).back().as_sent);
+    }
+}
+
+TEST_CASE("nor does a second outage right after the first leave a hole, nor one of many groups") {
+  for (const Duration between : {Duration{2s}, Duration{10s}})
+    for (const std::size_t groups : {1U, 20U}) {
+      CAPTURE(between.count());
+      CAPTURE(groups);
+      std::vector<test::GroupSpec> specs(groups);
+      for (std::size_t g = 0; g < groups; ++g) specs[g].id = GroupId{static_cast<std::uint32_t>(7 + g)};
+      VirtualTree tree{18, specs};
+      const auto origin = tree.add({.origin = true});
+      const auto relay = tree.add({.parents = {origin}, .pinned = true});
+      bool cut = false;
+      tree.drops = [&](const Endpoint& from, const Endpoint& to, Bytes) {
+        const auto at = VirtualTree::address_of(origin).ip;
+        return cut && (from.ip == at || to.ip == at);
+      };
+      tree.run(5s);
+      for (int i = 0; i < 2; ++i) {
+        cut = true;
+        tree.run(4s);
+        cut = false;
+        tree.run(between);
+      }
+      tree.run(6s);
+      for (std::size_t g = 0; g < groups; ++g) {
+        REQUIRE(tree.group(relay, g).gaps.counters().missing.get() > 390);
+        CHECK(tree.group(relay, g).gaps.counters().given_up.get() == 0);
+      }
     }
 }
 

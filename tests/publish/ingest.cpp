@@ -55,6 +55,27 @@ TEST_CASE("a start that the wall is about to reach waits for it: what comes befo
   CHECK(input.text() == "5 6 7 8 9 10 11 12 13 14 15 16 17 18 19");
 }
 
+TEST_CASE("who must go on far above where another origin's numbers put it is silent for no time when it is alone") {
+  RtpInput input{20, RtpInput{}.wall().plus(180'000)};
+  input.ingest.hold_back();
+  Encoder encoder;
+  input.send(encoder.next());
+  input.ingest.shift(-180'000);
+  input.ingest.go_on(std::nullopt, input.moment());
+  input.ingest.set_locked(true);
+  const auto talk_for = [&](int packets) {
+    const std::size_t before = input.mark();
+    for (int i = 0; i < packets; ++i) {
+      input.run(20ms);
+      input.send(encoder.next());
+    }
+    return input.mark() - before;
+  };
+  talk_for(100);
+  input.ingest.set_locked(false);  // the other one has died
+  CHECK(talk_for(500) >= 499);
+}
+
 TEST_CASE("packets in order leave on arrival, for every frame length") {
   for (const std::uint8_t frame_ms : kLengths) {
     CAPTURE(frame_ms);

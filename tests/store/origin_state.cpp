@@ -31,9 +31,7 @@ struct Folder {
   std::string state() const { return (path / "state").string(); }
   fs::path file() const { return path / "state" / "origin-7-2"; }
   void boot(const std::string& id) const { std::ofstream(path / "boot-id") << id; }
-  auto open() const {
-    return OriginState::open(state(), (path / "machine-id").string(), (path / "boot-id").string());
-  }
+  auto open() const { return OriginState::open(state(), (path / "machine-id").string(), (path / "boot-id").string()); }
   std::string read() const {
     std::ifstream in(file(), std::ios::binary);
     return {std::istreambuf_iterator<char>(in), {}};
