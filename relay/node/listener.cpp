@@ -320,9 +320,9 @@ void Listener::on_proof(const wire::Proof& proof, Time now) {
 bool Listener::take_frame(const wire::Header& header, Bytes datagram, const forward::Way& way, Time now) {
   Stream& s = *stream_;
   const std::uint64_t before = junk(s.playout.counters());
-  s.playout.on_frame(datagram, now);
+  const bool opened = s.playout.on_frame(datagram, now);
   if (junk(s.playout.counters()) != before) return false;
-  if (setup_.strict)
+  if (setup_.strict && opened)
     if (const std::size_t source = index_of(header.source); source < setup_.sources.size())
       s.recent.keep(source, header.sequence, datagram);
   s.parity.on_frame(header.sequence, datagram);

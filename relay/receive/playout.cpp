@@ -14,6 +14,11 @@ std::vector<SourceId> ids_of(const std::vector<SourceKey>& sources) {
   return ids;
 }
 
+bool drop(Counter& why) {
+  why.add();
+  return false;
+}
+
 std::size_t count_in(Duration span, Duration frame) { return static_cast<std::size_t>(span / frame); }
 
 }  // namespace
@@ -113,33 +118,35 @@ std::optional<Sequence> Playout::position() const { return started_ ? std::optio
 
 // --- frames ---
 
-void Playout::on_frame(Bytes datagram, Time now) {
+bool Playout::on_frame(Bytes datagram, Time now) {
   now_ = std::max(now_, now);
   counters_.frames_received.add();
   const auto header = wire::parse_header(datagram);
   if (!header || header->type != wire::Type::frame || datagram.size() < wire::kHeader + wire::kTag ||
       datagram.size() > wire::kMaxSealed)
-    return counters_.drop_malformed.add();
-  if (header->group != config_.group) return counters_.drop_other_group.add();
+    return drop(counters_.drop_malformed);
+  if (header->group != config_.group) return drop(counters_.drop_other_group);
   const auto source = source_index(header->source);
-  if (!source) return counters_.drop_unknown_source.add();
-  place(*header, *source, datagram, now);
+  if (!source) return drop(counters_.drop_unknown_source);
+  const bool opened = place(*header, *source, datagram, now);
   admit_held();
+  return opened;
 }
 
 /// Puts a frame where it belongs. Cheap checks first; the AEAD decides before anything changes.
-void Playout::place(const wire::Header& header, std::size_t source, Bytes datagram, Time arrived) {
+bool Playout::place(const wire::Header& header, std::size_t source, Bytes datagram, Time arrived) {
   const Sequence sequence = header.sequence;
   if (!started_ || jump_to_) return hold_ahead(header, source, datagram, arrived);
   if (sequence < next_) {
     (any_version(sequence) ? counters_.drop_duplicate : counters_.drop_late).add();
-    return note_end(header, source, datagram);
+    note_end(header, source, datagram);
+    return false;
   }
   if (sequence >= limit()) return hold_ahead(header, source, datagram, arrived);
 
   const crypto::AttestHash hash = crypto::attest_hash(datagram);
   const crypto::AttestHash* signed_hash = attestations_.find(source, sequence);
-  if (signed_hash != nullptr && *signed_hash != hash) return counters_.drop_not_as_attested.add();
+  if (signed_hash != nullptr && *signed_hash != hash) return drop(counters_.drop_not_as_attested);
   const bool matches = signed_hash != nullptr;
 
   Version* free = nullptr;
@@ -149,16 +156,20 @@ void Playout::place(const wire::Header& header, std::size_t source, Bytes datagr
       free = &v;
     } else if (v.hash == hash || v.attested || (!config_.strict && !matches)) {
       counters_.drop_duplicate.add();
-      return v.hash == hash ? void() : note_end(header, source, datagram);
+      if (v.hash != hash) note_end(header, source, datagram);
+      return false;
     } else if (matches) {
       weaker = &v;
     }
   }
   Version* into = free != nullptr ? free : weaker;
-  if (into == nullptr) return counters_.drop_third_version.add();
-  if (!keys_.has(header.source, header.epoch)) return await_epoch(header, datagram, arrived);
+  if (into == nullptr) return drop(counters_.drop_third_version);
+  if (!keys_.has(header.source, header.epoch)) {
+    await_epoch(header, datagram, arrived);
+    return false;
+  }
   const auto size = keys_.open(header, datagram, scratch_);
-  if (!size) return counters_.drop_forged.add();
+  if (!size) return drop(counters_.drop_forged);
 
   into->present = true;
   into->attested = false;
@@ -176,18 +187,23 @@ void Playout::place(const wire::Header& header, std::size_t source, Bytes datagr
   clock_.sample(sequence, arrived, false);
   if (matches) judge(*into, true);
   note_end(header, source, datagram);
+  return true;
 }
 
 /// A frame that no place can be given yet: before the start, or too far ahead.
-void Playout::hold_ahead(const wire::Header& header, std::size_t source, Bytes datagram, Time arrived) {
-  if (ahead_.contains(datagram)) return counters_.drop_duplicate.add();
+bool Playout::hold_ahead(const wire::Header& header, std::size_t source, Bytes datagram, Time arrived) {
+  if (ahead_.contains(datagram)) return drop(counters_.drop_duplicate);
   const crypto::AttestHash* signed_hash = attestations_.find(source, header.sequence);
   if (signed_hash != nullptr && *signed_hash != crypto::attest_hash(datagram))
-    return counters_.drop_not_as_attested.add();
-  if (!keys_.has(header.source, header.epoch)) return await_epoch(header, datagram, arrived);
-  if (!keys_.open(header, datagram, scratch_)) return counters_.drop_forged.add();
+    return drop(counters_.drop_not_as_attested);
+  if (!keys_.has(header.source, header.epoch)) {
+    await_epoch(header, datagram, arrived);
+    return false;
+  }
+  if (!keys_.open(header, datagram, scratch_)) return drop(counters_.drop_forged);
   if (!ahead_.push(header, datagram, arrived)) counters_.drop_ahead.add();
   find_place();
+  return true;
 }
 
 void Playout::admit_held() {

@@ -107,8 +107,8 @@ class Playout {
   void start_from(Sequence first);
 
   EpochKeys::Added on_epoch(const wire::EpochRecord& record);
-  /// A FRAME without trailers.
-  void on_frame(Bytes datagram, Time now);
+  /// A FRAME without trailers. True: it has been opened, and was not here before; so whoever has the group's key made it.
+  bool on_frame(Bytes datagram, Time now);
   /// An ATTEST without a link's MAC. False: it is no source's word, new or repeated.
   bool on_attest(Bytes datagram, Time now);
   /// A frame of that hash bears its source's own signature: as good as an attestation of this one sequence.
@@ -185,8 +185,8 @@ class Playout {
   Time skip_at() const;
   bool beyond_end(Sequence sequence) const;
 
-  void place(const wire::Header& header, std::size_t source, Bytes datagram, Time arrived);
-  void hold_ahead(const wire::Header& header, std::size_t source, Bytes datagram, Time arrived);
+  bool place(const wire::Header& header, std::size_t source, Bytes datagram, Time arrived);
+  bool hold_ahead(const wire::Header& header, std::size_t source, Bytes datagram, Time arrived);
   bool track_epoch(const wire::Header& header);
   void await_epoch(const wire::Header& header, Bytes datagram, Time arrived);
   void judge(Version& version, bool matches);

@@ -58,6 +58,29 @@ struct TwoOriginTree {
 
 }  // namespace
 
+TEST_CASE("what is altered on the way does not take the place of what a dead source's signature is over") {
+  TwoOriginTree t{61};
+  // After each frame a copy of it that says another epoch: nobody can tell yet that it is nothing.
+  bool copies = false;
+  t.tree.drops = [&](const Endpoint& from, const Endpoint& to, Bytes datagram) {
+    if (copies || to != t.tree.listener_address(t.strict, 0) || wire::Type{datagram[0]} != wire::Type::frame)
+      return false;
+    test::Datagram altered(datagram.begin(), datagram.end());
+    altered[7] ^= 0x55;
+    t.tree.at(t.tree.time() + 2ms, [&, from, to, altered] {
+      copies = true;
+      t.tree.send(from, to, altered);
+      copies = false;
+    });
+    return false;
+  };
+  t.tree.run(2700ms);
+  t.tree.kill(t.primary);
+  t.tree.run(3s);
+  CHECK(t.tree.listener_counter(t.strict, "listener_proof") > 0);
+  t.check_whole(t.strict, 250, __LINE__);
+}
+
 TEST_CASE("the primary origin killed at any moment: no frame is lost, none is doubled") {
   for (std::uint64_t seed = 1; seed <= test::seeds(20); ++seed) {
     CAPTURE(seed);

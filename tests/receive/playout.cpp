@@ -86,6 +86,22 @@ TEST_CASE("playout: a stream that falls silent is waited for, however long") {
   CHECK(sequences(drain(rig.playout)) == Numbers{11});
 }
 
+TEST_CASE("playout: only what was opened, and was not here, is said to be") {
+  Rig rig;
+  rig.playout.start_from(Sequence{10});
+  const auto good = rig.make(10);
+  auto forged = rig.make(11), unknown = rig.make(12);
+  forged.back() ^= 1;
+  unknown[9] ^= 1;  // its epoch
+  CHECK(rig.playout.on_frame(good, rig.time_of(10)));
+  CHECK_FALSE(rig.playout.on_frame(good, rig.time_of(10)));
+  CHECK_FALSE(rig.playout.on_frame(forged, rig.time_of(11)));
+  CHECK_FALSE(rig.playout.on_frame(unknown, rig.time_of(12)));
+  CHECK(rig.playout.counters().drop_forged.get() == 1);
+  CHECK(rig.playout.on_frame(rig.make(12), rig.time_of(12)));
+  CHECK_FALSE(rig.playout.on_frame(rig.make(9), rig.time_of(12)));
+}
+
 TEST_CASE("playout: duplicates and frames before the start are dropped and counted") {
   Rig rig;
   rig.playout.start_from(Sequence{10});
