@@ -14,6 +14,9 @@ constexpr std::size_t kResume = 32 * kResumeRecord;  // beside a keepalive and t
 constexpr Duration kSubscribeAgain = 500ms;
 constexpr Duration kSubscribeSilent = 2s;
 constexpr Duration kDeniedAgain = 5s;
+// Every acknowledgement tells of what is subscribed: who leaves a group out so long has let it go, and that was not
+// heard.
+constexpr Duration kUntold = 2 * wire::kKeepalive + 2s;
 constexpr Duration kUnsubscribeAgain = 1s;
 constexpr Duration kProveAfter = 20ms;  // beyond the silence limit
 
@@ -237,6 +240,7 @@ void Feed::on_parent_joined(std::size_t p, Time now) {
     begin_subscription(*group, now);
     if (grant.group_info && grant.group_info->group == group->group.id) {
       group->subscriptions[p].confirmed = true;
+      group->subscriptions[p].told_at = now;
     } else {
       subscribe_up(*group, p, now);
     }
@@ -305,9 +309,10 @@ void Feed::on_subscribed(std::size_t p, const wire::Subscribed& answer, Time now
   if (group == nullptr) return;
   if (answer.denied != 0) {
     counters_.subscription_denied.add();
-    group->subscriptions[p] = {.ask_at = now + kDeniedAgain};
+    group->subscriptions[p] = {.ask_at = now + kDeniedAgain, .told_at = now};
   } else {
     group->subscriptions[p].confirmed = group->subscribed;
+    group->subscriptions[p].told_at = now;
   }
   update_expectations(now);
 }
@@ -335,7 +340,7 @@ void Feed::begin_subscription(FeedGroup& group, Time now) {
 }
 
 void Feed::subscribe_up(FeedGroup& group, std::size_t p, Time now) {
-  group.subscriptions[p] = {.ask_at = now + kSubscribeAgain};
+  group.subscriptions[p] = {.ask_at = now + kSubscribeAgain, .told_at = now};
   std::array<std::uint8_t, 16> buffer;
   Writer records{buffer};
   wire::write_record(records, wire::Subscribe{group.group.id, {}});
@@ -351,8 +356,9 @@ void Feed::subscribe_again(Time now) {
       // It answers and brings nothing: it may have heard an end that was sent before this beginning.
       const control::UplinkLease& lease = *parents_[p].lease();
       const bool deaf = (!group->last_frame || !parents_[p].live(now)) && !lease.unanswered_since() && !lease.seeking();
-      if (now >= (at.confirmed ? at.ask_at + kSubscribeSilent : at.ask_at) && (!at.confirmed || deaf))
-        subscribe_up(*group, p, now);
+      const bool let_go = now >= at.told_at + kUntold && !lease.unanswered_since();
+      const bool silent = let_go || (deaf && now >= at.ask_at + kSubscribeSilent);
+      if (at.confirmed ? silent : now >= at.ask_at) subscribe_up(*group, p, now);
     }
   }
 }

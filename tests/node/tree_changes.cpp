@@ -34,6 +34,35 @@ TEST_CASE("a group added to running relays is heard below them, and the others' 
   CHECK(tree.conflicts == 0);
 }
 
+TEST_CASE("a parent that let a group go, and whose word on it was lost, is asked for it again when it has it again") {
+  VirtualTree tree{3, kTwoGroups};
+  const auto origin = tree.add({.origin = true});
+  const auto one = tree.add({.parents = {origin}, .pinned = true});
+  const auto two = tree.add({.parents = {origin}, .pinned = true});
+  const auto edge = tree.add({.parents = {one, two}, .pinned = true});
+  const auto l = tree.listen({.parents = {edge}, .group = 1});
+  tree.run(3s);
+  const auto brings = [&](std::size_t p) {
+    return tree.group(edge, 1).subscriptions[p].frames.brings(tree.now().mono);
+  };
+  REQUIRE(brings(0));
+  REQUIRE(brings(1));
+  bool lost = true;
+  tree.drops = [&](const Endpoint& from, const Endpoint& to, Bytes) {
+    return lost && from == VirtualTree::address_of(one) && to == VirtualTree::uplink_of(edge, 0);
+  };
+  tree.carry_no_more(one, 1);
+  tree.run(100ms);
+  REQUIRE(tree.carry(one, 1));
+  lost = false;
+  tree.run(1s);
+  CHECK_FALSE(brings(0));  // it thinks that it is a member
+  tree.run(14s);
+  CHECK(brings(0));
+  CHECK(brings(1));
+  CHECK(tree.lost_by(l) == 0);
+}
+
 TEST_CASE("a removed group's members are told, its memory is freed, and the other group goes on; it may come back") {
   VirtualTree tree{2, kTwoGroups};
   const auto origin = tree.add({.origin = true});
