@@ -62,7 +62,7 @@ struct FeedGroup {
   struct Subscription {
     bool confirmed = false;
     Time ask_at;
-    Time told_at;  // when it last said anything of the group
+    Time told_at{};  // confirmed: when it last said anything of the group
     control::Bringing frames{};
     forward::Brought brought{};
   };

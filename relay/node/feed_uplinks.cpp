@@ -309,7 +309,7 @@ void Feed::on_subscribed(std::size_t p, const wire::Subscribed& answer, Time now
   if (group == nullptr) return;
   if (answer.denied != 0) {
     counters_.subscription_denied.add();
-    group->subscriptions[p] = {.ask_at = now + kDeniedAgain, .told_at = now};
+    group->subscriptions[p] = {.ask_at = now + kDeniedAgain};
   } else {
     group->subscriptions[p].confirmed = group->subscribed;
     group->subscriptions[p].told_at = now;
@@ -340,7 +340,7 @@ void Feed::begin_subscription(FeedGroup& group, Time now) {
 }
 
 void Feed::subscribe_up(FeedGroup& group, std::size_t p, Time now) {
-  group.subscriptions[p] = {.ask_at = now + kSubscribeAgain, .told_at = now};
+  group.subscriptions[p] = {.ask_at = now + kSubscribeAgain};
   std::array<std::uint8_t, 16> buffer;
   Writer records{buffer};
   wire::write_record(records, wire::Subscribe{group.group.id, {}});

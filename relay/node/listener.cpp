@@ -160,7 +160,7 @@ void Listener::on_info(std::size_t p, const wire::GroupInfo& info, Time now) {
   stream_->place.told(info.newest);
   const auto position = stream_->playout.position();
   // An edge's word on what exists is believed within reason: it only makes us ask.
-  const auto horizon = static_cast<std::uint64_t>(wire::kHistory / stream_->frame);
+  const std::uint64_t horizon = stream_->horizon();
   if (position && info.newest.value < position->value + horizon) stream_->gaps.on_newest(info.newest, now);
 }
 
@@ -200,8 +200,7 @@ Bytes Listener::proven(Bytes datagram, const wire::Header& header, MulticastUpli
     return Bytes{};
   };
   const Stream& s = *stream_;
-  const auto reach = static_cast<std::uint64_t>(wire::kHistory / s.frame);
-  if (!s.place.near(header.sequence, reach)) return drop(counters_.drop_unplaced);
+  if (!s.place.near(header.sequence, s.horizon())) return drop(counters_.drop_unplaced);
   if (header.type == wire::Type::attest)
     return multicast.distrust.exhausted(now) ? drop(counters_.drop_distrusted) : datagram;
   if (header.type != wire::Type::frame || datagram.size() < wire::kHeader + wire::kTag + wire::kSignature)
@@ -242,7 +241,7 @@ void Listener::on_stream(std::size_t p, Bytes datagram, MulticastUplink* multica
       } else {
         // What is here already is no sign of life if it is old, or if nothing new comes from anybody: a parent may
         // repeat what it has without having anything new.
-        if (flows(now) && header->sequence.value + stream_->horizon() >= stream_->noted.value)
+        if (stream_->flows(now) && header->sequence.value + stream_->horizon() >= stream_->noted.value)
           parent.on_stream(Kind::frame, now);
         stream_->place.told(header->sequence);
       }
@@ -264,7 +263,7 @@ void Listener::on_stream(std::size_t p, Bytes datagram, MulticastUplink* multica
       }
       if (const auto attest = wire::parse_attest(datagram)) {
         const Sequence last = attest->last();
-        if (flows(now) && forward::vouches_for_now(*attest, stream_->noted, stream_->frame))
+        if (stream_->flows(now) && forward::vouches_for_now(*attest, stream_->noted, stream_->frame))
           multicast ? parent.on_multicast(Kind::attestation, false, now) : parent.on_stream(Kind::attestation, now);
         stream_->attestation_gaps.on_attestation(header->source, attest->header.sequence, attest->count, now);
         note_frame(header->source, last, false, {}, now);
@@ -355,7 +354,7 @@ void Listener::note_frame(SourceId source, Sequence sequence, bool jumps, const 
   // What is attested beyond it vouches for a jump between; what came after that has not been told of yet.
   const auto jump = std::exchange(s.jump, std::nullopt);
   if (jump && *jump > s.noted && *jump < sequence) note(*jump, true);
-  const auto horizon = static_cast<std::uint64_t>(wire::kHistory / s.frame);
+  const std::uint64_t horizon = s.horizon();
   for (Sequence q = std::max(s.noted.next(), Sequence{sequence.value - std::min(sequence.value, horizon)});
        q < sequence; q = q.next())
     if (s.playout.has(q)) note(q, false);

@@ -148,6 +148,7 @@ class Listener {
     receive::Statistics statistics;
     Sequence noted;                  // the highest frame that gaps know of
     std::optional<Time> last_fresh;  // when a frame came that was not known, or is beyond all others
+    bool flows(Time now) const { return last_fresh && now <= *last_fresh + wire::silence(frame); }
     std::uint64_t horizon() const { return static_cast<std::uint64_t>(wire::kHistory / frame); }
     forward::StreamPlace place;
     receive::RecentFrames recent;  // strict: a PROOF of them may come
@@ -169,9 +170,6 @@ class Listener {
   void on_stream(std::size_t parent, Bytes datagram, MulticastUplink* multicast, Time now);
   bool take_frame(const wire::Header& header, Bytes datagram, const forward::Way& way, Time now);
   void take_rebuilt(Time now);
-  bool flows(Time now) const {
-    return stream_->last_fresh && now <= *stream_->last_fresh + wire::silence(stream_->frame);
-  }
   std::size_t index_of(SourceId source) const;  // of setup_.sources; their number: it is none of them
   Bytes proven(Bytes signed_form, const wire::Header& header, MulticastUplink& multicast, Time now);
   void on_proof(const wire::Proof& proof, Time now);

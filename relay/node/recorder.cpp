@@ -66,9 +66,10 @@ Time Recorder::next_deadline() const {
 
 /// When there has been no audio for too long. What waits behind something that is missing may be audio.
 Time Recorder::silent_at() const {
+  if (options_.silence == Duration{0}) return kNever;
   bool waits = false;
   playout_.each_ahead([&](const Played&) { waits = true; });
-  return options_.silence > Duration{0} && !waits ? last_audio_ + options_.silence : kNever;
+  return waits ? kNever : last_audio_ + options_.silence;
 }
 
 void Recorder::on_leftover(const std::optional<Leftover>& leftover) {

@@ -41,9 +41,8 @@ struct WorkerCounters {
     f("fanout_idle", idles);
     f("fanout_drop_overwritten", frames_gone);
     f("fanout_drop_late",
-      too_late);  // frames, attestations, IDLEs that a worker was too busy to send listeners in time
-    f("fanout_drop_stale",
-      stale);  // frames that are told to be: not sent to listeners
+      too_late);                    // frames, attestations, IDLEs that a worker was too busy to send listeners in time
+    f("fanout_drop_stale", stale);  // frames that listeners were not sent: FrameReady::stale
     f("worker_subscribe", subscribes);
     f("worker_subscribe_denied", subscribe_denied);
     f("worker_drop_subscribe", drop_subscribe);     // more in one CONTROL than one CONTROL can answer
@@ -127,6 +126,10 @@ class Worker {
   std::size_t memberships_of(const control::Lease& lease) const;
   void end_memberships(const control::Lease& lease, Time now);
   void drop_membership(std::uint32_t membership, Time now);
+  static bool counts_listener(const control::Lease& lease) {  // a standby does not, unasked
+    return lease.role == wire::Role::listener && lease.delivery != wire::Delivery::none;
+  }
+  void count(Membership& member, bool counts);
   void count_confirmed(const control::Lease& lease, Time now);
   void on_tally(control::Lease& lease, const wire::Tally& tally, Time now);
   void end_lease(control::LeaseSlot slot, Time now);

@@ -36,12 +36,11 @@ void Worker::subscribe(control::Lease& lease, GroupIndex group, Time now) {
   member.slot = control::slot_of(lease.id).value;
   member.group = group;
   member.relay = lease.role == wire::Role::relay;
-  member.counted = lease.confirmed && lease.role == wire::Role::listener && lease.delivery != wire::Delivery::none;
   member.next = lease.first_membership;
   lease.first_membership = at;
   WorkerGroup& of = *groups_[group.value];
   ++of.members;
-  if (memberships_[at].counted) tally_.listener_joined(of.group.id);
+  count(member, lease.confirmed && counts_listener(lease));
   place(lease, at);
   members_changed(of, now);
 }
@@ -60,7 +59,7 @@ void Worker::drop_membership(std::uint32_t at, Time now) {
   displace(at);
   WorkerGroup& of = *groups_[memberships_[at].group.value];
   --of.members;
-  if (memberships_[at].counted) tally_.listener_left(of.group.id);
+  count(memberships_[at], false);
   memberships_[at] = {};
   free_memberships_.push_back(at);
   members_changed(of, now);
@@ -183,15 +182,19 @@ void Worker::return_slot(const control::Lease& ended) {
 
 // Nobody is counted who may never have got the word that it was admitted.
 void Worker::count_confirmed(const control::Lease& lease, Time now) {
-  if (lease.role != wire::Role::listener || lease.delivery == wire::Delivery::none) return;
+  if (!counts_listener(lease)) return;
   for (std::uint32_t m = lease.first_membership; m != kNone; m = memberships_[m].next) {
-    Membership& member = memberships_[m];
-    if (member.counted) continue;
-    member.counted = true;
-    WorkerGroup& group = *groups_[member.group.value];
-    tally_.listener_joined(group.group.id);
+    count(memberships_[m], true);
+    WorkerGroup& group = *groups_[memberships_[m].group.value];
     group.next_tally = std::min(group.next_tally, now + kTallyEvery);
   }
+}
+
+void Worker::count(Membership& member, bool counts) {
+  if (counts == member.counted) return;
+  member.counted = counts;
+  const GroupId group = groups_[member.group.value]->group.id;
+  counts ? tally_.listener_joined(group) : tally_.listener_left(group);
 }
 
 // A child says what is below it. A relay: for the one parent that it counts itself at; a listener with several parents
@@ -203,11 +206,7 @@ void Worker::on_tally(control::Lease& lease, const wire::Tally& tally, Time now)
   if (member->relay) {
     tally_.reported(lease.id, tally, now);
   } else {
-    const bool counts = tally.listeners != 0;
-    if (counts != member->counted) {
-      member->counted = counts;
-      counts ? tally_.listener_joined(tally.group) : tally_.listener_left(tally.group);
-    }
+    count(*member, tally.listeners != 0);
   }
   group->next_tally = std::min(group->next_tally, now + kTallyEvery);
 }

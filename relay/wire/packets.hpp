@@ -131,10 +131,11 @@ constexpr std::size_t trailer_size(Type type, Trailers trailers) {
 struct Attest {
   Header header;
   std::uint8_t count = 0;
-  Bytes hashes;                                                       // count × kAttestHash
-  Bytes signed_part;                                                  // header to hashes
-  Bytes signature;                                                    // kSignature
-  Sequence last() const { return header.sequence.plus(count - 1U); }  // count is above 0
+  Bytes hashes;       // count × kAttestHash
+  Bytes signed_part;  // header to hashes
+  Bytes signature;    // kSignature
+  /// What parse_attest() gives has one frame at least.
+  Sequence last() const { return header.sequence.plus(count - 1U); }
   Bytes hash(std::size_t i) const { return hashes.subspan(i * kAttestHash, kAttestHash); }
   bool covers(Sequence s) const { return s >= header.sequence && s.value < header.sequence.value + count; }
 };

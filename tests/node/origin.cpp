@@ -5,6 +5,7 @@
 
 #include "relay/node/feed_group.hpp"
 #include "tests/publish/rtp_input.hpp"
+#include "tests/support/seed_key.hpp"
 #include "tests/support/seeded_random.hpp"
 
 using namespace tiercast;
@@ -14,12 +15,6 @@ namespace {
 
 constexpr GroupId kGroup{3};
 constexpr SourceId kSource{1};
-
-crypto::PrivateKey signing_key() {
-  std::array<std::uint8_t, 32> seed{};
-  seed.fill(9);
-  return crypto::PrivateKey{std::span<const std::uint8_t, 32>{seed}};
-}
 
 /// One machine's clock and disk, and the process that runs on it now.
 struct Machine : node::FrameSink {
@@ -69,15 +64,18 @@ struct Machine : node::FrameSink {
     }
   }
   /// Packets, all at once.
-  void burst(int packets) {
+  void seal(int packets) {
     for (int i = 0; i < packets; ++i) {
       origin->on_rtp(encoder.next(), moment());
       origin->run(*group, *this, moment());
     }
+  }
+  void burst(int packets) {
+    seal(packets);
     save();
   }
 
-  crypto::PrivateKey key = signing_key();
+  crypto::PrivateKey key = test::seed_key();
   test::SeededRandom random{7};
   test::Encoder encoder;
   Time now{1000s};
@@ -169,16 +167,10 @@ TEST_CASE("what is sealed while the disk writes is on it soon, too") {
   Machine m;
   m.start();
   m.run(2s);
-  const auto seal = [&](int packets) {
-    for (int i = 0; i < packets; ++i) {
-      m.origin->on_rtp(m.encoder.next(), m.moment());
-      m.origin->run(*m.group, m, m.moment());
-    }
-  };
-  seal(10);
+  m.seal(10);
   const auto job = m.origin->take_save(m.now);
   REQUIRE(job);
-  seal(90);
+  m.seal(90);
   m.disk = *job;
   m.origin->on_saved(true, m.moment());
   m.run(500ms);

@@ -119,10 +119,9 @@ TEST_CASE("all NACKs of one CONTROL together are not walked longer than a histor
 TEST_CASE("a resume is exempt from the lease's budget and the node's, and all resumes together have one") {
   Fixture f;
   f.resender.node_budget().set_relays(0);
-  std::size_t sent = 0;
   for (std::uint64_t lease = 1; lease <= 30; ++lease) f.ask(Fixture::frames(1000, 500), 0, true, lease);
   CHECK(f.resender.counters().drop_queue_full.get() == 0);
-  sent = f.due(10s).size();
+  const std::size_t sent = f.due(10s).size();
   CHECK(sent >= wire::kNodeResume);
   CHECK(sent <= wire::kNodeResume + wire::kResendBurst);  // then as everybody
   CHECK(f.resender.counters().drop_node_budget.get() == 10);

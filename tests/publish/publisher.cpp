@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "relay/publish/epoch_schedule.hpp"
+#include "tests/support/seed_key.hpp"
 #include "tests/support/seeded_random.hpp"
 
 namespace tiercast::publish {
@@ -14,12 +15,7 @@ namespace {
 
 constexpr GroupId kGroup{7};
 constexpr SourceId kSource{2};
-
-crypto::PrivateKey seed_key() {
-  std::array<std::uint8_t, 32> seed{};
-  seed.fill(9);
-  return crypto::PrivateKey{std::span<const std::uint8_t, 32>{seed}};
-}
+using test::seed_key;
 
 wire::EpochRecord epoch(std::uint32_t number) {
   wire::EpochRecord record{kGroup, kSource, Epoch{number}, {}};
