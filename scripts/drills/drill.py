@@ -30,7 +30,8 @@ MOST_PARENTS = 8  # live ones of a listener
 STANDBY_MS = 200  # what a standby is for: nothing is lost by who plays so much later, and nobody waits longer
 STANDBY_JOINS = 4  # s after the others, about: it is no hurry
 COMMON = """
-What is measured begins a second after the last listener heard something and, with --standby, has one. Lost is what was
+What is measured begins a second after the last listener heard something and, with --standby, has one; it is longer than
+--seconds by as long as the damage and its undoing take. Lost is what was
 sent in that time and never came; the longest gap is between two arrivals since the damage ("before": until it). Recovered
 is who has got all that was sent until then, and waits for nothing for a second. PASS: nothing was above its limit, and
 everybody recovered.
@@ -94,7 +95,7 @@ def parser(text, short=None, variants=((),), long_variants=(), **defaults):
             ("max-twice", int, "N", "frames played twice"),
             ("max-altered", int, "N", "frames that are not as they were sent"),
             ("max-gap", float, "MS", "longest gap between arrivals"),
-            ("max-recovery", float, "MS", "time to recover, with --grace since the undoing")):
+            ("max-recovery", float, "MS", "time to recover, with --grace since the undoing's end")):
         usual = 0 if name in ("max-lost", "max-twice", "max-altered") else None
         default = defaults.get(key := name.replace("-", "_"), usual)
         bars.add_argument(f"--{name}", type=kind, metavar=metavar, default=default,
@@ -172,6 +173,10 @@ def parse(parser):
             parser.error(f"{name} {value:g}: use {least} to {most}")
     if options.heal_after is not None and not 0 <= options.heal_after <= 0.4 * options.seconds:
         parser.error(f"--heal-after {options.heal_after:g}: use 0 to {0.4 * options.seconds:g}, or more --seconds")
+    after = 0.45 * options.seconds - (options.heal_after or 0)  # at least, see WHEN: of what is measured, after the undoing
+    if options.grace and after * 1000 < options.grace + figures.SETTLED:
+        parser.error(f"--seconds {options.seconds:g}: too few to see who has recovered --grace {options.grace:g} ms after "
+                     "the undoing")
     options.program = options.program or (BUILT if os.path.exists(BUILT) else shutil.which("tiercast"))
     if not options.program or not os.access(options.program, os.X_OK):
         parser.error(f"{options.program or 'tiercast'} is not there to be run: build it, or give --program")
@@ -234,8 +239,9 @@ class Play:
         self.everybody_hears()
         time.sleep(SETTLE)
         self.say(f"{stage.where}; seed {options.seed}")
+        calm = options.seconds * random.Random(f"{options.seed} when").uniform(*stage.WHEN)
         begin = now()
-        self.sleep_until(begin + options.seconds * random.Random(f"{options.seed} when").uniform(*stage.WHEN))
+        self.sleep_until(begin + calm)
         hurt_began = now()
         self.owes_healing = options.against
         self.say(stage.hurt())
@@ -246,7 +252,8 @@ class Play:
             heal_began = now()
             self.heal()
             healed = heal_began * 1000, now() * 1000
-        self.sleep_until(begin + options.seconds)
+        # On a busy machine all of this takes its time, of which nothing is taken from what comes after.
+        self.sleep_until(now() + options.seconds - calm - (options.heal_after or 0))
         end = now()
         if healed is None:
             stage.look()
@@ -280,8 +287,8 @@ def judge(name, play, span, listeners):
         return {k: round(v, 3) if isinstance(v, float) else v for k, v in fields.items()}
     return {"drill": name, "stage": "against" if options.against else "namespaces",
             "verdict": "FAIL" if reasons else "PASS", "reasons": reasons, "victim": stage.victim, "seed": options.seed,
-            "frame_ms": frame, "seconds": options.seconds, "hurt_after_s": round((span.hurt_began - span.begin) / 1000, 3),
-            "heal_after_s": options.heal_after, **rounded(whole), "bars": {**bars, "grace_ms": options.grace}, **more,
+            "frame_ms": frame, "seconds": round((span.end - span.begin) / 1000, 3), "hurt_after_s": round((span.hurt_began - span.begin) / 1000, 3),
+            "heal_after_s": round((span.healed[0] - span.hurt_ended) / 1000, 3) if span.healed else None, **rounded(whole), "bars": {**bars, "grace_ms": options.grace}, **more,
             "listeners": [rounded(f._asdict()) for f in each]}, each
 
 

@@ -156,12 +156,12 @@ def _longest_gaps(arrivals, span):
 
 
 def _recovery(got, stream, span, patience):
-    """ms from the damage, or from the undoing of one that may cost frames until then, until everything that was sent had
-    come and nothing was late for SETTLED; None: nothing came any more. What never came is waited for until something
-    sent after it came."""
+    """ms from the damage, or from the end of the undoing of one that may cost frames until then, until everything that
+    was sent had come and nothing was late for SETTLED; None: nothing came any more. What never came is waited for until
+    something sent after it came."""
     since_when, calm = span.hurt_began, span.hurt_ended
     if span.healed is not None and span.grace is not None:
-        since_when, calm = span.healed
+        since_when = calm = span.healed[1]
     recovered = since_when
     came_later = min((at for key, at in got.items() if key in stream.beyond), default=None)
     waits = []  # (late from, until) of each, from the last to the first

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 
 import figures
 import network
@@ -14,7 +15,8 @@ import speech
 from children import Failure, default_signals
 from tree import Tree
 
-PATIENCE = 15  # s for listeners to hear something
+PATIENCE = 30  # s for listeners to hear something: a busy machine plays some drills at once
+MORE_SPEECH = PATIENCE + 15  # s beyond what is to be measured: until then, and for what the damage and its undoing take
 COMMAND_PATIENCE = 60  # s for the operator's commands
 PROCESSES = 16  # listeners that are a process each; more are many in one
 
@@ -188,7 +190,7 @@ class Namespaces(Stage):
         ears = self.make_ears()
         self.tree = self.make_tree(parents, hosts)
         self.tree.start()
-        self.start_encoder(int(options.seconds) + 2 * PATIENCE)
+        self.start_encoder(int(options.seconds) + MORE_SPEECH)
         self.listen_all([(edge, self.tree.address[edge], self.tree.key[edge]) for edge in self.edges], 1,
                         self.tree.source_keys(), ears.command)
         below = ("one parent each" if options.single_parent else
@@ -196,6 +198,14 @@ class Namespaces(Stage):
         origins = "an origin" if len(self.tree.origins) == 1 else f"{len(self.tree.origins)} origins"
         self.where = (f"in namespaces: {origins}, {len(self.RELAYS)} relays, {len(self.edges)} edges ({below}), "
                       f"{options.listeners} listeners{' with a standby' if options.standby else ''}")
+
+    def start_again(self, names):
+        """Nodes that have ended. Returns, as a service manager's start does, once each answers; says how long it took."""
+        began = time.monotonic()
+        for name in names:
+            self.tree.start_node(name)
+        self.tree.wait(f"{' and '.join(names)} to run again", lambda state: None not in state.values(), PATIENCE, names)
+        return f"{' and '.join(names)} started again, in {time.monotonic() - began:.1f} s"
 
     def look(self):
         """`state` is what each node says of itself, which is kept with the rest."""

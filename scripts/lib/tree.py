@@ -150,18 +150,20 @@ socket = "{self.folder}/{name}.sock"
                 text += f'record = {{ directory = "{self.folder}/recordings" }}\n'
         return text
 
-    def state(self):
-        """What each node says of itself; None of one that does not answer."""
+    def state(self, names=None):
+        """What each node, or each of these, says of itself; None of one that does not answer."""
+        names = self.names if names is None else names
         asked = {name: subprocess.Popen([self.program, "status", "--json", "--socket", self.folder / f"{name}.sock"],
                                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, preexec_fn=die_with_parent)
-                 for name in self.names if name not in self.hung}  # of those it would wait for an answer
+                 for name in names if name not in self.hung}  # of those it would wait for an answer
         said = {name: process.communicate()[0] for name, process in asked.items()}
         return {name: json.loads(said[name]) if name in asked and asked[name].returncode == 0 else None
-                for name in self.names}
+                for name in names}
 
-    def wait(self, what, ready, seconds=15):
+    def wait(self, what, ready, seconds=15, names=None):
+        """Until ready() is true of state(names)."""
         until = time.monotonic() + seconds
-        while not ready(self.state()):
+        while not ready(self.state(names)):
             self.children.check(list(self.children.running))
             if time.monotonic() > until:
                 raise Failure(f"waited {seconds:.0f} s for {what}")
