@@ -42,14 +42,23 @@ tl::expected<std::unique_ptr<Origin>, net::Error> make_origin(const config::Grou
   if (!loaded) return net::fail(loaded.error().text, loaded.error().exit_code);
   if (!loaded->warning.empty()) ops::log::warning("origin_state", {{"group", group.name}, {"reason", loaded->warning}});
   // Another boot's clock, or a container's of its own, says nothing.
-  std::optional<Duration> since;
-  if (loaded->state.at <= now.mono) since = now.mono - loaded->state.at;
-  Origin::Setup setup{group.id, group.source->id, group.frame_ms, &key,        loaded->state.epochs, loaded->state.last,
-                      since,    group.rotate,     &random,        std::nullopt};
+  const store::SourceState& before = loaded->state;
+  const bool this_boot = before.last.value > 0 && before.at <= now.mono;
+  Origin::Setup setup;
+  setup.group = group.id;
+  setup.source = group.source->id;
+  setup.frame_ms = group.frame_ms;
+  setup.signing_key = &key;
+  setup.epochs = before.epochs;
+  setup.last = before.last;
+  if (this_boot) setup.since = now.mono - before.at;
+  if (this_boot) setup.point = before.point;
+  setup.rotate_every = group.rotate;
+  setup.random = &random;
   if (group.source->align) setup.align = other_source(group).id;
   auto origin = std::make_unique<Origin>(setup, now);
   while (const auto job = origin->take_save(now.mono)) {
-    const auto saved = state.save(group.id, group.source->id, {job->epochs, job->last, job->at});
+    const auto saved = state.save(group.id, group.source->id, {job->epochs, job->last, job->at, job->point});
     if (!saved) return net::fail(saved.error().text, saved.error().exit_code);
     origin->on_saved(true, now);
   }

@@ -42,6 +42,7 @@ class Origin {
     publish::EpochState epochs;                       // what the last process left
     Sequence last;                                    // none up to this is sealed again, nor what …
     std::optional<Duration> since;                    // … may have been in the time since; nothing: it is not known
+    std::optional<publish::ClockPoint> point;         // how that one numbered, by this boot's clock
     Duration rotate_every{};
     Random* random = nullptr;            // outlives it
     std::optional<SourceId> align = {};  // there is another origin, of that source: see on_other_…()
@@ -63,6 +64,7 @@ class Origin {
     publish::EpochState epochs;
     Sequence last;  // none beyond it has been sealed …
     Time at;        // … until then, and later hardly more than the clock has gone on: what has asks for the next one
+    publish::ClockPoint point;  // how it numbers
     bool of_epochs = false;
   };
   std::optional<SaveJob> take_save(Time now);
@@ -120,7 +122,8 @@ class Origin {
   Mark saved_;
   Mark furthest_;  // of what was sealed since the last save began: the one most ahead of the clock
   Time next_sequence_save_;
-  Time next_ahead_save_;  // not before, for a stream that is ahead of the last one
+  std::uint64_t saved_moves_ = 0;  // of ingest_, when the last save began
+  Time next_ahead_save_;  // not before, for a stream that is ahead of the last one, or numbers otherwise
   std::uint64_t changes_seen_ = 0;
   OriginCounters counters_;
 };

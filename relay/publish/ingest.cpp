@@ -13,22 +13,25 @@ constexpr Duration kBurst = 3s;
 // Two senders at one port must not take turns: four changes at once, then one a second.
 constexpr Duration kTakeoverCost = 1s;
 constexpr Duration kTakeoverBurst = 4s;
+// What a sender calls a packet, and when it comes, may be so far apart of what both were before a restart.
+constexpr Duration kSame = 500ms;
 // A sender that has been silent for so long may always be succeeded.
 constexpr Duration kSenderGone = 200ms;
 
 }  // namespace
 
-Ingest::Ingest(std::uint8_t frame_ms, Sequence continue_at, Moment start)
+Ingest::Ingest(std::uint8_t frame_ms, Sequence continue_at, Moment start, const std::optional<ClockPoint>& before)
     : continue_at_(continue_at),
       frame_samples_(std::uint32_t{frame_ms} * 48),
       jump_ticks_(static_cast<std::uint64_t>(kJump / std::chrono::milliseconds{frame_ms})),
-      clock_(frame_ms, continue_at, start),
+      clock_(frame_ms, continue_at, start, before),
       timeline_(frame_ms),
       pace_(kBurst, 1, start.mono),
       takeovers_(kTakeoverBurst, 0, start.mono),
       now_(start.mono),
       next_(clock_.first()),
-      next_flags_(wire::kFlagDiscontinuity) {}
+      next_flags_(wire::kFlagDiscontinuity),
+      before_(before) {}
 
 void Ingest::on_datagram(Bytes datagram, Moment now) {
   begin(now, false);
@@ -114,9 +117,21 @@ bool Ingest::may_take_over(std::uint32_t ssrc) {
   return takeovers_.take(kTakeoverCost, now_);
 }
 
+std::optional<Sequence> Ingest::number_of_before(const RtpPacket& packet) const {
+  if (sender_ || !before_ || before_->ssrc != packet.ssrc || before_->ssrc == 0) return std::nullopt;
+  RtpTimeline timeline = timeline_;
+  timeline.anchor(before_->rtp_timestamp, before_->sequence);
+  const Sequence sequence = timeline.sequence_of(packet.timestamp);
+  const std::int64_t off = distance(clock_.nearest(now_), sequence);
+  return std::abs(off) <= kSame / clock_.frame() ? std::optional{sequence} : std::nullopt;
+}
+
 void Ingest::take_over(const RtpPacket& packet) {
   // It continues the clock: the tick that is due, behind all that the one before has sent.
-  Sequence sequence = begun() ? std::max(next_, clock_.nearest(now_)) : clock_.nearest(now_);
+  const auto known = number_of_before(packet);
+  Sequence sequence = known      ? *known
+                      : begun() ? std::max(next_, clock_.nearest(now_))
+                                : clock_.nearest(now_);
   if (!held_.empty()) sequence = std::max(sequence, held_.back().sequence.next());
   if (!affordable(sequence)) return refuse({RefusalReason::too_fast, 0});
   held_.release_all();
@@ -127,12 +142,32 @@ void Ingest::take_over(const RtpPacket& packet) {
   sender_.emplace(packet.ssrc, packet.sequence_number);
   counters_.senders.add();
   timeline_.anchor(packet.timestamp, sequence);
-  clock_.anchor(sequence, now_);
   expected_ = sender_->newest();
   resynchronise_ = false;
-  newest_ = sequence;
-  hold(packet, expected_, sequence);
+  ++moves_;
+  rejoining_ = known && sequence < next_;
+  if (rejoining_) {
+    drop_as_late(packet, sequence);
+  } else {
+    if (known)
+      clock_.observe(sequence, now_);
+    else
+      clock_.anchor(sequence, now_);
+    newest_ = sequence;
+    newest_timestamp_ = packet.timestamp;
+    hold(packet, expected_, sequence);
+  }
   take(packet, sequence, true);
+}
+
+/// All will be as late as this one: their ticks are given the time.
+void Ingest::drop_as_late(const RtpPacket& packet, Sequence sequence) {
+  timeline_.follow(packet.timestamp, sequence);
+  clock_.observe(sequence, now_);
+  newest_ = sequence;
+  newest_timestamp_ = packet.timestamp;
+  last_packet_ = now_;
+  counters_.late.add();
 }
 
 void Ingest::take(const RtpPacket& packet, Sequence sequence, bool new_sender) {
@@ -147,15 +182,11 @@ void Ingest::accept_newer(const RtpPacket& packet, std::int64_t number) {
   // the sender's time line moves with it. ffmpeg sends in bursts of 128 ms, and its first one is no measure of the
   // next.
   const bool late = sequence < next_;
-  if (late && (locked_ || !begun()) && !leapt) {
+  rejoining_ = rejoining_ && late;
+  if (late && (locked_ || rejoining_ || !begun()) && !leapt) {
     if (!affordable(sequence)) return refuse({RefusalReason::too_fast, 0});
-    // All will be as late as this one: their ticks are given the time.
-    timeline_.follow(packet.timestamp, sequence);
-    clock_.observe(sequence, now_);
-    newest_ = sequence;
-    last_packet_ = now_;
-    take(packet, sequence, false);
-    return counters_.late.add();
+    drop_as_late(packet, sequence);
+    return take(packet, sequence, false);
   }
   // Or the sender's stamps have left real time.
   if (leapt || late) sequence = std::max({next_, newest_.next(), clock_.nearest(now_)});
@@ -164,10 +195,12 @@ void Ingest::accept_newer(const RtpPacket& packet, std::int64_t number) {
     timeline_.anchor(packet.timestamp, sequence);
     clock_.anchor(sequence, now_);
     counters_.reanchored.add();
+    ++moves_;
   }
   timeline_.follow(packet.timestamp, sequence);
   clock_.observe(sequence, now_);
   newest_ = sequence;
+  newest_timestamp_ = packet.timestamp;
   if (resynchronise_) expected_ = number;
   resynchronise_ = false;
   hold(packet, number, sequence);
@@ -272,6 +305,7 @@ void Ingest::shift(std::int64_t by) {
   const auto moved = [by](Sequence s) { return Sequence{s.value + static_cast<std::uint64_t>(by)}; };
   timeline_.shift(by);
   newest_ = moved(newest_);
+  ++moves_;
   clock_.shift(by);
   held_.shift(by, counters_.senders.get());
 }
@@ -282,6 +316,11 @@ void Ingest::drop_late() {
     held_.take_front();
     counters_.late.add();
   }
+}
+
+ClockPoint Ingest::point() const {
+  if (!sender_) return {next_, clock_.due(next_), 0, 0};
+  return {newest_, clock_.due(newest_), sender_->ssrc(), newest_timestamp_};
 }
 
 IngestHealth Ingest::health(Time now) const {

@@ -30,8 +30,10 @@ struct Tick {
 class Ingest {
  public:
   /// frame_ms is 10, 20, 40 or 60. The first tick is the wall clock's, but never below `continue_at`: above
-  /// whatever was sealed before. It is a discontinuity.
-  Ingest(std::uint8_t frame_ms, Sequence continue_at, Moment start);
+  /// whatever was sealed before. It is a discontinuity. With `before`, what point() of an earlier one said, it is that
+  /// one's clock instead, and a sender that goes on keeps its numbers.
+  Ingest(std::uint8_t frame_ms, Sequence continue_at, Moment start,
+         const std::optional<ClockPoint>& before = std::nullopt);
 
   void on_datagram(Bytes datagram, Moment now);
   void on_timer(Moment now);
@@ -67,6 +69,10 @@ class Ingest {
   /// keep theirs. Else, and at first, it is taken for the tick that is due, and all after it move with it.
   void set_locked(bool locked) { locked_ = locked; }
 
+  /// How it numbers, by its newest packet.
+  ClockPoint point() const;
+  /// How often it began to number otherwise than before.
+  std::uint64_t moves() const { return moves_; }
   IngestHealth health(Time now) const;
   /// A refusal that the log does not know yet; see to_text().
   std::optional<Refusal> take_refusal(Time now) { return refusals_.take(now); }
@@ -83,6 +89,8 @@ class Ingest {
   void refuse(Refusal refusal);
   bool may_take_over(std::uint32_t ssrc);
   void take_over(const RtpPacket& packet);
+  std::optional<Sequence> number_of_before(const RtpPacket& packet) const;
+  void drop_as_late(const RtpPacket& packet, Sequence sequence);
   void accept_newer(const RtpPacket& packet, std::int64_t number);
   void accept_older(const RtpPacket& packet, std::int64_t number);
   bool affordable(Sequence sequence);
@@ -109,7 +117,9 @@ class Ingest {
   Time now_;
   Sequence next_;               // the next tick to leave
   std::uint8_t next_flags_;     // kFlagDiscontinuity when it does not follow the one before
-  Sequence newest_;             // of the packets taken
+  Sequence newest_;             // of the packets taken …
+  std::uint32_t newest_timestamp_ = 0;  // … and its sender's
+  std::uint64_t moves_ = 0;
   std::int64_t expected_ = 0;   // the sender's number that follows what has left
   bool resynchronise_ = false;  // after a jump: nothing before the next packet is waited for
   bool timer_turn_ = false;
@@ -117,6 +127,8 @@ class Ingest {
   bool finished_ = false;
   bool held_back_ = false;
   bool locked_ = false;
+  bool rejoining_ = false;  // a sender of before goes on with ticks that have left already
+  std::optional<ClockPoint> before_;
   std::optional<Taken> taken_;
 
   std::optional<Time> last_packet_;

@@ -24,16 +24,21 @@ constexpr Sequence offset(Sequence from, std::int64_t by) {
 
 }  // namespace
 
-MediaClock::MediaClock(std::uint8_t frame_ms, Sequence continue_at, Moment start)
+MediaClock::MediaClock(std::uint8_t frame_ms, Sequence continue_at, Moment start,
+                       const std::optional<ClockPoint>& before)
     : frame_(std::chrono::milliseconds{frame_ms}) {
-  const std::int64_t unix_us = std::max<std::int64_t>(start.wall.time_since_epoch().count(), 0);
-  const std::int64_t frame_us = std::int64_t{frame_ms} * 1000;
-  const Sequence of_wall{static_cast<std::uint64_t>(unix_us / frame_us)};
-  first_ = std::max(of_wall, continue_at);
-  const bool ahead = distance(of_wall, first_) > kWait / frame_;
-  base_ = ahead ? first_ : of_wall;
-  // A frame that the wall is in the middle of was due when it began.
-  base_at_ = ahead ? start.mono : start.mono - std::chrono::microseconds{unix_us % frame_us};
+  if (before) {
+    anchor(before->sequence, before->due);
+  } else {
+    // A frame that the wall is in the middle of was due when it began.
+    const std::int64_t unix_us = std::max<std::int64_t>(start.wall.time_since_epoch().count(), 0);
+    const std::int64_t frame_us = std::int64_t{frame_ms} * 1000;
+    anchor(Sequence{static_cast<std::uint64_t>(unix_us / frame_us)},
+           start.mono - std::chrono::microseconds{unix_us % frame_us});
+  }
+  const Sequence now = due_at(start.mono);
+  first_ = std::max(now, continue_at);
+  if (distance(now, first_) > kWait / frame_) anchor(first_, start.mono);
 }
 
 Time MediaClock::due(Sequence sequence) const { return base_at_ + distance(base_, sequence) * frame_; }

@@ -2,19 +2,31 @@
 // Must not know: packets, their order, the wall after the start.
 #pragma once
 
+#include <optional>
+
 #include "relay/base/types.hpp"
 
 namespace tiercast::publish {
 
-/// Sequences against monotonic time. Reads the wall once, at the start, so that a clock step later moves nothing; then
+/// One point of a stream's numbering: by it the same process, or the next one of this boot, numbers on as it was.
+struct ClockPoint {
+  Sequence sequence;
+  Time due;                         // of that sequence
+  std::uint32_t ssrc = 0;           // with rtp_timestamp, …
+  std::uint32_t rtp_timestamp = 0;  // … what the sender calls it; 0, 0: there was none yet
+  bool operator==(const ClockPoint&) const = default;
+};
+
+/// Sequences against monotonic time. Reads the wall once, at the very first start, so that a clock step later moves nothing; then
 /// it follows what arrives, so that a sender whose crystal drifts is neither early nor late for long.
 class MediaClock {
  public:
   static constexpr Duration kWait = std::chrono::milliseconds{250};
-  /// frame_ms is 10, 20, 40 or 60. The first sequence is floor(unix ms / frame ms), but never below `continue_at`: that
-  /// one is waited for if the wall is there within kWait, so that all who go by the wall number alike, and else due
-  /// now.
-  MediaClock(std::uint8_t frame_ms, Sequence continue_at, Moment start);
+  /// frame_ms is 10, 20, 40 or 60. The first sequence is floor(unix ms / frame ms), or the one that is due by `before`,
+  /// but never below `continue_at`: that one is waited for if the wall, or `before`, is there within kWait, so that all
+  /// who go by the same number alike, and else due now.
+  MediaClock(std::uint8_t frame_ms, Sequence continue_at, Moment start,
+             const std::optional<ClockPoint>& before = std::nullopt);
 
   Duration frame() const { return frame_; }
   Sequence first() const { return first_; }

@@ -59,8 +59,18 @@ std::unique_ptr<node::FeedGroup> World::make_group(NodeHost& node, std::size_t g
   group->pinned = spec.pinned;
   if (!spec.origin) return group;
   const node::Origin::SaveJob& stored = node.stored[g];
-  node::Origin::Setup setup{groups_[g].id, SourceId{spec.source},         groups_[g].frame_ms, &signing, stored.epochs,
-                            stored.last,   moment(node).mono - stored.at, Duration{0},         &random,  std::nullopt};
+  node::Origin::Setup setup;
+  setup.group = groups_[g].id;
+  setup.source = SourceId{spec.source};
+  setup.frame_ms = groups_[g].frame_ms;
+  setup.signing_key = &signing;
+  setup.epochs = stored.epochs;
+  setup.last = stored.last;
+  setup.random = &random;
+  if (stored.last.value > 0) {
+    setup.since = moment(node).mono - stored.at;
+    setup.point = stored.point;
+  }
   if (spec.align) {
     const forward::Source& there = sources[spec.source == 1 ? 1 : 0];
     setup.align = there.id;

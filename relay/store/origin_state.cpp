@@ -21,13 +21,14 @@ namespace tiercast::store {
 namespace {
 
 // "tiercast", version u16, machine 16 B, boot 16 B, group u24, source u8, last u48, at u64 ns of the monotonic clock,
-// highest u32, has current u8, announced u8, 3 × (number u32, made u64 s, value 32 B; the current one first, absent
+// the clock's point (sequence u48, due u64 ns of the same clock, ssrc u32, RTP timestamp u32), highest u32, has current u8, announced u8, 3 × (number u32, made u64 s, value 32 B; the current one first, absent
 // ones zero), BLAKE2b-128 of all before.
 constexpr std::string_view kMagic = "tiercast";
 constexpr std::uint64_t kVersion = 2;
 constexpr std::size_t kHash = 16;
 constexpr std::size_t kEpochs = 1 + wire::kEpochsAhead;
-constexpr std::size_t kBody = 8 + 2 + 2 * kHash + 3 + 1 + 6 + 8 + 4 + 1 + 1 + kEpochs * (4 + 8 + wire::kEpochValue);
+constexpr std::size_t kBody =
+    8 + 2 + 2 * kHash + 3 + 1 + 6 + 8 + (6 + 8 + 4 + 4) + 4 + 1 + 1 + kEpochs * (4 + 8 + wire::kEpochValue);
 constexpr std::size_t kFile = kBody + kHash;
 // Numbers that no clock gives: rather damage than the end of all numbers.
 constexpr std::uint32_t kHighestEpoch = 0xffffff00;
@@ -97,13 +98,28 @@ publish::ScheduledEpoch read_epoch(Reader& in) {
   return epoch;
 }
 
+std::optional<Time> read_time(Reader& in) {
+  const std::uint64_t ns = in.u64();
+  if (ns > static_cast<std::uint64_t>(Time::max().time_since_epoch().count())) return std::nullopt;
+  return Time{Duration{static_cast<Duration::rep>(ns)}};
+}
+
+std::uint64_t nanoseconds(Time time) {
+  return static_cast<std::uint64_t>(std::max(time.time_since_epoch(), Duration{0}).count());
+}
+
 /// What stands between source and checksum. nullopt: values that save() never writes.
 std::optional<SourceState> read_state(Reader& in) {
   SourceState state;
   state.last = Sequence{in.u48()};
-  const std::uint64_t at_ns = in.u64();
-  if (at_ns > static_cast<std::uint64_t>(Time::max().time_since_epoch().count())) return std::nullopt;
-  state.at = Time{Duration{static_cast<Duration::rep>(at_ns)}};
+  const auto at = read_time(in);
+  state.point.sequence = Sequence{in.u48()};
+  const auto due = read_time(in);
+  state.point.ssrc = in.u32();
+  state.point.rtp_timestamp = in.u32();
+  if (!at || !due || state.point.sequence.value > kHighestSequence) return std::nullopt;
+  state.at = *at;
+  state.point.due = *due;
   state.epochs.highest = Epoch{in.u32()};
   const std::uint8_t has_current = in.u8();
   const std::uint8_t announced = in.u8();
@@ -215,9 +231,9 @@ tl::expected<void, OriginStateError> OriginState::save(GroupId group, SourceId s
   Writer out{buffer.bytes()};
   out.bytes(crypto::as_bytes(kMagic)).u16(kVersion).bytes(machine_).bytes(boot_);
   out.u24(group.value).u8(source.value);
-  out.u48(state.last.value)
-      .u64(static_cast<std::uint64_t>(state.at.time_since_epoch().count()))
-      .u32(state.epochs.highest.value);
+  out.u48(state.last.value).u64(nanoseconds(state.at));
+  out.u48(state.point.sequence.value).u64(nanoseconds(state.point.due));
+  out.u32(state.point.ssrc).u32(state.point.rtp_timestamp).u32(state.epochs.highest.value);
   const auto& announced = state.epochs.announced;
   out.u8(state.epochs.current ? 1 : 0).u8(announced.size());
   write_epoch(out, state.epochs.current ? &*state.epochs.current : nullptr);

@@ -7,6 +7,7 @@
 
 #include "relay/net/descriptor.hpp"
 #include "relay/publish/epoch_schedule.hpp"
+#include "relay/publish/media_clock.hpp"
 
 namespace tiercast::store {
 
@@ -19,6 +20,7 @@ struct SourceState {
   publish::EpochState epochs;
   Sequence last;  // none beyond it had been sealed …
   Time at;        // … then, by this machine's monotonic clock; of another boot: kNever
+  publish::ClockPoint point;  // how it numbered, by the same clock
 };
 
 struct LoadedSource {

@@ -8,7 +8,8 @@
 #include "tests/support/seed_key.hpp"
 #include "tests/support/seeded_random.hpp"
 
-using namespace tiercast;
+namespace tiercast::origin_test {
+
 using node::Origin;
 
 namespace {
@@ -42,6 +43,7 @@ struct Machine : node::FrameSink {
       setup.epochs = disk->epochs;
       setup.last = disk->last;
       if (same_boot) setup.since = now - disk->at;
+      if (same_boot) setup.point = disk->point;
     }
     group = std::make_unique<node::FeedGroup>(
         std::make_unique<node::Group>(kGroup, "group", 20ms, std::vector<forward::Source>{{kSource, {}}}), random);
@@ -62,6 +64,30 @@ struct Machine : node::FrameSink {
       origin->run(*group, *this, moment());
       save();
     }
+  }
+  /// Packets, each so much later than before.
+  void talk(Duration how_long, Duration later = 0ms) {
+    run(later);
+    for (const Time until = now + how_long; now < until;) {
+      seal(1);
+      save();
+      run(20ms);
+    }
+  }
+  std::uint64_t ticks_with_audio() const {
+    const auto& counters = origin->ingest().counters();
+    return counters.ticks.get() - counters.empty_ticks.get();
+  }
+  /// The encoder goes on, and nobody is there.
+  void away(Duration how_long) {
+    for (const Time until = now + how_long; now < until; now += 20ms) encoder.next();
+  }
+  /// Which sequence the encoder's first packet has, or would have.
+  std::int64_t numbering() const {
+    const wire::GroupInfo said = origin->statement();
+    REQUIRE(said.ssrc == encoder.ssrc);
+    return static_cast<std::int64_t>(said.stamped.value) -
+           static_cast<std::int32_t>(said.rtp_timestamp - encoder.first_stamp) / 960;
   }
   /// Packets, all at once.
   void seal(int packets) {
@@ -118,6 +144,58 @@ TEST_CASE("a clock that goes on as it did is where a process begins") {
   m.run(200ms);
   CHECK(distance(m.wall(), m.newest) <= 0);
   CHECK(distance(m.wall(), m.newest) >= -1);
+}
+
+TEST_CASE("an encoder that goes on keeps its numbers over a restart of the origin, wherever the wall clock was set") {
+  for (const auto by : {-3600s, -3s, 0s, 3s, 3600s})
+    for (const Duration later : {Duration{0ms}, Duration{10ms}, Duration{70ms}, Duration{190ms}}) {
+      CAPTURE(by.count());
+      CAPTURE(later.count());
+      Machine m;
+      m.start();
+      m.now += 7ms;
+      m.talk(1s);
+      const std::int64_t numbering = m.numbering();
+      m.away(1500ms);
+      m.wall_off += by;
+      m.start();
+      m.talk(2s, later);
+      CHECK(m.numbering() == numbering);
+      // What was promised to be above all that had been sealed is some ticks long.
+      CHECK(m.ticks_with_audio() >= 100 - 12);
+    }
+}
+
+TEST_CASE("how an origin numbers is on the disk soon after it has changed") {
+  Machine m;
+  m.start();
+  m.talk(1s);
+  m.encoder.ssrc += 1;  // started again
+  m.encoder.first_stamp += 123'456;
+  m.now += 31ms;
+  m.talk(500ms);
+  const std::int64_t numbering = m.numbering();
+  m.away(200ms);
+  m.wall_off += 3s;
+  m.start();
+  m.talk(500ms);
+  CHECK(m.numbering() == numbering);
+}
+
+TEST_CASE("another encoder, or one whose stamps leapt meanwhile, goes by the clock") {
+  for (const bool leaps : {false, true}) {
+    CAPTURE(leaps);
+    Machine m;
+    m.start();
+    m.talk(1s);
+    const Sequence last = m.newest;
+    (leaps ? m.encoder.first_stamp : m.encoder.ssrc) += 48'000 * 60;
+    m.away(1s);
+    m.start();
+    m.talk(1s);
+    CHECK(distance(last, m.newest) >= 99);
+    CHECK(distance(last, m.newest) <= 101);
+  }
 }
 
 TEST_CASE("after another boot nobody knows how long ago the last save was: a process begins above the longest time") {
@@ -195,3 +273,5 @@ TEST_CASE("a disk that failed for long, and a clock that was set back, lead to n
   m.run(1s);  // the sink sees that nothing comes again
   CHECK(m.newest > last);
 }
+
+}  // namespace tiercast::origin_test

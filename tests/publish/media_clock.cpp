@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-namespace tiercast::publish {
+namespace tiercast::publish::media_clock_test {
 namespace {
 
 constexpr Time at(Duration since) { return Time{} + 100s + since; }
@@ -32,6 +32,19 @@ TEST_CASE("a sequence that the wall is about to reach is due when it does") {
   CHECK(near.due(Sequence{50'012}) == at(225ms));
   CHECK(near.nearest(at(0ms)) == Sequence{50'001});
   CHECK(MediaClock{20, Sequence{50'013}, start(1'000'015)}.due(Sequence{50'013}) == at(0ms));
+}
+
+TEST_CASE("how the last process numbered goes on, wherever the wall is") {
+  const ClockPoint before{Sequence{100}, at(-1005ms)};
+  const MediaClock clock{20, Sequence{0}, start(9'000'000), before};
+  CHECK(clock.first() == Sequence{150});
+  CHECK(clock.due(Sequence{150}) == at(-5ms));
+  const MediaClock soon{20, Sequence{155}, start(0), before};
+  CHECK(soon.first() == Sequence{155});
+  CHECK(soon.due(Sequence{155}) == at(95ms));
+  const MediaClock above{20, Sequence{170}, start(0), before};
+  CHECK(above.first() == Sequence{170});
+  CHECK(above.due(Sequence{170}) == at(0ms));
 }
 
 TEST_CASE("before its anchor the clock counts down, never below zero") {
@@ -97,4 +110,4 @@ TEST_CASE("stamps that jitter do not move the grid") {
 }
 
 }  // namespace
-}  // namespace tiercast::publish
+}  // namespace tiercast::publish::media_clock_test

@@ -11,7 +11,7 @@
 #include "relay/base/exit_code.hpp"
 #include "tests/support/seeded_random.hpp"
 
-namespace tiercast::store {
+namespace tiercast::store::origin_state_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -45,6 +45,7 @@ SourceState example(bool with_current = true) {
   SourceState state;
   state.last = Sequence{0x123456789a};
   state.at = Time{1h};
+  state.point = {Sequence{0x1234567890}, Time{59min}, 0x89abcdef, 0xfedcba98};
   state.epochs.highest = Epoch{1'700'000'900};
   publish::ScheduledEpoch epoch;
   for (std::uint32_t i = 0; i < 3; ++i) {
@@ -62,6 +63,7 @@ SourceState example(bool with_current = true) {
 void check_equal(const SourceState& a, const SourceState& b) {
   CHECK(a.last == b.last);
   CHECK(a.at == b.at);
+  CHECK(a.point == b.point);
   CHECK(a.epochs.highest == b.epochs.highest);
   CHECK(a.epochs.current == b.epochs.current);
   REQUIRE(a.epochs.announced.size() == b.epochs.announced.size());
@@ -223,6 +225,9 @@ TEST_CASE("values that would lead to a number twice are refused even with a good
   state = example();
   state.last = Sequence{(std::uint64_t{1} << 47) + 1};
   CHECK(refused(state));
+  state = example();
+  state.point.sequence = Sequence{(std::uint64_t{1} << 47) + 1};
+  CHECK(refused(state));
 }
 
 TEST_CASE("a file that others can read is refused, and so is what is no file") {
@@ -264,4 +269,4 @@ TEST_CASE("a directory that cannot be had is an error that says so") {
 }
 
 }  // namespace
-}  // namespace tiercast::store
+}  // namespace tiercast::store::origin_state_test
