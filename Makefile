@@ -23,11 +23,15 @@ FOLDERS  ?= $(if $(ONLY),$(ONLY),crypto config $(sort $(wildcard relay/*)))
 SOURCES   = $(filter-out relay/main.cpp,$(foreach d,$(FOLDERS),$(wildcard $(d)/*.cpp)))
 # A folder is compiled at once, in half the time of its files. EACH=1 compiles each file alone: for work on one of them,
 # and to see what it forgot to include.
-OBJECTS   = $(if $(EACH),$(SOURCES:%.cpp=$(BUILD)/%.o),$(patsubst %,$(BUILD)/%/folder.o,$(sort $(patsubst %/,%,$(dir $(SOURCES))))))
-TESTS     = $(wildcard tests/support/*.cpp) $(foreach d,$(FOLDERS),$(wildcard tests/$(d:relay/%=%)/*.cpp))
+objects   = $(if $(EACH),$(2:%.cpp=$(1)/%.o),$(patsubst %,$(1)/%/folder.o,$(sort $(patsubst %/,%,$(dir $(2))))))
+OBJECTS   = $(call objects,$(BUILD),$(SOURCES))
+# Each test is in a namespace of its own, so that a folder of them can be compiled at once too: in a quarter of the time.
+SUPPORT   = $(wildcard tests/support/*.cpp)
+TESTS     = $(SUPPORT) $(foreach d,$(FOLDERS),$(wildcard tests/$(d:relay/%=%)/*.cpp))
 # `make asan` links the plain build's objects of tests with the sanitized program: they take as long to compile as it does.
 TEST_BUILD  ?= $(BUILD)
-TEST_OBJECTS = $(TESTS:%.cpp=$(TEST_BUILD)/%.o)
+# Those of some files that TESTS="…" names are compiled each alone.
+TEST_OBJECTS = $(if $(filter command,$(firstword $(origin TESTS))),$(TESTS:%.cpp=$(TEST_BUILD)/%.o),$(SUPPORT:%.cpp=$(TEST_BUILD)/%.o) $(call objects,$(TEST_BUILD),$(filter-out $(SUPPORT),$(TESTS))))
 PROGRAM   = $(BUILD)/tiercast
 UNIT      = $(BUILD)/unit
 SWARM     = $(BUILD)/swarm

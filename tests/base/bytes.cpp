@@ -7,7 +7,7 @@
 
 #include "tests/support/hex.hpp"
 
-namespace tiercast {
+namespace tiercast::bytes_test {
 namespace {
 
 using test::hex;
@@ -101,4 +101,4 @@ TEST_CASE("bytes, zeros and advance() move by what they say") {
 }
 
 }  // namespace
-}  // namespace tiercast
+}  // namespace tiercast::bytes_test

@@ -5,7 +5,7 @@
 
 #include <thread>
 
-namespace tiercast {
+namespace tiercast::counter_test {
 namespace {
 
 TEST_CASE("a counter adds, is set, and copies its value") {
@@ -40,4 +40,4 @@ TEST_CASE("a reader on another thread sees a counter that never runs backwards")
 }
 
 }  // namespace
-}  // namespace tiercast
+}  // namespace tiercast::counter_test

@@ -5,7 +5,7 @@
 
 #include "tests/support/hex.hpp"
 
-namespace tiercast {
+namespace tiercast::endpoint_test {
 namespace {
 
 TEST_CASE("an address is read back as it was written") {
@@ -76,4 +76,4 @@ TEST_CASE("a name and its port are split, and an IPv6 address without brackets i
 }
 
 }  // namespace
-}  // namespace tiercast
+}  // namespace tiercast::endpoint_test

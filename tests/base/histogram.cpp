@@ -8,6 +8,8 @@
 
 #include "tests/support/seeded_random.hpp"
 
+namespace tiercast::histogram_test {
+
 using tiercast::Histogram;
 
 TEST_CASE("histogram: nothing recorded gives zeros") {
@@ -59,3 +61,5 @@ TEST_CASE("histogram: what is beyond its range is counted in the last bucket and
   CHECK(h.count() == 0);
   CHECK(h.highest() == 0);
 }
+
+}  // namespace tiercast::histogram_test

@@ -5,7 +5,7 @@
 
 #include <numeric>
 
-namespace tiercast {
+namespace tiercast::inline_vector_test {
 namespace {
 
 TEST_CASE("an inline vector takes its capacity and not one more") {
@@ -44,4 +44,4 @@ TEST_CASE("a cleared vector is empty and can be filled again") {
 }
 
 }  // namespace
-}  // namespace tiercast
+}  // namespace tiercast::inline_vector_test

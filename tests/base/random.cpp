@@ -5,7 +5,7 @@
 
 #include "tests/support/seeded_random.hpp"
 
-namespace tiercast {
+namespace tiercast::random_test {
 namespace {
 
 /// Gives one byte for ever: the ends of every range.
@@ -64,4 +64,4 @@ TEST_CASE("u64() is what fill() gave, big-endian") {
 }
 
 }  // namespace
-}  // namespace tiercast
+}  // namespace tiercast::random_test

@@ -7,7 +7,7 @@
 
 #include "tests/support/seeded_random.hpp"
 
-using namespace tiercast;
+namespace tiercast::shared_histogram_test {
 
 TEST_CASE("shared histograms summed say what one histogram of all their values says") {
   test::SeededRandom random{3};
@@ -68,3 +68,5 @@ TEST_CASE("by buckets every value is counted once, where it belongs") {
   CHECK(found == std::map<std::uint64_t, std::uint64_t>{
                      {0, 1}, {1, 1}, {2, 1}, {3, 1}, {4, 1}, {7, 1}, {8, 1}, {17, 1}, {1023, 2}, {1151, 1}});
 }
+
+}  // namespace tiercast::shared_histogram_test

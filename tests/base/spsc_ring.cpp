@@ -6,7 +6,7 @@
 #include <thread>
 #include <vector>
 
-namespace tiercast {
+namespace tiercast::spsc_ring_test {
 namespace {
 
 TEST_CASE("a ring takes its capacity, a power of two, and not one more") {
@@ -90,7 +90,7 @@ TEST_CASE("two threads pass every item once, whole and in order") {
 }
 
 }  // namespace
-}  // namespace tiercast
+}  // namespace tiercast::spsc_ring_test
 
 TEST_CASE("spsc ring: the producer sees what has been taken") {
   tiercast::SpscRing<int> ring{4};

@@ -2,7 +2,8 @@
 
 #include <doctest/doctest.h>
 
-using namespace tiercast;
+namespace tiercast::arguments_test {
+
 using namespace tiercast::cli;
 
 namespace {
@@ -136,3 +137,5 @@ TEST_CASE("a word that is long or has control characters in it stays out of the 
   CHECK(error_of(parse_number(std::string(10'000, 'x'), 1, 9)).size() < 200);
   CHECK(error_of(parse_number("\x1b[2J", 1, 9)) == "\"?[2J\": use a whole number, 1 to 9");
 }
+
+}  // namespace tiercast::arguments_test

@@ -4,7 +4,8 @@
 
 #include "relay/base/exit_code.hpp"
 
-using namespace tiercast;
+namespace tiercast::command_line_test {
+
 using namespace tiercast::cli;
 
 namespace {
@@ -431,3 +432,5 @@ TEST_CASE("a refusal points at the help of the command it is about") {
   REQUIRE_FALSE(options);
   CHECK(options.error().text.ends_with("\nSee: tiercast bench fanout --help\n"));
 }
+
+}  // namespace tiercast::command_line_test

@@ -7,7 +7,8 @@
 #include "relay/cli/load_config.hpp"
 #include "tests/cli/temporary_directory.hpp"
 
-using namespace tiercast;
+namespace tiercast::commands_test {
+
 using namespace tiercast::cli;
 using test::Ran;
 using test::run_caught;
@@ -317,3 +318,5 @@ TEST_CASE("keygen -o writes the private key to the file and the public one to st
     CHECK(made.out == caught(PubkeyOptions{kind, file}).out);
   }
 }
+
+}  // namespace tiercast::commands_test

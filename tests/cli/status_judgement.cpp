@@ -4,6 +4,8 @@
 
 #include "tests/cli/status_fixture.hpp"
 
+namespace tiercast::status_judgement_test {
+
 using namespace tiercast::cli;
 using namespace tiercast::test;
 
@@ -305,3 +307,5 @@ TEST_CASE("judge: a node that was restarted in between is not compared with what
   now.id = before.id;
   CHECK(of(now, &before).size() == 1);
 }
+
+}  // namespace tiercast::status_judgement_test

@@ -8,6 +8,8 @@
 #include "relay/cli/status_text.hpp"
 #include "tests/cli/status_fixture.hpp"
 
+namespace tiercast::status_origins_test {
+
 using namespace tiercast::cli;
 using namespace tiercast::test;
 using Json = nlohmann::ordered_json;
@@ -84,3 +86,5 @@ TEST_CASE("a snapshot has both sources and the alignment") {
   CHECK(read->groups[1].align->denied == "no");
   CHECK_FALSE(read->groups[1].align->aligned());
 }
+
+}  // namespace tiercast::status_origins_test

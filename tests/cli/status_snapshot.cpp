@@ -6,6 +6,8 @@
 
 #include "tests/cli/status_fixture.hpp"
 
+namespace tiercast::status_snapshot_test {
+
 using namespace tiercast::cli;
 using namespace tiercast::test;
 using Json = nlohmann::ordered_json;
@@ -94,3 +96,5 @@ TEST_CASE("an interval has rates of what rose within it, by the node's own clock
   now.parents[1].address = "elsewhere:1";
   CHECK(status.before(now.parents[1]) == nullptr);
 }
+
+}  // namespace tiercast::status_snapshot_test

@@ -6,6 +6,8 @@
 
 #include "tests/cli/status_fixture.hpp"
 
+namespace tiercast::status_text_test {
+
 using namespace tiercast::cli;
 using namespace tiercast::test;
 
@@ -279,3 +281,5 @@ TEST_CASE("status text: a relay tells audio from frames without any") {
   now.groups[0].ended = true;
   CHECK(line_with(plain(now, &before), "main ").ends_with("  ended"));
 }
+
+}  // namespace tiercast::status_text_test

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+namespace tiercast::styled_text_test {
+
 using namespace tiercast::cli;
 
 TEST_CASE("shortened: fits, keeps both ends, and makes one ? of what is not ASCII") {
@@ -39,3 +41,5 @@ TEST_CASE("paint: cuts to the columns without counting colours, and says what th
   CHECK(paint(lines, {.rows = 0}).empty());
   CHECK(paint(lines, {.rows = 2, .clears = true}) == "\033[Kabcdef\n\033[K... and 3 more lines\n");
 }
+
+}  // namespace tiercast::styled_text_test

@@ -1,7 +1,8 @@
 // Where an origin finds the other one of its group.
 #include "tests/config/whole_file.hpp"
 
-using namespace tiercast;
+namespace tiercast::align_test {
+
 using namespace tiercast::config;
 using namespace tiercast::test;
 
@@ -60,3 +61,5 @@ TEST_CASE("what is wrong with an align is said where it is") {
   for (const auto& problem : of_a_file)
     CHECK(problem.find("only rtp can be sent to two origins alike") != problem.npos);
 }
+
+}  // namespace tiercast::align_test

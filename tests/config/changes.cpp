@@ -5,7 +5,8 @@
 
 #include <functional>
 
-using namespace tiercast;
+namespace tiercast::changes_test {
+
 using namespace tiercast::config;
 
 namespace {
@@ -310,3 +311,5 @@ TEST_CASE("what a node stands on needs a restart, and is said with both values")
     CHECK(changes(c.result, relay()).restart.empty());  // what runs is what ran
   }
 }
+
+}  // namespace tiercast::changes_test

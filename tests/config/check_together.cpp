@@ -1,7 +1,8 @@
 // What is wrong only together, by its exact message.
 #include "tests/config/whole_file.hpp"
 
-using namespace tiercast;
+namespace tiercast::check_together_test {
+
 using namespace tiercast::config;
 using namespace tiercast::test;
 
@@ -103,3 +104,5 @@ TEST_CASE("a node carries up to 256 groups") {
   }
   must_be(problems_of(text), {"f.toml:1031:1: group: the file has 257 groups; use up to 256"});
 }
+
+}  // namespace tiercast::check_together_test

@@ -3,7 +3,8 @@
 
 #include "tests/config/whole_file.hpp"
 
-using namespace tiercast;
+namespace tiercast::config_test {
+
 using namespace tiercast::config;
 using namespace tiercast::test;
 
@@ -623,3 +624,5 @@ TEST_CASE("parity is of blocks that end well before they are played") {
   must_be(problems_of(with("20", "{ data = 4, repair = 1, delay = 3 }")),
           {"f.toml:24:34: group.parity.delay: unknown key; known here: data or repair"});
 }
+
+}  // namespace tiercast::config_test

@@ -5,7 +5,8 @@
 #include "config/config.hpp"
 #include "tests/support/seeded_random.hpp"
 
-using namespace tiercast;
+namespace tiercast::document_test {
+
 using namespace tiercast::config;
 
 namespace {
@@ -131,3 +132,5 @@ TEST_CASE("text in messages stays on one line and within its limit") {
   CHECK(printable("abcdefg", 6) == "abcdef…");
   CHECK(printable("aäb", 2) == "a…");  // not half a character
 }
+
+}  // namespace tiercast::document_test

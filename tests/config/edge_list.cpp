@@ -6,7 +6,7 @@
 #include "crypto/blake2b.hpp"
 #include "tests/support/seeded_random.hpp"
 
-namespace tiercast::config {
+namespace tiercast::config::edge_list_test {
 namespace {
 
 const std::string kA = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
@@ -181,4 +181,4 @@ TEST_CASE("what is signed must be a list all the same, of this version") {
 }
 
 }  // namespace
-}  // namespace tiercast::config
+}  // namespace tiercast::config::edge_list_test

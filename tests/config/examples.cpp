@@ -8,7 +8,8 @@
 
 #include "config/config.hpp"
 
-using namespace tiercast;
+namespace tiercast::examples_test {
+
 using namespace tiercast::config;
 
 namespace {
@@ -145,3 +146,5 @@ TEST_CASE("the examples show every key there is") {
     CHECK(shown);
   }
 }
+
+}  // namespace tiercast::examples_test

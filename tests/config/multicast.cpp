@@ -2,7 +2,8 @@
 
 #include "tests/config/whole_file.hpp"
 
-using namespace tiercast;
+namespace tiercast::multicast_test {
+
 using namespace tiercast::config;
 using namespace tiercast::test;
 
@@ -184,3 +185,5 @@ TEST_CASE("what one parent sends by multicast is no other's") {
   must_be(two("relay-1:1", plain, "relay-1:2", plain), refused);
   must_be(two("relay-1:1", plain, "relay-2:1", plain), {});
 }
+
+}  // namespace tiercast::multicast_test

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+namespace tiercast::prescan_test {
+
 using namespace tiercast::config;
 
 namespace {
@@ -58,3 +60,5 @@ TEST_CASE("a file that is not UTF-8 is refused at the first such byte") {
   CHECK(error_of("a = '''\xff'''\n") == "1:8: " + refused);
   CHECK(error_of("a = ''''y'\n\xff''',\n") == "2:1: " + refused);
 }
+
+}  // namespace tiercast::prescan_test

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+namespace tiercast::toml_reader_test {
+
 using namespace tiercast::config;
 
 TEST_CASE("the nearest known key is one that a slip of the hand makes of it") {
@@ -45,3 +47,5 @@ TEST_CASE("problems come out in the file's order, those of one place as they wer
   CHECK(taken[3].text == "f:3:1: fourth");
   CHECK(problems.take("f").empty());
 }
+
+}  // namespace tiercast::toml_reader_test

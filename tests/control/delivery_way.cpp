@@ -7,7 +7,8 @@
 #include "tests/control/delivery_way_child.hpp"
 #include "tests/support/counting_allocator.hpp"
 
-using namespace tiercast;
+namespace tiercast::delivery_way_test {
+
 using namespace tiercast::test;
 using wire::Delivery;
 
@@ -280,3 +281,5 @@ TEST_CASE("a frame costs no allocation") {
   const std::uint64_t count = allocations.count();
   CHECK(count == 0);
 }
+
+}  // namespace tiercast::delivery_way_test

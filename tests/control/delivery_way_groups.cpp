@@ -3,7 +3,8 @@
 
 #include "tests/control/delivery_way_child.hpp"
 
-using namespace tiercast;
+namespace tiercast::delivery_way_groups_test {
+
 using namespace tiercast::test;
 
 TEST_CASE("of several groups that the parent lacked while it sought each may come back in its time") {
@@ -158,3 +159,5 @@ TEST_CASE("who expects nothing is at unicast, and waits for nothing") {
   child.frames_for(10 * kFrame);
   CHECK(child.by_multicast());
 }
+
+}  // namespace tiercast::delivery_way_groups_test

@@ -3,7 +3,8 @@
 
 #include "tests/control/delivery_way_child.hpp"
 
-using namespace tiercast;
+namespace tiercast::delivery_way_loss_test {
+
 using namespace tiercast::test;
 
 namespace {
@@ -116,3 +117,5 @@ TEST_CASE("what was lost before it was good enough is forgotten") {
   child.frames_for(10s);
   CHECK(child.stayed());
 }
+
+}  // namespace tiercast::delivery_way_loss_test

@@ -5,7 +5,8 @@
 
 #include "tests/control/delivery_way_child.hpp"
 
-using namespace tiercast;
+namespace tiercast::delivery_way_word_test {
+
 using namespace tiercast::test;
 
 namespace {
@@ -153,3 +154,5 @@ TEST_CASE("the parent's word does not outrun the frames that it announces") {
   child.frames_for(1s);
   CHECK(child.by_multicast());
 }
+
+}  // namespace tiercast::delivery_way_word_test

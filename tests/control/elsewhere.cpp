@@ -7,7 +7,7 @@
 #include <set>
 #include <vector>
 
-namespace tiercast::control {
+namespace tiercast::control::elsewhere_test {
 namespace {
 
 std::vector<std::uint16_t> numbers(std::size_t n) {
@@ -75,4 +75,4 @@ TEST_CASE("each edge is named first, and at all, to as many as any other") {
 }
 
 }  // namespace
-}  // namespace tiercast::control
+}  // namespace tiercast::control::elsewhere_test

@@ -2,7 +2,8 @@
 
 #include <doctest/doctest.h>
 
-using namespace tiercast;
+namespace tiercast::epoch_question_test {
+
 using namespace std::chrono_literals;
 
 namespace {
@@ -33,3 +34,5 @@ TEST_CASE("after an epoch was learned the next one is asked for at once") {
   question.answered();
   CHECK(asked(question, Time{11s}, 200ms) == std::vector<Duration>{0ms, 100ms});
 }
+
+}  // namespace tiercast::epoch_question_test

@@ -8,7 +8,7 @@
 
 #include "tests/support/seeded_random.hpp"
 
-namespace tiercast::control {
+namespace tiercast::control::expiry_wheel_test {
 namespace {
 
 struct Wheel {
@@ -100,4 +100,4 @@ TEST_CASE("what enters while the wheel has not been turned for minutes is neithe
 }
 
 }  // namespace
-}  // namespace tiercast::control
+}  // namespace tiercast::control::expiry_wheel_test

@@ -8,7 +8,7 @@
 #include "tests/control/join_fixture.hpp"
 #include "tests/control/lossy_channel.hpp"
 
-namespace tiercast::control {
+namespace tiercast::control::join_initiator_test {
 namespace {
 
 using test::copy;
@@ -355,4 +355,4 @@ TEST_CASE("random and truncated datagrams never move a joiner") {
 }
 
 }  // namespace
-}  // namespace tiercast::control
+}  // namespace tiercast::control::join_initiator_test

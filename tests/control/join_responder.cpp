@@ -5,7 +5,7 @@
 
 #include "tests/control/join_fixture.hpp"
 
-namespace tiercast::control {
+namespace tiercast::control::join_responder_test {
 namespace {
 
 using test::copy;
@@ -340,4 +340,4 @@ TEST_CASE("200,000 hostile datagrams: only HELLOs are answered, never with more,
 }
 
 }  // namespace
-}  // namespace tiercast::control
+}  // namespace tiercast::control::join_responder_test

@@ -6,7 +6,7 @@
 #include "tests/control/lease_fixture.hpp"
 #include "tests/support/counting_allocator.hpp"
 
-namespace tiercast::control {
+namespace tiercast::control::lease_table_test {
 namespace {
 
 using test::Datagram;
@@ -478,4 +478,4 @@ TEST_CASE("no datagram allocates") {
 }
 
 }  // namespace
-}  // namespace tiercast::control
+}  // namespace tiercast::control::lease_table_test

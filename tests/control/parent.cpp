@@ -6,7 +6,8 @@
 #include "crypto/control.hpp"
 #include "tests/control/join_fixture.hpp"
 
-using namespace tiercast;
+namespace tiercast::parent_test {
+
 using namespace tiercast::control;
 using test::Datagram;
 
@@ -399,3 +400,5 @@ TEST_CASE("loss is what did not come of what was due") {
   up.run(1s);
   CHECK(up.parent.take_loss(20ms, up.now) == 0);
 }
+
+}  // namespace tiercast::parent_test

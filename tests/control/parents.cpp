@@ -5,7 +5,8 @@
 
 #include "tests/support/seeded_random.hpp"
 
-using namespace tiercast;
+namespace tiercast::parents_test {
+
 using namespace tiercast::control;
 
 namespace {
@@ -457,3 +458,5 @@ TEST_CASE("parents: another order or number is brought about without a gap") {
   CHECK(rig.choice.duty(1) == Duty::live);
   CHECK(rig.hungry == Duration{});
 }
+
+}  // namespace tiercast::parents_test

@@ -7,7 +7,7 @@
 
 #include "tests/support/seeded_random.hpp"
 
-namespace tiercast::control {
+namespace tiercast::control::replay_window_test {
 namespace {
 
 TEST_CASE("a counter is fresh once, within 64 of the highest") {
@@ -77,4 +77,4 @@ TEST_CASE("the same answers as a set of all seen") {
 }
 
 }  // namespace
-}  // namespace tiercast::control
+}  // namespace tiercast::control::replay_window_test

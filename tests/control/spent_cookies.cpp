@@ -6,7 +6,7 @@
 #include "tests/support/counting_allocator.hpp"
 #include "tests/support/seeded_random.hpp"
 
-namespace tiercast::control {
+namespace tiercast::control::spent_cookies_test {
 namespace {
 
 const Time kT0{1000s};
@@ -107,4 +107,4 @@ TEST_CASE("nothing is allocated after construction") {
 }
 
 }  // namespace
-}  // namespace tiercast::control
+}  // namespace tiercast::control::spent_cookies_test

@@ -8,7 +8,7 @@
 #include "tests/support/counting_allocator.hpp"
 #include "tests/support/seeded_random.hpp"
 
-namespace tiercast::control {
+namespace tiercast::control::tally_test {
 namespace {
 
 const Time kT0{1000s};
@@ -170,4 +170,4 @@ TEST_CASE("nothing is allocated after construction") {
 }
 
 }  // namespace
-}  // namespace tiercast::control
+}  // namespace tiercast::control::tally_test

@@ -7,7 +7,7 @@
 #include "tests/control/lossy_channel.hpp"
 #include "tests/support/counting_allocator.hpp"
 
-namespace tiercast::control {
+namespace tiercast::control::uplink_lease_test {
 namespace {
 
 using test::Datagram;
@@ -301,4 +301,4 @@ TEST_CASE("an address that changes every 20 s, at 10 % loss: found again each ti
 }
 
 }  // namespace
-}  // namespace tiercast::control
+}  // namespace tiercast::control::uplink_lease_test

@@ -6,7 +6,7 @@
 #include "crypto/blake2b.hpp"
 #include "tests/support/hex.hpp"
 
-namespace tiercast::crypto {
+namespace tiercast::crypto::aead_test {
 namespace {
 
 using test::hex;
@@ -81,4 +81,4 @@ TEST_CASE("an empty plaintext is a tag, and the tag is still checked") {
 }
 
 }  // namespace
-}  // namespace tiercast::crypto
+}  // namespace tiercast::crypto::aead_test

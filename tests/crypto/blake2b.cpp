@@ -5,7 +5,7 @@
 
 #include "tests/support/hex.hpp"
 
-namespace tiercast::crypto {
+namespace tiercast::crypto::blake2b_test {
 namespace {
 
 using test::hex;
@@ -63,4 +63,4 @@ TEST_CASE("pieces hash like the whole") {
 }
 
 }  // namespace
-}  // namespace tiercast::crypto
+}  // namespace tiercast::crypto::blake2b_test

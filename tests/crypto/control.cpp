@@ -9,7 +9,7 @@
 #include "crypto/blake2b.hpp"
 #include "tests/support/hex.hpp"
 
-namespace tiercast::crypto {
+namespace tiercast::crypto::control_test {
 namespace {
 
 using test::hex;
@@ -103,4 +103,4 @@ TEST_CASE("a link's key is BLAKE2b-256 of its label, keyed with the direction's 
 }
 
 }  // namespace
-}  // namespace tiercast::crypto
+}  // namespace tiercast::crypto::control_test

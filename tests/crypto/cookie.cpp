@@ -8,7 +8,7 @@
 #include "crypto/blake2b.hpp"
 #include "tests/support/hex.hpp"
 
-namespace tiercast::crypto {
+namespace tiercast::crypto::cookie_test {
 namespace {
 
 MacKey mac_key(std::uint8_t first) {
@@ -179,4 +179,4 @@ TEST_CASE("a puzzle is solved by as many leading zero bits as asked, over the wh
 }
 
 }  // namespace
-}  // namespace tiercast::crypto
+}  // namespace tiercast::crypto::cookie_test

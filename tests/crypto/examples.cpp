@@ -6,7 +6,7 @@
 #include "crypto/signature.hpp"
 #include "tests/support/hex.hpp"
 
-namespace tiercast::crypto {
+namespace tiercast::crypto::examples_test {
 namespace {
 
 using test::hex;
@@ -42,4 +42,4 @@ TEST_CASE("PROTOCOL.md's CONTROL and link key") {
 }
 
 }  // namespace
-}  // namespace tiercast::crypto
+}  // namespace tiercast::crypto::examples_test

@@ -10,7 +10,7 @@
 #include "tests/support/hex.hpp"
 #include "tests/support/seeded_random.hpp"
 
-namespace tiercast::crypto {
+namespace tiercast::crypto::frame_test {
 namespace {
 
 using test::hex;
@@ -197,4 +197,4 @@ TEST_CASE("opening needs room for the Opus packet, and works in place") {
 }
 
 }  // namespace
-}  // namespace tiercast::crypto
+}  // namespace tiercast::crypto::frame_test

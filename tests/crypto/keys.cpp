@@ -6,7 +6,7 @@
 #include "tests/support/hex.hpp"
 #include "tests/support/seeded_random.hpp"
 
-namespace tiercast::crypto {
+namespace tiercast::crypto::keys_test {
 namespace {
 
 using test::hex;
@@ -151,4 +151,4 @@ TEST_CASE("a node's id is the start of its key's hash, and tells keys apart") {
 }
 
 }  // namespace
-}  // namespace tiercast::crypto
+}  // namespace tiercast::crypto::keys_test

@@ -10,7 +10,7 @@
 #include "tests/support/hex.hpp"
 #include "tests/support/seeded_random.hpp"
 
-namespace tiercast::crypto {
+namespace tiercast::crypto::noise_test {
 namespace {
 
 using test::hex;
@@ -309,4 +309,4 @@ TEST_CASE("IK and NK do not pass for each other") {
 }
 
 }  // namespace
-}  // namespace tiercast::crypto
+}  // namespace tiercast::crypto::noise_test

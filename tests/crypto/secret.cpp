@@ -11,7 +11,7 @@
 
 #include "crypto/random.hpp"
 
-namespace tiercast::crypto {
+namespace tiercast::crypto::secret_test {
 namespace {
 
 static_assert(!std::is_copy_constructible_v<Secret<32>> && !std::is_copy_assignable_v<Secret<32>>);
@@ -111,4 +111,4 @@ TEST_CASE("the system's randomness fills all it is given and does not repeat") {
 }
 
 }  // namespace
-}  // namespace tiercast::crypto
+}  // namespace tiercast::crypto::secret_test

@@ -9,7 +9,7 @@
 #include "tests/support/hex.hpp"
 #include "tests/support/seeded_random.hpp"
 
-namespace tiercast::crypto {
+namespace tiercast::crypto::signature_test {
 namespace {
 
 using test::hex;
@@ -124,4 +124,4 @@ TEST_CASE("a link's MAC covers datagram and signature as one run of bytes, and r
 }
 
 }  // namespace
-}  // namespace tiercast::crypto
+}  // namespace tiercast::crypto::signature_test

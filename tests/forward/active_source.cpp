@@ -5,7 +5,8 @@
 
 #include <array>
 
-using namespace tiercast;
+namespace tiercast::active_source_test {
+
 using forward::ActiveSource;
 
 namespace {
@@ -143,3 +144,5 @@ TEST_CASE("of a single source nothing changes, whatever it does") {
   CHECK_FALSE(active.update(now));
   CHECK(active.current() == kPrimary);
 }
+
+}  // namespace tiercast::active_source_test

@@ -4,7 +4,8 @@
 
 #include <array>
 
-using namespace tiercast;
+namespace tiercast::askee_test {
+
 using namespace tiercast::forward;
 
 namespace {
@@ -73,3 +74,5 @@ TEST_CASE("a parent's loss is told from holes in what it brings, not from jumps 
   CHECK(share.came == 400);
   CHECK(share.missed == 0);
 }
+
+}  // namespace tiercast::askee_test

@@ -6,7 +6,8 @@
 #include <utility>
 #include <vector>
 
-using namespace tiercast;
+namespace tiercast::attestation_gaps_test {
+
 using namespace tiercast::forward;
 
 namespace {
@@ -147,3 +148,5 @@ TEST_CASE("of frames that came all at once after a hole the wait is counted from
   f.gaps.on_attestation(Sequence{1000}, 25, f.now);
   CHECK(f.gaps.next_deadline() == f.now - 20ms + 560ms);
 }
+
+}  // namespace tiercast::attestation_gaps_test

@@ -8,7 +8,8 @@
 #include "tests/support/fan_out_table.hpp"
 #include "tests/support/seeded_random.hpp"
 
-using namespace tiercast;
+namespace tiercast::destinations_test {
+
 using namespace tiercast::forward;
 
 namespace {
@@ -72,3 +73,5 @@ TEST_CASE("removing the last entry moves nobody") {
   CHECK(destinations.remove(0) == std::nullopt);
   CHECK(destinations.size() == 0);
 }
+
+}  // namespace tiercast::destinations_test

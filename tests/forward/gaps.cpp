@@ -8,7 +8,8 @@
 
 #include "tests/support/seeded_random.hpp"
 
-using namespace tiercast;
+namespace tiercast::gaps_test {
+
 using forward::Gaps;
 
 namespace {
@@ -660,3 +661,5 @@ TEST_CASE("a link that loses half still repairs most, and a dead one causes no m
   CHECK(dead.repaired_in_time == 0);
   CHECK(dead.nacks <= 300 / 15 + 1);
 }
+
+}  // namespace tiercast::gaps_test

@@ -6,7 +6,8 @@
 
 #include "tests/forward/signed_frames.hpp"
 
-using namespace tiercast;
+namespace tiercast::history_test {
+
 using forward::History;
 
 namespace {
@@ -137,3 +138,5 @@ TEST_CASE("what is only passed on is numbered apart from attestations, and may b
   CHECK_FALSE(history.opaque(3));
   CHECK_FALSE(history.add_opaque(test::view(test::Datagram(wire::kMaxDatagram, 0x30))));
 }
+
+}  // namespace tiercast::history_test

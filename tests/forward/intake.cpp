@@ -7,7 +7,8 @@
 
 #include "tests/forward/signed_frames.hpp"
 
-using namespace tiercast;
+namespace tiercast::intake_test {
+
 using namespace tiercast::forward;
 using test::Datagram;
 using test::view;
@@ -627,3 +628,5 @@ TEST_CASE("what is not signed is never more than what is, and of history's time"
   CHECK(passed == 10);
   CHECK(relay.count().drop_opaque_rate.get() == 90);
 }
+
+}  // namespace tiercast::intake_test

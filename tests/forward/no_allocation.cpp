@@ -7,7 +7,8 @@
 #include "tests/forward/signed_frames.hpp"
 #include "tests/support/counting_allocator.hpp"
 
-using namespace tiercast;
+namespace tiercast::no_allocation_test {
+
 using namespace tiercast::forward;
 
 TEST_CASE("taking, refusing and asking for frames allocates nothing") {
@@ -63,3 +64,5 @@ TEST_CASE("taking, refusing and asking for frames allocates nothing") {
   CHECK(seen[static_cast<std::size_t>(Taken::spare)] > 30);
   CHECK(asked > 50);
 }
+
+}  // namespace tiercast::no_allocation_test

@@ -6,7 +6,8 @@
 
 #include "tests/forward/signed_frames.hpp"
 
-using namespace tiercast;
+namespace tiercast::parity_test {
+
 using namespace tiercast::forward;
 
 namespace {
@@ -262,3 +263,5 @@ TEST_CASE("anything at all, in any order, does the decoder no harm") {
   }
   CHECK(made > 30);
 }
+
+}  // namespace tiercast::parity_test

@@ -5,7 +5,8 @@
 
 #include "tests/forward/signed_frames.hpp"
 
-using namespace tiercast;
+namespace tiercast::proofs_test {
+
 using namespace tiercast::forward;
 
 namespace {
@@ -75,3 +76,5 @@ TEST_CASE("what is no proof does not parse as one") {
   k.buffer[0] = 0x22;
   CHECK_FALSE(wire::parse_proof(Bytes{k.buffer}.first(size)));
 }
+
+}  // namespace tiercast::proofs_test

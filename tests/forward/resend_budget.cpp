@@ -2,7 +2,8 @@
 
 #include <doctest/doctest.h>
 
-using namespace tiercast;
+namespace tiercast::resend_budget_test {
+
 using forward::LeaseResendBudget;
 using forward::NodeResendBudget;
 
@@ -154,3 +155,5 @@ TEST_CASE("every relay lease gives a node fifty a second, unless a tenth of the 
   take_all(budget, 10'000, now);
   CHECK(take_all(budget, 10'000, now + 100ms) == doctest::Approx(500).epsilon(0.01));
 }
+
+}  // namespace tiercast::resend_budget_test

@@ -2,7 +2,8 @@
 
 #include <doctest/doctest.h>
 
-using namespace tiercast;
+namespace tiercast::send_cost_test {
+
 using forward::SendCost;
 
 TEST_CASE("send cost: nothing, then the mean of what was measured") {
@@ -33,3 +34,5 @@ TEST_CASE("send cost: one bad moment tells little, a lasting change is followed"
   for (int i = 0; i < 50; ++i) round(3ms);
   CHECK(cost.ns() == doctest::Approx(3000).epsilon(0.01));
 }
+
+}  // namespace tiercast::send_cost_test

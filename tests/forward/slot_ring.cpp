@@ -8,7 +8,8 @@
 #include <thread>
 #include <vector>
 
-using namespace tiercast;
+namespace tiercast::slot_ring_test {
+
 using forward::SlotRing;
 
 namespace {
@@ -130,3 +131,5 @@ TEST_CASE("readers in other threads never see torn bytes or another key's") {
   INFO("seen ", seen.load(), ", missed ", misses.load(), ", refused ", refused);
   CHECK(seen + misses > 0);
 }
+
+}  // namespace tiercast::slot_ring_test

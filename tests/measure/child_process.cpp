@@ -6,6 +6,8 @@
 
 #include <cerrno>
 
+namespace tiercast::child_process_test {
+
 using namespace tiercast::measure;
 
 TEST_CASE("a child's CPU time grows while it computes, and it is gone with its owner") {
@@ -52,3 +54,5 @@ TEST_CASE("a child that ended by itself says how") {
   CHECK(child->exit_status() == 7);
   CHECK_FALSE(child->cpu_time());
 }
+
+}  // namespace tiercast::child_process_test

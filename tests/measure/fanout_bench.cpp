@@ -2,7 +2,8 @@
 
 #include <doctest/doctest.h>
 
-using namespace tiercast;
+namespace tiercast::fanout_bench_test {
+
 using namespace tiercast::measure;
 
 TEST_CASE("every backend sends to every destination, and each one's cost is told beside the floor's") {
@@ -94,3 +95,5 @@ TEST_CASE("a measurement is one line of JSON, the ratio only where there is one"
   CHECK(to_json(m).ends_with(R"(,"ratio_to_floor":1.0300})"));
   CHECK(to_text({m}).find("1.030") != std::string::npos);
 }
+
+}  // namespace tiercast::fanout_bench_test

@@ -7,7 +7,8 @@
 #include "relay/wire/packets.hpp"
 #include "tests/support/seeded_random.hpp"
 
-using namespace tiercast;
+namespace tiercast::flood_test {
+
 using namespace tiercast::measure;
 
 TEST_CASE("forged joins are well-formed, of the time that was asked for, and all different") {
@@ -35,3 +36,5 @@ TEST_CASE("junk is of a join's length, and nothing that a public port takes") {
     CHECK_FALSE(wire::parse_control(datagram));
   }
 }
+
+}  // namespace tiercast::flood_test

@@ -2,7 +2,8 @@
 
 #include <doctest/doctest.h>
 
-using namespace tiercast;
+namespace tiercast::join_bench_test {
+
 using namespace tiercast::measure;
 
 TEST_CASE("every join goes through at a real node, whose CPU time is told by thread") {
@@ -45,3 +46,5 @@ TEST_CASE("what a join costs is one line of JSON") {
   CHECK(json.find('\n') == std::string::npos);
   CHECK(to_text(m).find("8000") != std::string::npos);
 }
+
+}  // namespace tiercast::join_bench_test

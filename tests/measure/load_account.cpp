@@ -9,7 +9,7 @@
 
 #include "tests/support/seeded_random.hpp"
 
-namespace tiercast::measure {
+namespace tiercast::measure::load_account_test {
 namespace {
 
 load_account after(std::initializer_list<std::uint64_t> sequences) {
@@ -120,4 +120,4 @@ TEST_CASE("property: a shuffled stream with holes and copies adds up as a set of
 }
 
 }  // namespace
-}  // namespace tiercast::measure
+}  // namespace tiercast::measure::load_account_test

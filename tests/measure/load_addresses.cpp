@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-namespace tiercast::measure {
+namespace tiercast::measure::load_addresses_test {
 namespace {
 
 LoadAddresses range(const char* first, unsigned prefix) { return {*parse_endpoint(first), prefix}; }
@@ -56,4 +56,4 @@ TEST_CASE("property: every address of a prefix leads back to its listener, acros
 }
 
 }  // namespace
-}  // namespace tiercast::measure
+}  // namespace tiercast::measure::load_addresses_test

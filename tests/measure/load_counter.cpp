@@ -15,7 +15,7 @@
 #include "relay/base/bytes.hpp"
 #include "tests/net/network_namespace.hpp"
 
-namespace tiercast::measure {
+namespace tiercast::measure::load_counter_test {
 namespace {
 
 using Packet = std::vector<std::uint8_t>;
@@ -279,4 +279,4 @@ TEST_CASE("what cannot be is refused with what to do") {
 }
 
 }  // namespace
-}  // namespace tiercast::measure
+}  // namespace tiercast::measure::load_counter_test

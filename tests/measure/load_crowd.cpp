@@ -5,7 +5,7 @@
 
 #include "tests/measure/load_edge.hpp"
 
-namespace tiercast::measure {
+namespace tiercast::measure::load_crowd_test {
 namespace {
 
 using test::Datagram;
@@ -369,4 +369,4 @@ TEST_CASE("junk is dropped, and changes nothing") {
 TEST_CASE("a listener takes some hundred bytes") { CHECK(LoadCrowd::bytes_per_listener() <= 800); }
 
 }  // namespace
-}  // namespace tiercast::measure
+}  // namespace tiercast::measure::load_crowd_test

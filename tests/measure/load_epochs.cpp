@@ -5,7 +5,7 @@
 #include "crypto/signature.hpp"
 #include "tests/support/seeded_random.hpp"
 
-namespace tiercast::measure {
+namespace tiercast::measure::load_epochs_test {
 namespace {
 
 using Said = LoadEpochs::Said;
@@ -96,4 +96,4 @@ TEST_CASE("without source keys every epoch is taken, and nothing is opened") {
 }
 
 }  // namespace
-}  // namespace tiercast::measure
+}  // namespace tiercast::measure::load_epochs_test

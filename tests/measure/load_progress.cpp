@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-namespace tiercast::measure {
+namespace tiercast::measure::load_progress_test {
 namespace {
 
 TEST_CASE("what everybody should have is what came some time ago") {
@@ -35,4 +35,4 @@ TEST_CASE("frames of 10 ms and less do not push out what is to be told") {
 }
 
 }  // namespace
-}  // namespace tiercast::measure
+}  // namespace tiercast::measure::load_progress_test

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-namespace tiercast::measure {
+namespace tiercast::measure::load_report_test {
 namespace {
 
 /// Of a run in which nothing went wrong.
@@ -123,4 +123,4 @@ TEST_CASE("quantiles are in milliseconds") {
 }
 
 }  // namespace
-}  // namespace tiercast::measure
+}  // namespace tiercast::measure::load_report_test

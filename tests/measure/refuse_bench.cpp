@@ -2,7 +2,8 @@
 
 #include <doctest/doctest.h>
 
-using namespace tiercast;
+namespace tiercast::refuse_bench_test {
+
 using namespace tiercast::measure;
 
 TEST_CASE("a node reads forged joins as the bare loop does, and of junk nothing") {
@@ -44,3 +45,5 @@ TEST_CASE("what a refusal costs is one line of JSON, the ratio only where there 
   CHECK(to_json(m).ends_with(R"(,"rate_of_bare":0.8750})"));
   CHECK(to_text({m}).find("0.875") != std::string::npos);
 }
+
+}  // namespace tiercast::refuse_bench_test

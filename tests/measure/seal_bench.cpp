@@ -2,7 +2,8 @@
 
 #include <doctest/doctest.h>
 
-using namespace tiercast;
+namespace tiercast::seal_bench_test {
+
 using namespace tiercast::measure;
 
 TEST_CASE("a frame's whole cost and that of each part are told, whatever the payload") {
@@ -39,3 +40,5 @@ TEST_CASE("what sealing costs is one line of JSON") {
                       R"("cpu_ns_per_frame_min":19000.0,"cpu_ns_per_frame_max":21000.0,"frames_per_second":50000})");
   CHECK(to_text({m}).find("50000") != std::string::npos);
 }
+
+}  // namespace tiercast::seal_bench_test

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+namespace tiercast::spread_test {
+
 using namespace tiercast::measure;
 
 TEST_CASE("the spread of some values") {
@@ -16,3 +18,5 @@ TEST_CASE("a spread as JSON and as text") {
   CHECK(json_members("ns", {2.25, 1, 30}) == R"(,"ns":2.2,"ns_min":1.0,"ns_max":30.0)");
   CHECK(range_text({2, 1, 30}) == "1.0 .. 30.0");
 }
+
+}  // namespace tiercast::spread_test

@@ -2,7 +2,8 @@
 
 #include <doctest/doctest.h>
 
-using namespace tiercast;
+namespace tiercast::threads_bench_test {
+
 using namespace tiercast::measure;
 
 TEST_CASE("one thread and several send to every destination, the same number of datagrams") {
@@ -49,3 +50,5 @@ TEST_CASE("what several threads did is one line of JSON, and a text for people")
       R"("one_per_second":500000,"all_per_second":950000,"speedup":1.900,"cpu_ratio":1.050,"one_cpus":0.99,"all_cpus":1.97})");
   CHECK(to_text(m).find("1.90 times as many, at 1.05 of the CPU") != std::string::npos);
 }
+
+}  // namespace tiercast::threads_bench_test

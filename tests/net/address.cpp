@@ -7,7 +7,8 @@
 
 #include "tests/net/sockets.hpp"
 
-using namespace tiercast;
+namespace tiercast::address_test {
+
 using namespace tiercast::net;
 
 TEST_CASE("an endpoint survives the way to a sockaddr and back") {
@@ -91,3 +92,5 @@ TEST_CASE("an IPv6 multicast address is no address to answer from") {
   write_source(test::local_address("[ff02::1]:0"), AF_INET6, control);
   CHECK(read_local(control.bytes.data(), control.size) == LocalAddress{});
 }
+
+}  // namespace tiercast::address_test

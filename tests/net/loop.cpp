@@ -17,7 +17,8 @@
 #include "tests/net/sockets.hpp"
 #include "tests/support/counting_allocator.hpp"
 
-using namespace tiercast;
+namespace tiercast::loop_test {
+
 using namespace tiercast::net;
 using test::bytes;
 using test::Collector;
@@ -630,3 +631,5 @@ TEST_CASE("each refusal of io_uring names the setting that causes it") {
   CHECK(io_uring_refusal(ENOMEM, 0).find("LimitMEMLOCK") != std::string::npos);
   CHECK(io_uring_refusal(EMFILE, 0).find("LimitNOFILE") != std::string::npos);
 }
+
+}  // namespace tiercast::loop_test

@@ -13,7 +13,8 @@
 #include "tests/net/network_namespace.hpp"
 #include "tests/net/sockets.hpp"
 
-using namespace tiercast;
+namespace tiercast::multicast_test {
+
 using namespace tiercast::net;
 using test::bytes;
 
@@ -333,3 +334,5 @@ TEST_CASE("interfaces that come and go leave no memberships behind") {
     });
   }
 }
+
+}  // namespace tiercast::multicast_test

@@ -5,7 +5,8 @@
 #include "relay/wire/packets.hpp"
 #include "tests/net/sockets.hpp"
 
-using namespace tiercast;
+namespace tiercast::passed_sockets_test {
+
 using namespace tiercast::net;
 
 namespace {
@@ -203,3 +204,5 @@ TEST_CASE("what is no bound UDP socket is told, with its unit's name") {
   const Descriptor six = as_systemd(test::endpoint("[::]:0"), true, true);
   CHECK(refusal(one(Descriptor{::dup(six.get())}), {local(six)}).find("BindIPv6Only=both") != std::string::npos);
 }
+
+}  // namespace tiercast::passed_sockets_test

@@ -1,6 +1,8 @@
 #include "relay/net/rtnetlink.hpp"
 
 #include <doctest/doctest.h>
+#include <net/if.h>
+// Only behind net/if.h, of which it leaves out what that has.
 #include <linux/if.h>
 #include <linux/if_arp.h>
 #include <linux/neighbour.h>
@@ -10,7 +12,8 @@
 
 #include "tests/support/seeded_random.hpp"
 
-using namespace tiercast;
+namespace tiercast::rtnetlink_test {
+
 using namespace tiercast::net;
 
 namespace {
@@ -186,3 +189,5 @@ TEST_CASE("messages are taken off one after another; a wrong length ends it") {
   rest = Bytes{both}.first(sizeof(nlmsghdr));
   CHECK_FALSE(next_message(rest));
 }
+
+}  // namespace tiercast::rtnetlink_test

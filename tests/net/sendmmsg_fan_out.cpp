@@ -8,7 +8,8 @@
 #include "tests/support/counting_allocator.hpp"
 #include "tests/support/seeded_random.hpp"
 
-using namespace tiercast;
+namespace tiercast::sendmmsg_fan_out_test {
+
 using namespace tiercast::net;
 using test::bytes;
 
@@ -329,3 +330,5 @@ TEST_CASE("changes between a datagram's pieces: who stays gets it once, who was 
     CHECK(fan_out.counters().sent.get() == got);
   }
 }
+
+}  // namespace tiercast::sendmmsg_fan_out_test

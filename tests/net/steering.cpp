@@ -6,7 +6,8 @@
 #include "tests/net/sockets.hpp"
 #include "tests/support/seeded_random.hpp"
 
-using namespace tiercast;
+namespace tiercast::steering_test {
+
 using namespace tiercast::net;
 
 namespace {
@@ -190,3 +191,5 @@ TEST_CASE("a sink takes nothing") {
   REQUIRE(sender.send(test::bytes(hello()), sink.local(), {}) == 0);
   CHECK(test::drain(sink.fd()).empty());
 }
+
+}  // namespace tiercast::steering_test

@@ -9,7 +9,8 @@
 #include "relay/net/resolve.hpp"
 #include "tests/net/sockets.hpp"
 
-using namespace tiercast;
+namespace tiercast::udp_socket_test {
+
 using namespace tiercast::net;
 using test::bytes;
 
@@ -175,3 +176,5 @@ TEST_CASE("a port whose holder is about to go is waited for, if so asked") {
   CHECK(UdpSocket::bind(at, options));
   goes.join();
 }
+
+}  // namespace tiercast::udp_socket_test

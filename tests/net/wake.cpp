@@ -5,7 +5,8 @@
 #include "relay/base/spsc_ring.hpp"
 #include "tests/net/sockets.hpp"
 
-using namespace tiercast;
+namespace tiercast::wake_test {
+
 using namespace tiercast::net;
 
 TEST_CASE("rings before they are heard are heard once, and later ones again") {
@@ -52,3 +53,5 @@ TEST_CASE("no item between two threads is left lying, whatever the interleaving"
   CHECK(all);
   CHECK(in_order);
 }
+
+}  // namespace tiercast::wake_test

@@ -5,7 +5,8 @@
 #include <set>
 #include <string>
 
-using namespace tiercast;
+namespace tiercast::xdp_detour_test {
+
 using namespace tiercast::net;
 
 namespace {
@@ -64,3 +65,5 @@ TEST_CASE("every reason has a name of its own") {
   CHECK(names.size() == static_cast<std::size_t>(Detour::count_));
   CHECK_FALSE(names.contains(""));
 }
+
+}  // namespace tiercast::xdp_detour_test

@@ -21,7 +21,8 @@
 #include "tests/net/sockets.hpp"
 #include "tests/support/seeded_random.hpp"
 
-using namespace tiercast;
+namespace tiercast::xdp_fan_out_test {
+
 using namespace tiercast::net;
 using test::bytes;
 
@@ -609,3 +610,5 @@ TEST_CASE("a killed process leaves no device and no program") {
     CHECK(gone);
   });
 }
+
+}  // namespace tiercast::xdp_fan_out_test

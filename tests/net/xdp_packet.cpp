@@ -7,7 +7,8 @@
 
 #include "relay/base/bytes.hpp"
 
-using namespace tiercast;
+namespace tiercast::xdp_packet_test {
+
 using namespace tiercast::net;
 
 namespace {
@@ -72,3 +73,5 @@ TEST_CASE("the headers' constant parts") {
   CHECK(v6.source_port == in_memory(4800));
   CHECK(v6.udp_length == in_memory(188));
 }
+
+}  // namespace tiercast::xdp_packet_test

@@ -5,7 +5,8 @@
 
 #include "tests/node/virtual_tree.hpp"
 
-using namespace tiercast;
+namespace tiercast::children_test {
+
 using test::VirtualTree;
 
 namespace {
@@ -135,3 +136,5 @@ TEST_CASE("what came from a parent, and what it did not bring, is kept of each")
   REQUIRE(tree.group(relay).latency.last());
   CHECK(*tree.group(relay).latency.last() == 5ms);
 }
+
+}  // namespace tiercast::children_test

@@ -4,7 +4,8 @@
 
 #include <semaphore>
 
-using namespace tiercast;
+namespace tiercast::disk_thread_test {
+
 using namespace tiercast::node;
 
 TEST_CASE("slow jobs are done one after the other, and the bell tells of them") {
@@ -41,3 +42,5 @@ TEST_CASE("what waits at the end is done or left, as was asked for") {
     CHECK(count == expected);
   }
 }
+
+}  // namespace tiercast::disk_thread_test

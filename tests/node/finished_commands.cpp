@@ -6,7 +6,8 @@
 
 #include "tests/cli/temporary_directory.hpp"
 
-using namespace tiercast;
+namespace tiercast::finished_commands_test {
+
 using node::FinishedCommands;
 
 namespace {
@@ -77,3 +78,5 @@ TEST_CASE("finished commands: what waits at the end is started, and is not waite
   rig.commands.reset();
   CHECK(std::filesystem::exists(done));
 }
+
+}  // namespace tiercast::finished_commands_test

@@ -5,7 +5,8 @@
 
 #include <algorithm>
 
-using namespace tiercast;
+namespace tiercast::group_test {
+
 using node::KnownEpochs;
 
 namespace {
@@ -58,3 +59,5 @@ TEST_CASE("each source has its own places") {
   CHECK(known.all().size() == KnownEpochs::kMost);
   CHECK_FALSE(known.learn(record(1, 3)));  // config has at most two sources
 }
+
+}  // namespace tiercast::group_test

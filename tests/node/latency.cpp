@@ -2,7 +2,8 @@
 
 #include <doctest/doctest.h>
 
-using namespace tiercast;
+namespace tiercast::latency_test {
+
 using node::Latency;
 
 namespace {
@@ -58,3 +59,5 @@ TEST_CASE("latency: a frame that was pushed out by later ones tells nothing") {
   latency.on_statement(stamped(2, 100));
   CHECK(latency.last() == 900us);
 }
+
+}  // namespace tiercast::latency_test

@@ -15,7 +15,8 @@
 #include "tests/cli/temporary_directory.hpp"
 #include "tests/receive/opus_tone.hpp"
 
-using namespace tiercast;
+namespace tiercast::listen_outputs_test {
+
 using namespace tiercast::test;
 using node::ListenOutputs;
 using node::ListenSink;
@@ -271,3 +272,5 @@ TEST_CASE("listen outputs: RTP to where nobody listens yet is no failure; that n
     CHECK(refused >= 1);  // the first attempt may still tell of the packet before
   }
 }
+
+}  // namespace tiercast::listen_outputs_test

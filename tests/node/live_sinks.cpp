@@ -11,7 +11,8 @@
 #include "tests/cli/temporary_directory.hpp"
 #include "tests/receive/opus_tone.hpp"
 
-using namespace tiercast;
+namespace tiercast::live_sinks_test {
+
 using namespace tiercast::test;
 using node::ListenSink;
 
@@ -152,3 +153,5 @@ TEST_CASE("live RTP: packets leave one by one at an even pace, whatever they cam
   count(2s);
   CHECK(sent.size() > before);
 }
+
+}  // namespace tiercast::live_sinks_test

@@ -2,7 +2,8 @@
 
 #include <doctest/doctest.h>
 
-using namespace tiercast;
+namespace tiercast::load_test {
+
 using namespace tiercast::node;
 
 TEST_CASE("load: until it is measured there is room, and nobody says how much") {
@@ -49,3 +50,5 @@ TEST_CASE("load: those who came since the worker spoke count at once, and no mor
   judge.told({.share = 0.8, .listener_ns = 1000, .installed = 193});
   CHECK_FALSE(judge.has_room(20ms));
 }
+
+}  // namespace tiercast::load_test

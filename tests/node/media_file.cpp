@@ -9,7 +9,8 @@
 #include "tests/cli/temporary_directory.hpp"
 #include "tests/publish/wav_file.hpp"
 
-using namespace tiercast;
+namespace tiercast::media_file_test {
+
 using namespace tiercast::node;
 using namespace tiercast::test;
 
@@ -122,3 +123,5 @@ TEST_CASE("a named pipe opens without its writer, and ends with it") {
   CHECK((*file)->next());  // what the encoder held back
   CHECK_FALSE((*file)->next());
 }
+
+}  // namespace tiercast::media_file_test

@@ -6,7 +6,8 @@
 
 #include "tests/support/fan_out_table.hpp"
 
-using namespace tiercast;
+namespace tiercast::outgoing_test {
+
 using namespace tiercast::node;
 
 namespace {
@@ -232,3 +233,5 @@ TEST_CASE("outgoing: as many wait as may, the rest is refused") {
   CHECK(f.outgoing.due() == kNever);
   CHECK(f.outgoing.size() == 0);
 }
+
+}  // namespace tiercast::outgoing_test

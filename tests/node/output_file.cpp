@@ -15,7 +15,8 @@
 #include "relay/base/exit_code.hpp"
 #include "tests/cli/temporary_directory.hpp"
 
-using namespace tiercast;
+namespace tiercast::output_file_test {
+
 using namespace tiercast::test;
 using node::OutputFile;
 using State = node::OutputStatus::State;
@@ -270,3 +271,5 @@ TEST_CASE("output file: standard output that is closed is told before it is used
   REQUIRE_FALSE(file);
   CHECK(file.error().exit_code == ExitCode::cannot_create);
 }
+
+}  // namespace tiercast::output_file_test

@@ -8,7 +8,8 @@
 #include "tests/support/counting_allocator.hpp"
 #include "tests/support/seeded_random.hpp"
 
-using namespace tiercast;
+namespace tiercast::output_queue_test {
+
 using namespace tiercast::test;
 using node::OutputQueue;
 
@@ -150,3 +151,5 @@ TEST_CASE("output queue: once every place has been used nothing is allocated") {
   const std::uint64_t count = allocations.count();
   CHECK(count == 0);
 }
+
+}  // namespace tiercast::output_queue_test

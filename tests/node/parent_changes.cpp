@@ -3,7 +3,8 @@
 
 #include <doctest/doctest.h>
 
-using namespace tiercast;
+namespace tiercast::parent_changes_test {
+
 using namespace tiercast::node;
 
 namespace {
@@ -68,3 +69,5 @@ TEST_CASE("parents of a reload: an edge that was learnt is followed to another a
   CHECK(moved[0].parent == 1);
   CHECK(moved[0].edge == 2);
 }
+
+}  // namespace tiercast::parent_changes_test

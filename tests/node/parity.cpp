@@ -3,7 +3,8 @@
 
 #include "tests/node/virtual_tree.hpp"
 
-using namespace tiercast;
+namespace tiercast::parity_test {
+
 using test::VirtualTree;
 
 namespace {
@@ -155,3 +156,5 @@ TEST_CASE("parity goes on across epochs and where the edge itself lacks frames f
   tree.run(5s);
   CHECK(tree.parity_to_listeners == sent);
 }
+
+}  // namespace tiercast::parity_test

@@ -5,7 +5,8 @@
 #include <map>
 #include <string>
 
-using namespace tiercast;
+namespace tiercast::passage_test {
+
 using node::Passage;
 
 namespace {
@@ -50,3 +51,5 @@ TEST_CASE("when a datagram came is the kernel's word, as long as that can be") {
   CHECK(node::received_at(now, now.wall - 1h) == kStart);   // or forward
   CHECK(node::received_at(now, WallTime{}) == kStart);
 }
+
+}  // namespace tiercast::passage_test

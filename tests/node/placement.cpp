@@ -5,7 +5,7 @@
 
 #include <thread>
 
-using namespace tiercast;
+namespace tiercast::placement_test {
 
 namespace {
 /// A CPU that this process may use.
@@ -79,3 +79,5 @@ TEST_CASE(
   CHECK(handler.came == 3);
   loop->cancel(sockets[0].fd());
 }
+
+}  // namespace tiercast::placement_test

@@ -7,7 +7,8 @@
 #include "relay/receive/ogg_repair.hpp"
 #include "tests/receive/opus_tone.hpp"
 
-using namespace tiercast;
+namespace tiercast::recorder_test {
+
 using namespace tiercast::test;
 using node::Recorder;
 using receive::FinishedBy;
@@ -349,3 +350,5 @@ TEST_CASE("recorder: what waits behind a frame that never comes is no silence, a
   CHECK(file.packets.count(kFirst + 60) == 0);
   for (const auto& [sequence, packet] : file.packets) CHECK(packet == rig.packet(sequence));
 }
+
+}  // namespace tiercast::recorder_test

@@ -7,7 +7,8 @@
 
 #include "tests/node/virtual_tree.hpp"
 
-using namespace tiercast;
+namespace tiercast::repair_test {
+
 using test::VirtualTree;
 
 namespace {
@@ -159,3 +160,5 @@ TEST_CASE("repair measured" * doctest::skip()) {
   show("30 %, one parent", {.lost = 0.3});
   show("30 %, two parents", {.parents = 2, .lost = 0.3});
 }
+
+}  // namespace tiercast::repair_test

@@ -5,7 +5,8 @@
 #include <algorithm>
 #include <vector>
 
-using namespace tiercast;
+namespace tiercast::resender_test {
+
 using namespace tiercast::node;
 
 namespace {
@@ -227,3 +228,5 @@ TEST_CASE("who takes a standby up is given some frames of each group beyond the 
   f.ask(Fixture::frames(1400, 100), later);
   CHECK(f.due().empty());
 }
+
+}  // namespace tiercast::resender_test

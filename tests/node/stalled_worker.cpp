@@ -3,7 +3,8 @@
 
 #include "tests/node/virtual_tree.hpp"
 
-using namespace tiercast;
+namespace tiercast::stalled_worker_test {
+
 using test::VirtualTree;
 
 namespace {
@@ -128,3 +129,5 @@ TEST_CASE("each worker records the way of each frame that it sends") {
   CHECK(std::max(sent[0], sent[1]) > 100);
   CHECK(std::min(sent[0], sent[1]) == 0);  // it has nobody to send to
 }
+
+}  // namespace tiercast::stalled_worker_test

@@ -7,7 +7,8 @@
 #include "tests/node/virtual_tree.hpp"
 #include "tests/support/seeds.hpp"
 
-using namespace tiercast;
+namespace tiercast::tree_test {
+
 using test::VirtualTree;
 
 namespace {
@@ -499,3 +500,5 @@ TEST_CASE("feed and workers allocate nothing per frame") {
   CHECK(tree.counter(edge, "fanout_frame") - frames > 400);
   CHECK(after - before == 0);
 }
+
+}  // namespace tiercast::tree_test

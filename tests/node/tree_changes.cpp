@@ -4,7 +4,8 @@
 
 #include "tests/node/virtual_tree.hpp"
 
-using namespace tiercast;
+namespace tiercast::tree_changes_test {
+
 using test::VirtualTree;
 
 namespace {
@@ -257,3 +258,5 @@ TEST_CASE("a relay that is no downstream any more loses its lease at once and ge
     CHECK(tree.good(l) > 14 * 50);
   }
 }
+
+}  // namespace tiercast::tree_changes_test

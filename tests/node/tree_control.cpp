@@ -4,7 +4,8 @@
 #include "crypto/frame.hpp"
 #include "tests/node/virtual_tree.hpp"
 
-using namespace tiercast;
+namespace tiercast::tree_control_test {
+
 using test::VirtualTree;
 
 TEST_CASE("a listener that was killed is sent nothing after 15 s, and its place in the table goes") {
@@ -513,3 +514,5 @@ TEST_CASE("a worker that is full does not keep listeners from one that has room"
   tree.run(20s);
   for (const auto listener : more) CHECK(tree.listener(listener).joined());
 }
+
+}  // namespace tiercast::tree_control_test

@@ -2,7 +2,8 @@
 #include "tests/node/virtual_tree.hpp"
 #include "tests/support/seeds.hpp"
 
-using namespace tiercast;
+namespace tiercast::tree_drain_test {
+
 using namespace tiercast::test;
 using namespace std::chrono_literals;
 
@@ -252,3 +253,5 @@ TEST_CASE("a parent to which nothing comes itself is none to go to, though it li
   tree.run(1s);
   CHECK(tree.lost_by(a) == 0);
 }
+
+}  // namespace tiercast::tree_drain_test

@@ -2,7 +2,8 @@
 // nobody else.
 #include "tests/node/virtual_tree.hpp"
 
-using namespace tiercast;
+namespace tiercast::tree_edges_test {
+
 using namespace tiercast::test;
 using namespace std::chrono_literals;
 
@@ -189,3 +190,5 @@ TEST_CASE("an edge that was learnt and is found elsewhere now is joined there, a
   CHECK(tree.feed(relay).parents()[1].live(tree.now().mono));
   CHECK(tree.lost_by(l) == 0);
 }
+
+}  // namespace tiercast::tree_edges_test

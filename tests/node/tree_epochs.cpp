@@ -3,7 +3,8 @@
 
 #include "tests/node/virtual_tree.hpp"
 
-using namespace tiercast;
+namespace tiercast::tree_epochs_test {
+
 using test::VirtualTree;
 
 namespace {
@@ -61,3 +62,5 @@ TEST_CASE("a listener asks who sent the frame of an unknown epoch, and nobody el
   CHECK(asked(1) > 1 + 10);
   CHECK(tree.lost_by(l) == 0);
 }
+
+}  // namespace tiercast::tree_epochs_test

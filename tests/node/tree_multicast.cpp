@@ -4,7 +4,8 @@
 
 #include "tests/node/virtual_tree.hpp"
 
-using namespace tiercast;
+namespace tiercast::tree_multicast_test {
+
 using test::VirtualTree;
 
 namespace {
@@ -480,3 +481,5 @@ TEST_CASE("multicast: a relay gets what is not signed by unicast") {
   tree.run(100ms);
   CHECK(tree.counter(relay, "intake_opaque") == before + 1);
 }
+
+}  // namespace tiercast::tree_multicast_test

@@ -6,7 +6,8 @@
 #include "tests/node/virtual_tree.hpp"
 #include "tests/support/seeds.hpp"
 
-using namespace tiercast;
+namespace tiercast::tree_origins_test {
+
 using test::VirtualTree;
 
 namespace {
@@ -255,3 +256,5 @@ TEST_CASE("a primary whose wait would end with the standby's is found in time, a
     CHECK(tree.group(standby).origin->alignment()->agree());
   }
 }
+
+}  // namespace tiercast::tree_origins_test

@@ -5,7 +5,8 @@
 #include "tests/node/virtual_tree.hpp"
 #include "tests/support/seeds.hpp"
 
-using namespace tiercast;
+namespace tiercast::tree_parents_test {
+
 using control::Duty;
 using test::VirtualTree;
 
@@ -547,3 +548,5 @@ TEST_CASE("a listener with a dead first parent hears the second one within a sec
     CHECK(tree.good(l) >= 20);
   }
 }
+
+}  // namespace tiercast::tree_parents_test

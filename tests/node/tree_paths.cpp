@@ -1,7 +1,8 @@
 // A parent that lies about its way to the origin does not cut off those below its child, as long as that has another.
 #include "tests/node/virtual_tree.hpp"
 
-using namespace tiercast;
+namespace tiercast::tree_paths_test {
+
 using namespace tiercast::test;
 using namespace std::chrono_literals;
 
@@ -99,3 +100,5 @@ TEST_CASE("of two honest parents the nearer one to the origin is told, and count
   CHECK(tree.feed(0).tally(node::GroupIndex{0}).listeners == 1);
   CHECK(tree.good(l) > 12 * 50);
 }
+
+}  // namespace tiercast::tree_paths_test

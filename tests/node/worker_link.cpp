@@ -2,7 +2,8 @@
 
 #include <doctest/doctest.h>
 
-using namespace tiercast;
+namespace tiercast::worker_link_test {
+
 using node::WorkerLink;
 
 namespace {
@@ -40,3 +41,5 @@ TEST_CASE("a worker that is told nothing, or has taken all, does not stand still
   f.push(kStart + 3h);  // nobody has looked since it took the one before
   CHECK_FALSE(f.link.stands_still(kStart + 3h));
 }
+
+}  // namespace tiercast::worker_link_test

@@ -7,7 +7,8 @@
 #include "tests/control/lease_fixture.hpp"
 #include "tests/support/fan_out_table.hpp"
 
-using namespace tiercast;
+namespace tiercast::worker_sockets_test {
+
 using namespace tiercast::test;
 
 namespace {
@@ -155,3 +156,5 @@ TEST_CASE("leases of both sockets that end are gone from their tables") {
   f.worker->on_timer(kStart + 4s);  // 1, 2 and 4 never confirmed
   CHECK(f.delivered() == Fixture::By{{3, 0}});
 }
+
+}  // namespace tiercast::worker_sockets_test

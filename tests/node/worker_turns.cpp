@@ -7,7 +7,8 @@
 #include "relay/node/worker.hpp"
 #include "tests/support/fan_out_table.hpp"
 
-using namespace tiercast;
+namespace tiercast::worker_turns_test {
+
 using namespace tiercast::node;
 
 namespace {
@@ -174,3 +175,5 @@ TEST_CASE("a node that could not keep up has room again when its listeners have 
   for (int i = 0; i < 8; ++i) turn(1);
   CHECK(last_share() == 0.0);
 }
+
+}  // namespace tiercast::worker_turns_test

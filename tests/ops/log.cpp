@@ -14,7 +14,8 @@
 
 #include "tests/support/counting_allocator.hpp"
 
-using namespace tiercast;
+namespace tiercast::log_test {
+
 namespace log_ = tiercast::ops::log;
 
 namespace {
@@ -195,3 +196,5 @@ TEST_CASE("of many threads at one moment one may speak, and all others are count
   CHECK(allowed == 1);
   CHECK(limit.allow(Time{9s}) == 3999U);
 }
+
+}  // namespace tiercast::log_test

@@ -6,6 +6,8 @@
 
 #include <cstdlib>
 
+namespace tiercast::passed_descriptors_test {
+
 using namespace tiercast::ops;
 
 namespace {
@@ -74,3 +76,5 @@ TEST_CASE("the environment is taken once, and its descriptors are not for childr
   CHECK(closed.error().find("which is not open") != std::string::npos);
   CHECK(std::getenv("LISTEN_FDS") == nullptr);
 }
+
+}  // namespace tiercast::passed_descriptors_test

@@ -10,7 +10,8 @@
 #include <cstdlib>
 #include <string>
 
-using namespace tiercast;
+namespace tiercast::sd_notify_test {
+
 using ops::Notifier;
 
 namespace {
@@ -128,3 +129,5 @@ TEST_CASE("the watchdog's interval is taken only where it is meant for this proc
   CHECK_FALSE(interval("3s", ""));
   CHECK(interval("18446744073709551615", "") > Duration{1h});  // no overflow
 }
+
+}  // namespace tiercast::sd_notify_test

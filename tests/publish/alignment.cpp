@@ -5,7 +5,8 @@
 
 #include "tests/publish/two_origins.hpp"
 
-using namespace tiercast;
+namespace tiercast::alignment_test {
+
 using publish::Aligned;
 using test::TwoOrigins;
 
@@ -269,3 +270,5 @@ TEST_CASE("in six hours a drift of 200 ppm between the encoder's crystal and the
     CHECK((off < 0 ? -off : off) < 230);
   }
 }
+
+}  // namespace tiercast::alignment_test

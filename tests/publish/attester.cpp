@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <vector>
 
-namespace tiercast::publish {
+namespace tiercast::publish::attester_test {
 namespace {
 
 struct Runs {
@@ -84,4 +84,4 @@ TEST_CASE("the run's age counts from its first frame") {
 }
 
 }  // namespace
-}  // namespace tiercast::publish
+}  // namespace tiercast::publish::attester_test

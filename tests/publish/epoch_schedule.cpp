@@ -8,7 +8,7 @@
 
 #include "tests/support/seeded_random.hpp"
 
-namespace tiercast::publish {
+namespace tiercast::publish::epoch_schedule_test {
 namespace {
 
 constexpr std::int64_t kUnix = 1'700'000'000;
@@ -293,4 +293,4 @@ TEST_CASE(
 }
 
 }  // namespace
-}  // namespace tiercast::publish
+}  // namespace tiercast::publish::epoch_schedule_test

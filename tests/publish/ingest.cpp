@@ -2,7 +2,7 @@
 
 #include "tests/publish/rtp_input.hpp"
 
-namespace tiercast::publish {
+namespace tiercast::publish::ingest_test {
 namespace {
 
 using test::Encoder;
@@ -300,4 +300,4 @@ TEST_CASE("health has age, bitrate and loss") {
 }
 
 }  // namespace
-}  // namespace tiercast::publish
+}  // namespace tiercast::publish::ingest_test

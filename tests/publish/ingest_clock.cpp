@@ -3,7 +3,7 @@
 #include "tests/publish/rtp_input.hpp"
 #include "tests/support/seeded_random.hpp"
 
-namespace tiercast::publish {
+namespace tiercast::publish::ingest_clock_test {
 namespace {
 
 using test::Encoder;
@@ -356,4 +356,4 @@ TEST_CASE("random datagrams neither crash nor break the clock") {
 }
 
 }  // namespace
-}  // namespace tiercast::publish
+}  // namespace tiercast::publish::ingest_clock_test

@@ -3,7 +3,7 @@
 #include "tests/publish/rtp_input.hpp"
 #include "tests/support/seeded_random.hpp"
 
-namespace tiercast::publish {
+namespace tiercast::publish::ingest_senders_test {
 namespace {
 
 using test::Encoder;
@@ -247,4 +247,4 @@ TEST_CASE("a sender that starts with two seconds at once loses nothing") {
 }
 
 }  // namespace
-}  // namespace tiercast::publish
+}  // namespace tiercast::publish::ingest_senders_test

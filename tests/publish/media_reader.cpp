@@ -7,7 +7,8 @@
 #include "tests/publish/pieces.hpp"
 #include "tests/publish/wav_file.hpp"
 
-using namespace tiercast;
+namespace tiercast::media_reader_test {
+
 using namespace tiercast::publish;
 using namespace tiercast::test;
 
@@ -81,3 +82,5 @@ TEST_CASE("what is wrong in the middle leaves what came before it, and notices c
   CHECK(got.packets == 1);
   CHECK(got.notice.find("cut short: ") == 0);
 }
+
+}  // namespace tiercast::media_reader_test

@@ -12,7 +12,8 @@
 #include "tests/receive/opus_tone.hpp"
 #include "tests/support/seeded_random.hpp"
 
-using namespace tiercast;
+namespace tiercast::ogg_opus_reader_test {
+
 using namespace tiercast::publish;
 using namespace tiercast::test;
 
@@ -325,3 +326,5 @@ TEST_CASE("whatever bytes are changed, nothing breaks") {
     for (const auto& packet : got.packets) REQUIRE(packet.size() <= wire::kMaxOpus);
   }
 }
+
+}  // namespace tiercast::ogg_opus_reader_test

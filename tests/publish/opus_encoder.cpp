@@ -8,9 +8,11 @@
 #include "tests/support/counting_allocator.hpp"
 #include "tests/support/seeded_random.hpp"
 
-using namespace tiercast;
+namespace tiercast::opus_encoder_test {
+
 using namespace tiercast::publish;
 using namespace tiercast::test;
+using publish::Encoder;  // not the one that a neighbour includes
 
 namespace {
 
@@ -134,3 +136,5 @@ TEST_CASE("encoding allocates nothing") {
   const auto count = allocations.count();
   CHECK(count == 0);
 }
+
+}  // namespace tiercast::opus_encoder_test

@@ -7,7 +7,7 @@
 
 #include "tests/support/seeded_random.hpp"
 
-namespace tiercast::publish {
+namespace tiercast::publish::opus_packet_test {
 namespace {
 
 using Packet = std::vector<std::uint8_t>;
@@ -97,4 +97,4 @@ TEST_CASE("on random bytes the verdict is libopus's") {
 }
 
 }  // namespace
-}  // namespace tiercast::publish
+}  // namespace tiercast::publish::opus_packet_test

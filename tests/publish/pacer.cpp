@@ -6,7 +6,8 @@
 
 #include "tests/support/seeded_random.hpp"
 
-using namespace tiercast;
+namespace tiercast::pacer_test {
+
 using namespace tiercast::publish;
 using namespace tiercast::test;
 
@@ -85,3 +86,5 @@ TEST_CASE("a pipe that is full from the beginning is left 200 ppm fast, a file i
   CHECK(at >= kStart + 5000 * (20ms - 4us));
   CHECK(at <= kStart + 5000 * (20ms - 4us) + 4us);
 }
+
+}  // namespace tiercast::pacer_test

@@ -6,7 +6,8 @@
 #include "tests/publish/tone.hpp"
 #include "tests/support/counting_allocator.hpp"
 
-using namespace tiercast;
+namespace tiercast::pcm_encoder_test {
+
 using namespace tiercast::publish;
 using namespace tiercast::test;
 
@@ -95,3 +96,5 @@ TEST_CASE("after construction nothing is allocated, until the end") {
   const auto count = allocations.count();
   CHECK(count == 0);
 }
+
+}  // namespace tiercast::pcm_encoder_test

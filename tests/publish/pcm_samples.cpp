@@ -7,7 +7,8 @@
 #include <limits>
 #include <vector>
 
-using namespace tiercast;
+namespace tiercast::pcm_samples_test {
+
 using namespace tiercast::publish;
 
 namespace {
@@ -41,3 +42,5 @@ TEST_CASE("floats beyond full scale are clipped, and what is no number is silenc
     CHECK(converted(SampleFormat::f32le, {bytes[0], bytes[1], bytes[2], bytes[3]}) == std::vector<float>{expected});
   }
 }
+
+}  // namespace tiercast::pcm_samples_test

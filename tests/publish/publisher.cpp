@@ -10,7 +10,7 @@
 #include "tests/support/seed_key.hpp"
 #include "tests/support/seeded_random.hpp"
 
-namespace tiercast::publish {
+namespace tiercast::publish::publisher_test {
 namespace {
 
 constexpr GroupId kGroup{7};
@@ -293,4 +293,4 @@ TEST_CASE("over any history of restarts, rotations and jumps each frame opens, a
 }
 
 }  // namespace
-}  // namespace tiercast::publish
+}  // namespace tiercast::publish::publisher_test

@@ -7,7 +7,8 @@
 #include "tests/publish/tone.hpp"
 #include "tests/support/counting_allocator.hpp"
 
-using namespace tiercast;
+namespace tiercast::resampler_test {
+
 using namespace tiercast::publish;
 using namespace tiercast::test;
 
@@ -72,3 +73,5 @@ TEST_CASE("pushing allocates nothing") {
   const auto count = allocations.count();
   CHECK(count == 0);
 }
+
+}  // namespace tiercast::resampler_test

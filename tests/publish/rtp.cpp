@@ -6,7 +6,7 @@
 
 #include "tests/support/seeded_random.hpp"
 
-namespace tiercast::publish {
+namespace tiercast::publish::rtp_test {
 namespace {
 
 std::vector<std::uint8_t> header(std::uint8_t first, std::uint8_t second) {
@@ -107,4 +107,4 @@ TEST_CASE("random bytes never give a payload outside of the datagram") {
 }
 
 }  // namespace
-}  // namespace tiercast::publish
+}  // namespace tiercast::publish::rtp_test

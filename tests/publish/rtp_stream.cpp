@@ -9,7 +9,8 @@
 #include "tests/publish/rtp_input.hpp"
 #include "tests/support/seeded_random.hpp"
 
-using namespace tiercast;
+namespace tiercast::rtp_stream_test {
+
 using namespace tiercast::publish;
 using namespace tiercast::test;
 
@@ -85,3 +86,5 @@ TEST_CASE("the ingest takes them: each packet its tick, silence as empty ones, a
     CHECK((input.out.back().flags & wire::kFlagEnd) != 0);
   }
 }
+
+}  // namespace tiercast::rtp_stream_test

@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-namespace tiercast::publish {
+namespace tiercast::publish::sender_sequence_test {
 namespace {
 
 TEST_CASE("the 16-bit number is unwrapped, as often as it wraps") {
@@ -61,4 +61,4 @@ TEST_CASE("what lies before the first or beyond memory does not make loss negati
 }
 
 }  // namespace
-}  // namespace tiercast::publish
+}  // namespace tiercast::publish::sender_sequence_test

@@ -5,7 +5,8 @@
 #include "tests/publish/wav_file.hpp"
 #include "tests/support/seeded_random.hpp"
 
-using namespace tiercast;
+namespace tiercast::wav_reader_test {
+
 using namespace tiercast::publish;
 using namespace tiercast::test;
 
@@ -193,3 +194,5 @@ TEST_CASE("a WAV file cut off at any byte, or with any byte changed, breaks noth
     CHECK(got.samples.size() <= file.bytes.size());
   }
 }
+
+}  // namespace tiercast::wav_reader_test

@@ -4,7 +4,8 @@
 
 #include "tests/receive/stream.hpp"
 
-using namespace tiercast;
+namespace tiercast::epoch_keys_test {
+
 using namespace tiercast::test;
 using receive::EpochKeys;
 
@@ -78,3 +79,5 @@ TEST_CASE("epoch keys: of the used ones the one longest unused makes room") {
   CHECK(keys.has(SourceId{1}, Epoch{1}));
   CHECK_FALSE(keys.has(SourceId{1}, Epoch{2}));
 }
+
+}  // namespace tiercast::epoch_keys_test

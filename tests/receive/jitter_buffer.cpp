@@ -8,7 +8,8 @@
 #include "tests/receive/jitter_rig.hpp"
 #include "tests/support/counting_allocator.hpp"
 
-using namespace tiercast;
+namespace tiercast::jitter_buffer_test {
+
 using namespace tiercast::test;
 using Counters = receive::JitterBufferCounters;
 using Turn = JitterTick::Turn;
@@ -339,3 +340,5 @@ TEST_CASE("jitter buffer: after construction nothing allocates") {
   const std::uint64_t count = allocations.count();
   CHECK(count == 0);
 }
+
+}  // namespace tiercast::jitter_buffer_test

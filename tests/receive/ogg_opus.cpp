@@ -12,7 +12,8 @@
 #include "tests/receive/opus_tone.hpp"
 #include "tests/support/counting_allocator.hpp"
 
-using namespace tiercast;
+namespace tiercast::ogg_opus_test {
+
 using namespace tiercast::test;
 using receive::OggOpusConfig;
 using receive::OggOpusWriter;
@@ -372,3 +373,5 @@ TEST_CASE("ogg opus: after the headers nothing allocates per frame, live or not"
     CHECK(bytes > 100'000);
   }
 }
+
+}  // namespace tiercast::ogg_opus_test

@@ -11,7 +11,8 @@
 #include "relay/receive/ogg_opus.hpp"
 #include "tests/receive/opus_tone.hpp"
 
-using namespace tiercast;
+namespace tiercast::ogg_opus_live_test {
+
 using namespace tiercast::test;
 using receive::OggOpusConfig;
 using receive::OggOpusWriter;
@@ -126,3 +127,5 @@ TEST_CASE("ogg opus, live: without any tick there is nothing") {
   CHECK(writer.finish());
   CHECK(writer.take().empty());
 }
+
+}  // namespace tiercast::ogg_opus_live_test

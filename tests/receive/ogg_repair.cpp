@@ -9,7 +9,8 @@
 #include "tests/cli/temporary_directory.hpp"
 #include "tests/receive/opus_tone.hpp"
 
-using namespace tiercast;
+namespace tiercast::ogg_repair_test {
+
 using namespace tiercast::test;
 using receive::OggFacts;
 using receive::OggOpusConfig;
@@ -162,3 +163,5 @@ TEST_CASE("ogg repair: pages behind a damaged one count, zeros at the end do not
   CHECK_FALSE(facts_of(Bytes{whole.bytes}.subspan(whole.pages[0])).readable);  // without its first page
   CHECK(facts_of({}).whole == 0);
 }
+
+}  // namespace tiercast::ogg_repair_test

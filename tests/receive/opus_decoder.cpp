@@ -10,7 +10,8 @@
 #include "tests/receive/opus_tone.hpp"
 #include "tests/support/counting_allocator.hpp"
 
-using namespace tiercast;
+namespace tiercast::opus_decoder_test {
+
 using namespace tiercast::test;
 using receive::Decoder;
 using receive::Played;
@@ -287,3 +288,5 @@ TEST_CASE("decoder: after construction nothing allocates") {
   const std::uint64_t count = allocations.count();
   CHECK(count == 0);
 }
+
+}  // namespace tiercast::opus_decoder_test

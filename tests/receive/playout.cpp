@@ -5,7 +5,8 @@
 #include "tests/receive/playout_rig.hpp"
 #include "tests/support/counting_allocator.hpp"
 
-using namespace tiercast;
+namespace tiercast::playout_test {
+
 using namespace tiercast::test;
 using receive::Played;
 using receive::PlayedKind;
@@ -257,3 +258,5 @@ TEST_CASE("playout: after construction nothing allocates per frame or attestatio
     CHECK(played > 450);
   }
 }
+
+}  // namespace tiercast::playout_test

@@ -3,7 +3,8 @@
 
 #include "tests/receive/playout_rig.hpp"
 
-using namespace tiercast;
+namespace tiercast::playout_attested_test {
+
 using namespace tiercast::test;
 using receive::Played;
 using receive::PlayedKind;
@@ -249,3 +250,5 @@ TEST_CASE("playout: normal mode drops an unplayed frame that its source has not 
   REQUIRE(sequences(heard) == Numbers{10, 11});
   CHECK(heard[1].opus == payload(Sequence{11}));
 }
+
+}  // namespace tiercast::playout_attested_test

@@ -2,7 +2,8 @@
 
 #include <doctest/doctest.h>
 
-using namespace tiercast;
+namespace tiercast::playout_clock_test {
+
 using receive::PlayoutClock;
 
 namespace {
@@ -105,3 +106,5 @@ TEST_CASE("playout clock: what is newest and late moves only what is expected at
     CHECK(clock.expected_at_latest(Sequence{8}) == at(160ms + 400ms));
   }
 }
+
+}  // namespace tiercast::playout_clock_test

@@ -4,7 +4,8 @@
 #include "relay/receive/playout.hpp"
 #include "tests/receive/stream.hpp"
 
-using namespace tiercast;
+namespace tiercast::playout_next_opus_test {
+
 using namespace tiercast::test;
 using receive::PlayedKind;
 using receive::Playout;
@@ -91,3 +92,5 @@ TEST_CASE("playout: strict mode offers only what is attested") {
     CHECK(played[2].first == PlayedKind::lost);
   }
 }
+
+}  // namespace tiercast::playout_next_opus_test

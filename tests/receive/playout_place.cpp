@@ -3,7 +3,8 @@
 
 #include "tests/receive/playout_rig.hpp"
 
-using namespace tiercast;
+namespace tiercast::playout_place_test {
+
 using namespace tiercast::test;
 using receive::Played;
 using receive::PlayedKind;
@@ -297,3 +298,5 @@ TEST_CASE(
     CHECK(rig.playout.counters().discontinuities.get() == 1);
   }
 }
+
+}  // namespace tiercast::playout_place_test

@@ -7,7 +7,8 @@
 
 #include "tests/receive/stream.hpp"
 
-using namespace tiercast;
+namespace tiercast::playout_properties_test {
+
 using namespace tiercast::test;
 using receive::Played;
 using receive::PlayedKind;
@@ -289,3 +290,5 @@ TEST_CASE("playout: random and mangled datagrams do no harm") {
     }
   }
 }
+
+}  // namespace tiercast::playout_properties_test

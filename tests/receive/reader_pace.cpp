@@ -7,7 +7,8 @@
 
 #include "tests/receive/jitter_rig.hpp"
 
-using namespace tiercast;
+namespace tiercast::reader_pace_test {
+
 using namespace tiercast::test;
 using receive::Prefill;
 using receive::ReaderPace;
@@ -148,3 +149,5 @@ TEST_CASE("reader pace: one that was paced and then takes all there is costs a s
   CHECK_FALSE(pace.paced());
   CHECK(ahead <= 1.1);
 }
+
+}  // namespace tiercast::reader_pace_test

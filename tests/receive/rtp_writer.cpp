@@ -7,7 +7,8 @@
 #include "tests/receive/opus_tone.hpp"
 #include "tests/support/counting_allocator.hpp"
 
-using namespace tiercast;
+namespace tiercast::rtp_writer_test {
+
 using namespace tiercast::test;
 using receive::RtpWriter;
 
@@ -109,3 +110,5 @@ TEST_CASE("rtp writer: nothing allocates per frame") {
   CHECK(count == 0);
   CHECK(bytes > 1000);
 }
+
+}  // namespace tiercast::rtp_writer_test

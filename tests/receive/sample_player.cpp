@@ -7,7 +7,8 @@
 
 #include "tests/receive/opus_tone.hpp"
 
-using namespace tiercast;
+namespace tiercast::sample_player_test {
+
 using namespace tiercast::test;
 using receive::Decoder;
 using receive::JitterBufferConfig;
@@ -115,3 +116,5 @@ TEST_CASE("sample player: a tick that is missing is concealed without a step") {
   rig.flush();
   CHECK(rig.heard.size() == 100 * 960);
 }
+
+}  // namespace tiercast::sample_player_test

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <numbers>
 
+namespace tiercast::sample_stretch_test {
+
 using tiercast::receive::SampleStretch;
 
 namespace {
@@ -69,3 +71,5 @@ TEST_CASE("sample stretch: many changed ticks in a row, the shortest frames too"
     if ((out[i] < 0) != (out[i + 2] < 0)) ++crossings;
   CHECK(std::abs(crossings - 440) <= 2);
 }
+
+}  // namespace tiercast::sample_stretch_test

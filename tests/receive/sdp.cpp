@@ -2,7 +2,8 @@
 
 #include <doctest/doctest.h>
 
-using namespace tiercast;
+namespace tiercast::sdp_test {
+
 using receive::make_sdp;
 using receive::SdpConfig;
 
@@ -60,3 +61,5 @@ TEST_CASE("sdp: a zone is this machine's affair, and a name cannot add lines") {
   config.name.clear();
   CHECK(make_sdp(config).find("s= \r\n") != std::string::npos);
 }
+
+}  // namespace tiercast::sdp_test

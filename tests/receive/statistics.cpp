@@ -6,7 +6,8 @@
 
 #include "tests/support/seeded_random.hpp"
 
-using namespace tiercast;
+namespace tiercast::statistics_test {
+
 using receive::Played;
 using receive::PlayedKind;
 using receive::Statistics;
@@ -159,3 +160,5 @@ TEST_CASE("statistics: jitter is RFC 3550's, over frames as they came") {
   CHECK(jitter > 1'000'000);
   CHECK(std::abs(static_cast<double>(summary.jitter.count()) - jitter) < 1);
 }
+
+}  // namespace tiercast::statistics_test

@@ -4,7 +4,8 @@
 
 #include <string>
 
-using namespace tiercast;
+namespace tiercast::wav_writer_test {
+
 using receive::make_wav_header;
 using receive::WavHeader;
 
@@ -62,3 +63,5 @@ TEST_CASE("wav: samples are little-endian") {
   CHECK(std::vector<std::uint8_t>(bytes.begin(), bytes.end()) ==
         std::vector<std::uint8_t>{0, 0, 1, 0, 0xff, 0xff, 0x34, 0x12, 0, 0x80, 0xff, 0x7f});
 }
+
+}  // namespace tiercast::wav_writer_test

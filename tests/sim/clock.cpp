@@ -4,7 +4,7 @@
 
 #include "relay/sim/random.hpp"
 
-namespace tiercast::sim {
+namespace tiercast::sim::clock_test {
 
 TEST_CASE("clock: when() is the moment at which the clock shows a time, for clocks of any drift") {
   SeededRandom random{1};
@@ -28,4 +28,4 @@ TEST_CASE("clock: it drifts by its parts in a million, and the wall clock with i
   CHECK(fast.when(kNever) == kNever);
 }
 
-}  // namespace tiercast::sim
+}  // namespace tiercast::sim::clock_test

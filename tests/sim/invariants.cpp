@@ -6,7 +6,7 @@
 #include "relay/sim/origins.hpp"
 #include "relay/sim/paths.hpp"
 
-namespace tiercast::sim {
+namespace tiercast::sim::invariants_test {
 namespace {
 
 const Endpoint kNode = endpoint_of({true, 0}, kPublicPort);
@@ -161,4 +161,4 @@ TEST_CASE("paths: a frame that a connected listener does not play is a violation
   }
 }
 
-}  // namespace tiercast::sim
+}  // namespace tiercast::sim::invariants_test

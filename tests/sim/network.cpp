@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-namespace tiercast::sim {
+namespace tiercast::sim::network_test {
 namespace {
 
 constexpr Host kA{true, 0}, kB{true, 1}, kListener{false, 0};
@@ -127,4 +127,4 @@ TEST_CASE("network: what is altered is another datagram of the same length") {
   CHECK(altered >= 98);  // two bits may be one
 }
 
-}  // namespace tiercast::sim
+}  // namespace tiercast::sim::network_test

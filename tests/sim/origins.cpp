@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-namespace tiercast::sim {
+namespace tiercast::sim::origins_test {
 
 TEST_CASE(
     "an origin that starts as the other one ends misses it; one that has heard it, or ended long after, does not") {
@@ -31,4 +31,4 @@ TEST_CASE(
   }
 }
 
-}  // namespace tiercast::sim
+}  // namespace tiercast::sim::origins_test

@@ -6,7 +6,7 @@
 
 #include "relay/sim/random.hpp"
 
-namespace tiercast::sim {
+namespace tiercast::sim::timers_test {
 
 TEST_CASE("timers: who is due comes in the order of deadlines, then of numbers, as a sorted set has it") {
   SeededRandom random{1};
@@ -36,4 +36,4 @@ TEST_CASE("timers: who is due comes in the order of deadlines, then of numbers, 
   }
 }
 
-}  // namespace tiercast::sim
+}  // namespace tiercast::sim::timers_test

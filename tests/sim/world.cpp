@@ -4,7 +4,7 @@
 
 #include "relay/sim/history.hpp"
 
-namespace tiercast::sim {
+namespace tiercast::sim::world_test {
 namespace {
 
 /// What listeners played, by kind.
@@ -97,4 +97,4 @@ TEST_CASE("world: actions come in their time and order, a killed process never a
   CHECK(world.feed(origin).groups()[0]->group.history.newest().value > 0);
 }
 
-}  // namespace tiercast::sim
+}  // namespace tiercast::sim::world_test

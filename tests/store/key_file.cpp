@@ -7,7 +7,8 @@
 #include "tests/cli/temporary_directory.hpp"
 #include "tests/support/seeded_random.hpp"
 
-using namespace tiercast;
+namespace tiercast::key_file_test {
+
 using namespace tiercast::store;
 using test::TemporaryDirectory;
 using test::write_file;
@@ -165,3 +166,5 @@ TEST_CASE("a key file that cannot be created or written says why and leaves noth
   CHECK(written.error().text == "standard output: cannot write to it: No space left on device");
   CHECK(written.error().exit_code == ExitCode::cannot_create);
 }
+
+}  // namespace tiercast::key_file_test

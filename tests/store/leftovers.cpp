@@ -10,7 +10,8 @@
 #include "tests/cli/temporary_directory.hpp"
 #include "tests/receive/opus_tone.hpp"
 
-using namespace tiercast;
+namespace tiercast::leftovers_test {
+
 using namespace tiercast::test;
 using store::RecordingPlace;
 
@@ -105,3 +106,5 @@ TEST_CASE("leftovers: one that was mended and not named yet is only named") {
   REQUIRE(store::recover(place).size() == 1);
   CHECK(read_file(folder / "main-20261130T201500Z.opus") == whole);
 }
+
+}  // namespace tiercast::leftovers_test

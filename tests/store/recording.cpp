@@ -8,7 +8,8 @@
 #include "tests/cli/temporary_directory.hpp"
 #include "tests/net/sockets.hpp"
 
-using namespace tiercast;
+namespace tiercast::recording_test {
+
 using receive::FinishedBy;
 using store::Recording;
 using store::RecordingPlace;
@@ -146,3 +147,5 @@ TEST_CASE("a recording that goes away before its bytes have gone harms nobody") 
   rig.open();
   CHECK(rig.recording->settled());
 }
+
+}  // namespace tiercast::recording_test

@@ -8,7 +8,7 @@
 #include <map>
 #include <string>
 
-namespace tiercast::wire {
+namespace tiercast::wire::limits_test {
 namespace {
 
 std::string bytes(std::size_t n) { return std::to_string(n) + " B"; }
@@ -135,4 +135,4 @@ TEST_CASE("PROTOCOL.md's table of limits has every value as it is in the code, a
 }
 
 }  // namespace
-}  // namespace tiercast::wire
+}  // namespace tiercast::wire::limits_test

@@ -9,7 +9,7 @@
 #include "tests/support/hex.hpp"
 #include "tests/support/seeded_random.hpp"
 
-namespace tiercast::wire {
+namespace tiercast::wire::packets_test {
 namespace {
 
 using test::hex;
@@ -325,4 +325,4 @@ TEST_CASE("random bytes, and packets with random changes, never do more than fai
 }
 
 }  // namespace
-}  // namespace tiercast::wire
+}  // namespace tiercast::wire::packets_test

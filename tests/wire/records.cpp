@@ -9,7 +9,7 @@
 #include "tests/support/hex.hpp"
 #include "tests/support/seeded_random.hpp"
 
-namespace tiercast::wire {
+namespace tiercast::wire::records_test {
 namespace {
 
 using test::hex;
@@ -423,4 +423,4 @@ TEST_CASE("random payloads, and records with random changes, end in an end or an
 }
 
 }  // namespace
-}  // namespace tiercast::wire
+}  // namespace tiercast::wire::records_test
