@@ -13,4 +13,7 @@ inline std::uint64_t seeds(std::uint64_t few) {
   return many > 0 ? many : few;
 }
 
+/// A test of so many hours of virtual time has one where there is one seed only.
+inline int hours(int many) { return seeds(2) == 1 ? 1 : many; }
+
 }  // namespace tiercast::test

@@ -53,7 +53,7 @@ def eventually(condition, timeout, what):
         if value:
             return value
         check(time.monotonic() < deadline, f"{what}: not within {timeout} s")
-        time.sleep(0.02)
+        time.sleep(0.05)  # a condition is often a process
 
 
 def toml(value):
@@ -203,8 +203,8 @@ class Node(Process):
         return self.start()
 
     def admin(self, *words):
-        """One of the commands that talk to a running node; what it prints."""
-        return self.host.run(self.t.binary, *words, "--socket", self.socket)
+        """One of the commands that talk to a running node; what it prints. Its socket is a file, whatever network."""
+        return network.run(self.t.binary, *words, "--socket", self.socket)
 
     def status(self):
         return json.loads(self.admin("status", "--json"))
