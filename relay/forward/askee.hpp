@@ -8,10 +8,18 @@
 #include <span>
 #include <utility>
 
+#include "relay/base/inline_vector.hpp"
 #include "relay/base/types.hpp"
 #include "relay/wire/limits.hpp"
 
 namespace tiercast::forward {
+
+/// How far a source has come by one way.
+struct SourceProgress {
+  SourceId source;
+  Sequence newest;
+};
+using Progress = InlineVector<SourceProgress, wire::kMaxSources>;
 
 /// What one parent brings of a group, by its own way: how far it is, and how much of it is lost before it is here.
 class Brought {
@@ -26,7 +34,8 @@ class Brought {
   };
 
   /// A frame came from it, new here or not. `jumps`: none lie between it and the one before.
-  void on_frame(Sequence sequence, bool jumps) {
+  void on_frame(SourceId source, Sequence sequence, bool jumps) {
+    note(source, sequence);
     if (sequence <= newest_) return;  // resent, or out of order: of its way's loss it tells nothing
     const std::uint64_t missed = newest_.value == 0 || jumps ? 0 : sequence.value - newest_.value - 1;
     newest_ = sequence;
@@ -37,13 +46,22 @@ class Brought {
     loss_ -= loss_ / kMemory;
   }
   Sequence newest() const { return newest_; }  // 0: none
+  const Progress& progress() const { return progress_; }
   double loss() const { return loss_; }        // share of the last frames, some kMemory of them
   /// Of the frames since the last call, those that came by themselves, and those between that did not.
   Share take_share() { return std::exchange(share_, {}); }
 
  private:
   static constexpr unsigned kMemory = 64;
+  void note(SourceId source, Sequence sequence) {
+    auto* of = std::find_if(progress_.begin(), progress_.end(), [&](const auto& p) { return p.source == source; });
+    if (of == progress_.end())
+      progress_.push_back({source, sequence});
+    else
+      of->newest = std::max(of->newest, sequence);
+  }
   Sequence newest_;
+  Progress progress_;
   double loss_ = 0;
   Share share_;
 };
@@ -54,14 +72,23 @@ struct Askee {
   bool seeking = false;  // nothing comes to it either
   Duration round_trip{};
   double loss = 0;
-  Sequence newest;  // that it has brought; 0: none
+  Sequence newest;    // that it has brought; 0: none
+  Progress progress{};  // of each source
 };
+
+/// It has brought frames of that source from `wanted` on, so that it should have that one's word on them.
+inline bool carries(const Askee& askee, SourceId source, Sequence wanted) {
+  return std::any_of(askee.progress.begin(), askee.progress.end(),
+                     [&](const SourceProgress& p) { return p.source == source && p.newest >= wanted; });
+}
 
 /// Not `last`, who was asked already, where there is another one as live: a second question goes to somebody else. Of
 /// the others one that is past `wanted` before one that may not have it yet; then the one from which it is here
-/// soonest, questions and answers that get lost included. nullopt: nobody has a lease.
+/// soonest, questions and answers that get lost included. nullopt: nobody has a lease. `only`: only that source's word
+/// will do, and where some parents bring that source and others the other one, as two origins do, only they have it.
 inline std::optional<std::size_t> whom_to_ask(std::span<const Askee> parents, Sequence wanted,
-                                              std::optional<std::size_t> last) {
+                                              std::optional<std::size_t> last,
+                                              std::optional<SourceId> only = std::nullopt) {
   struct Rank {
     int standing = 0;
     double expected_ns = 0;
@@ -69,7 +96,7 @@ inline std::optional<std::size_t> whom_to_ask(std::span<const Askee> parents, Se
   const auto rank = [&](std::size_t p) {
     const Askee& a = parents[p];
     const double arrives = std::max((1 - a.loss) * (1 - a.loss), 0.01);
-    return Rank{(a.live ? 8 : 0) + (last == p ? 0 : 4) + (a.newest > wanted ? 2 : 0) + (a.seeking ? 0 : 1),
+    return Rank{(only && a.live && carries(a, *only, wanted) ? 16 : 0) + (a.live ? 8 : 0) + (last == p ? 0 : 4) + (a.newest > wanted ? 2 : 0) + (a.seeking ? 0 : 1),
                 static_cast<double>((std::max(a.round_trip, Duration{0}) + wire::kNackMargin).count()) / arrives};
   };
   std::optional<std::size_t> best;

@@ -7,8 +7,9 @@ namespace {
 constexpr Duration kOvertaken = 10ms;  // an attestation that came out of order
 }
 
-AttestationGaps::AttestationGaps(std::chrono::milliseconds frame, Duration grace)
-    : patience_(std::min<Duration>(wire::kAttestEvery, static_cast<int>(wire::kAttestFrames) * frame) + grace) {
+AttestationGaps::AttestationGaps(SourceId source, std::chrono::milliseconds frame, Duration grace)
+    : source_(source),
+      patience_(std::min<Duration>(wire::kAttestEvery, static_cast<int>(wire::kAttestFrames) * frame) + grace) {
   arrived_.fill(kNever);
 }
 
@@ -68,8 +69,10 @@ void AttestationGaps::on_attestation(Sequence first, std::uint8_t count, Time no
 std::optional<std::size_t> AttestationGaps::due(GroupId group, std::span<const Askee> parents, wire::Nack& nack,
                                                 Time now) {
   if (!waiting_ || now < ask_at_) return std::nullopt;
-  const auto whom = whom_to_ask(parents, *attested_below_, rounds_ > 0 ? last_ : std::nullopt);
-  if (!whom) return std::nullopt;
+  // It may have been lost there too; a relay may have it that forwards the other source now.
+  const auto only = rounds_ % 3 == 2 ? std::nullopt : std::optional{source_};
+  const auto asked = whom_to_ask(parents, *attested_below_, rounds_ > 0 ? last_ : std::nullopt, only);
+  if (!asked) return std::nullopt;
   if (++rounds_ > kRounds) {
     counters_.given_up.add();
     attested_below_ = beyond_ > *attested_below_ ? beyond_end_ : newest_.next();
@@ -81,15 +84,15 @@ std::optional<std::size_t> AttestationGaps::due(GroupId group, std::span<const A
   nack.kind = wire::NackKind::attestation;
   nack.ranges.push_back({*attested_below_, 1});
   counters_.asked.add();
-  ask_at_ = now + parents[*whom].round_trip + wire::kNackMargin * rounds_;
-  last_ = whom;
-  return whom;
+  ask_at_ = now + parents[*asked].round_trip + wire::kNackMargin * rounds_;
+  last_ = asked;
+  return asked;
 }
 
 void GroupAttestationGaps::on_frame(SourceId source, Sequence sequence, bool jumps, Time now) {
   auto* of = std::find_if(sources_.begin(), sources_.end(), [&](const OfSource& s) { return s.id == source; });
   if (of == sources_.end()) {
-    if (!sources_.push_back({source, sequence, AttestationGaps{frame_, grace_}})) return;
+    if (!sources_.push_back({source, sequence, AttestationGaps{source, frame_, grace_}})) return;
     of = &sources_.back();
   }
   // Meanwhile the other one was forwarded, and this one's attestations were about frames that are not here.

@@ -33,7 +33,7 @@ class AttestationGaps {
  public:
   /// Frames without an attestation are normal for kAttestEvery or kAttestFrames, whichever is over first: then their
   /// source has made it. After `grace` more it is a gap.
-  explicit AttestationGaps(std::chrono::milliseconds frame, Duration grace = 60ms);
+  AttestationGaps(SourceId source, std::chrono::milliseconds frame, Duration grace = 60ms);
 
   void on_frame(Sequence sequence, bool jumps, Time now);
   void on_attestation(Sequence first, std::uint8_t count, Time now);
@@ -47,6 +47,7 @@ class AttestationGaps {
   static constexpr std::size_t kArrivals = 2 * wire::kAttestFrames;  // that are remembered
   void note_arrival(Sequence sequence, Time now);
   void wait_for_next(Time now);
+  SourceId source_;
   Duration patience_;
   std::optional<Sequence> attested_below_;  // everything below is attested or given up
   Sequence newest_;
@@ -80,7 +81,7 @@ class GroupAttestationGaps {
   struct OfSource {
     SourceId id;
     Sequence newest;
-    AttestationGaps gaps{20ms};
+    AttestationGaps gaps{SourceId{}, 20ms};
   };
   std::chrono::milliseconds frame_;
   Duration grace_;

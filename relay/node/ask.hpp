@@ -50,7 +50,8 @@ class Asking {
   static forward::Askee askee(const control::Parent& parent, const forward::Brought& brought, Time now) {
     return {parent.may_be_asked(), parent.may_be_asked() && parent.live(now),
             parent.seeking(),      parent.round_trip(),
-            brought.loss(),        brought.newest()};
+            brought.loss(),        brought.newest(),
+            brought.progress()};
   }
   std::vector<forward::Askee> askees_;  // room for one a parent
 };

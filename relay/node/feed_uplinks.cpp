@@ -148,7 +148,7 @@ void Feed::on_stream(std::size_t p, Bytes datagram, MulticastUplink* multicast, 
     parent.on_stream(Stream::frame, now);
   }
   group->subscriptions[p].frames.on_frame(now);
-  group->subscriptions[p].brought.on_frame(h.sequence, h.jumps());
+  group->subscriptions[p].brought.on_frame(h.source, h.sequence, h.jumps());
   if (!multicast) group->place.told(h.sequence);
   const Way way{multicast ? Way::Kind::multicast : Way::Kind::unicast, p};
   if (result.taken == Taken::fresh) on_fresh_frame(*group, h, newest, p, way, now);

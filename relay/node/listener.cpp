@@ -235,7 +235,7 @@ void Listener::on_stream(std::size_t p, Bytes datagram, MulticastUplink* multica
       if (known_before(playout.counters()) == known || stream_->noted > noted) stream_->last_fresh = now;
       if (setup_.strict && multicast)
         playout.on_proven(header->source, header->sequence, crypto::attest_hash(datagram), now);
-      uplinks_[p].brought.on_frame(header->sequence, header->jumps());
+      uplinks_[p].brought.on_frame(header->source, header->sequence, header->jumps());
       if (multicast) {
         multicast->on_frame(parent, *header, std::max(stream_->noted, header->sequence), now);
       } else {

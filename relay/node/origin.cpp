@@ -18,7 +18,13 @@ constexpr Duration kUnsaved = 2 * kSaveSequenceEvery;
 Sequence used_before(const Origin::Setup& setup) {
   if (setup.last.value == 0) return setup.last;
   const Duration since = std::max(setup.since.value_or(kUnsaved), Duration{0});
-  return setup.last.plus(kAhead + static_cast<std::uint64_t>(since / std::chrono::milliseconds{setup.frame_ms}));
+  // That process may have had shorter frames.
+  const std::uint8_t frame_ms = setup.point ? std::min(setup.point->frame_ms, setup.frame_ms) : setup.frame_ms;
+  return setup.last.plus(kAhead + static_cast<std::uint64_t>(since / std::chrono::milliseconds{frame_ms}));
+}
+
+std::optional<publish::ClockPoint> numbered_before(const Origin::Setup& setup) {
+  return setup.point && setup.point->frame_ms == setup.frame_ms ? setup.point : std::nullopt;
 }
 
 }  // namespace
@@ -26,7 +32,7 @@ Sequence used_before(const Origin::Setup& setup) {
 Origin::Origin(const Setup& setup, Moment now)
     : source_(setup.source),
       frame_(std::chrono::milliseconds{setup.frame_ms}),
-      ingest_(setup.frame_ms, used_before(setup).next(), now, setup.point),
+      ingest_(setup.frame_ms, used_before(setup).next(), now, numbered_before(setup)),
       epochs_(setup.group, setup.source, setup.epochs, setup.rotate_every, *setup.random, now),
       publisher_(setup.group, setup.source, *setup.signing_key, used_before(setup)),
       saved_epochs_(setup.epochs),

@@ -145,7 +145,7 @@ void Ingest::take_over(const RtpPacket& packet) {
   expected_ = sender_->newest();
   resynchronise_ = false;
   ++moves_;
-  rejoining_ = known && sequence < next_;
+  rejoining_ = known && rejoins(sequence);
   if (rejoining_) {
     drop_as_late(packet, sequence);
   } else {
@@ -154,10 +154,14 @@ void Ingest::take_over(const RtpPacket& packet) {
     else
       clock_.anchor(sequence, now_);
     newest_ = sequence;
-    newest_timestamp_ = packet.timestamp;
-    hold(packet, expected_, sequence);
+      hold(packet, expected_, sequence);
   }
   take(packet, sequence, true);
+}
+
+/// Its tick has left, but not for long.
+bool Ingest::rejoins(Sequence sequence) const {
+  return sequence < next_ && distance(sequence, next_) <= 2 * kSame / clock_.frame();
 }
 
 /// All will be as late as this one: their ticks are given the time.
@@ -165,7 +169,6 @@ void Ingest::drop_as_late(const RtpPacket& packet, Sequence sequence) {
   timeline_.follow(packet.timestamp, sequence);
   clock_.observe(sequence, now_);
   newest_ = sequence;
-  newest_timestamp_ = packet.timestamp;
   last_packet_ = now_;
   counters_.late.add();
 }
@@ -182,7 +185,7 @@ void Ingest::accept_newer(const RtpPacket& packet, std::int64_t number) {
   // the sender's time line moves with it. ffmpeg sends in bursts of 128 ms, and its first one is no measure of the
   // next.
   const bool late = sequence < next_;
-  rejoining_ = rejoining_ && late;
+  rejoining_ = rejoining_ && rejoins(sequence);
   if (late && (locked_ || rejoining_ || !begun()) && !leapt) {
     if (!affordable(sequence)) return refuse({RefusalReason::too_fast, 0});
     drop_as_late(packet, sequence);
@@ -200,7 +203,6 @@ void Ingest::accept_newer(const RtpPacket& packet, std::int64_t number) {
   timeline_.follow(packet.timestamp, sequence);
   clock_.observe(sequence, now_);
   newest_ = sequence;
-  newest_timestamp_ = packet.timestamp;
   if (resynchronise_) expected_ = number;
   resynchronise_ = false;
   hold(packet, number, sequence);
@@ -295,6 +297,7 @@ void Ingest::go_on(std::optional<Sequence> first, Moment now) {
     first = held_.front().sequence;
   } else if (first) {
     clock_.anchor(*first, now_);
+    before_.reset();  // it is the other one's numbers that count
   } else {
     first = clock_.due_at(now_);
   }
@@ -305,6 +308,8 @@ void Ingest::shift(std::int64_t by) {
   const auto moved = [by](Sequence s) { return Sequence{s.value + static_cast<std::uint64_t>(by)}; };
   timeline_.shift(by);
   newest_ = moved(newest_);
+  before_.reset();
+  rejoining_ = false;
   ++moves_;
   clock_.shift(by);
   held_.shift(by, counters_.senders.get());
@@ -319,8 +324,12 @@ void Ingest::drop_late() {
 }
 
 ClockPoint Ingest::point() const {
-  if (!sender_) return {next_, clock_.due(next_), 0, 0};
-  return {newest_, clock_.due(newest_), sender_->ssrc(), newest_timestamp_};
+  const auto frame_ms = static_cast<std::uint8_t>(frame_samples_ / 48);
+  if (sender_) return {frame_ms, newest_, clock_.due(newest_), sender_->ssrc(), timeline_.timestamp_of(newest_)};
+  // The sender of before may still come.
+  if (before_)
+    return {frame_ms, before_->sequence, clock_.due(before_->sequence), before_->ssrc, before_->rtp_timestamp};
+  return {frame_ms, next_, clock_.due(next_), 0, 0};
 }
 
 IngestHealth Ingest::health(Time now) const {

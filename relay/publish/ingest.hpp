@@ -91,6 +91,7 @@ class Ingest {
   void take_over(const RtpPacket& packet);
   std::optional<Sequence> number_of_before(const RtpPacket& packet) const;
   void drop_as_late(const RtpPacket& packet, Sequence sequence);
+  bool rejoins(Sequence sequence) const;
   void accept_newer(const RtpPacket& packet, std::int64_t number);
   void accept_older(const RtpPacket& packet, std::int64_t number);
   bool affordable(Sequence sequence);
@@ -117,8 +118,7 @@ class Ingest {
   Time now_;
   Sequence next_;               // the next tick to leave
   std::uint8_t next_flags_;     // kFlagDiscontinuity when it does not follow the one before
-  Sequence newest_;             // of the packets taken …
-  std::uint32_t newest_timestamp_ = 0;  // … and its sender's
+  Sequence newest_;             // of the packets taken
   std::uint64_t moves_ = 0;
   std::int64_t expected_ = 0;   // the sender's number that follows what has left
   bool resynchronise_ = false;  // after a jump: nothing before the next packet is waited for

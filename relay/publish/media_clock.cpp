@@ -78,6 +78,10 @@ Sequence RtpTimeline::sequence_of(std::uint32_t timestamp) const {
   return offset(anchor_sequence_, floor_divide(extend(timestamp) - anchor_ + step_ / 2, step_));
 }
 
+std::uint32_t RtpTimeline::timestamp_of(Sequence sequence) const {
+  return static_cast<std::uint32_t>(anchor_ + distance(anchor_sequence_, sequence) * step_);
+}
+
 void RtpTimeline::follow(std::uint32_t timestamp, Sequence sequence) {
   newest_ = extend(timestamp);
   const std::int64_t off = newest_ - (anchor_ + distance(anchor_sequence_, sequence) * step_);

@@ -10,6 +10,7 @@ namespace tiercast::publish {
 
 /// One point of a stream's numbering: by it the same process, or the next one of this boot, numbers on as it was.
 struct ClockPoint {
+  std::uint8_t frame_ms = 0;        // with other frames it says nothing
   Sequence sequence;
   Time due;                         // of that sequence
   std::uint32_t ssrc = 0;           // with rtp_timestamp, …
@@ -63,6 +64,8 @@ class RtpTimeline {
   void shift(std::int64_t by);
   /// The nearest sequence on the grid.
   Sequence sequence_of(std::uint32_t timestamp) const;
+  /// What its packet would say, had all stamps been as regular as the sequences.
+  std::uint32_t timestamp_of(Sequence sequence) const;
   /// The newest packet's timestamp was taken as `sequence`, which may be another than sequence_of() says. Keeps the
   /// unwrapping up to date, and moves the grid onto timestamps that stay off it in the same way (GStreamer's second
   /// one is short by the encoder's lookahead).

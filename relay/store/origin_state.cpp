@@ -21,14 +21,14 @@ namespace tiercast::store {
 namespace {
 
 // "tiercast", version u16, machine 16 B, boot 16 B, group u24, source u8, last u48, at u64 ns of the monotonic clock,
-// the clock's point (sequence u48, due u64 ns of the same clock, ssrc u32, RTP timestamp u32), highest u32, has current u8, announced u8, 3 × (number u32, made u64 s, value 32 B; the current one first, absent
+// the clock's point (frame_ms u8, sequence u48, due u64 ns of the same clock, ssrc u32, RTP timestamp u32), highest u32, has current u8, announced u8, 3 × (number u32, made u64 s, value 32 B; the current one first, absent
 // ones zero), BLAKE2b-128 of all before.
 constexpr std::string_view kMagic = "tiercast";
-constexpr std::uint64_t kVersion = 2;
+constexpr std::uint64_t kVersion = 3;
 constexpr std::size_t kHash = 16;
 constexpr std::size_t kEpochs = 1 + wire::kEpochsAhead;
 constexpr std::size_t kBody =
-    8 + 2 + 2 * kHash + 3 + 1 + 6 + 8 + (6 + 8 + 4 + 4) + 4 + 1 + 1 + kEpochs * (4 + 8 + wire::kEpochValue);
+    8 + 2 + 2 * kHash + 3 + 1 + 6 + 8 + (1 + 6 + 8 + 4 + 4) + 4 + 1 + 1 + kEpochs * (4 + 8 + wire::kEpochValue);
 constexpr std::size_t kFile = kBody + kHash;
 // Numbers that no clock gives: rather damage than the end of all numbers.
 constexpr std::uint32_t kHighestEpoch = 0xffffff00;
@@ -113,11 +113,12 @@ std::optional<SourceState> read_state(Reader& in) {
   SourceState state;
   state.last = Sequence{in.u48()};
   const auto at = read_time(in);
+  state.point.frame_ms = in.u8();
   state.point.sequence = Sequence{in.u48()};
   const auto due = read_time(in);
   state.point.ssrc = in.u32();
   state.point.rtp_timestamp = in.u32();
-  if (!at || !due || state.point.sequence.value > kHighestSequence) return std::nullopt;
+  if (!at || !due || state.point.frame_ms == 0 || state.point.sequence.value > kHighestSequence) return std::nullopt;
   state.at = *at;
   state.point.due = *due;
   state.epochs.highest = Epoch{in.u32()};
@@ -232,7 +233,7 @@ tl::expected<void, OriginStateError> OriginState::save(GroupId group, SourceId s
   out.bytes(crypto::as_bytes(kMagic)).u16(kVersion).bytes(machine_).bytes(boot_);
   out.u24(group.value).u8(source.value);
   out.u48(state.last.value).u64(nanoseconds(state.at));
-  out.u48(state.point.sequence.value).u64(nanoseconds(state.point.due));
+  out.u8(state.point.frame_ms).u48(state.point.sequence.value).u64(nanoseconds(state.point.due));
   out.u32(state.point.ssrc).u32(state.point.rtp_timestamp).u32(state.epochs.highest.value);
   const auto& announced = state.epochs.announced;
   out.u8(state.epochs.current ? 1 : 0).u8(announced.size());

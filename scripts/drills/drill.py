@@ -174,7 +174,7 @@ def parse(parser):
     if options.heal_after is not None and not 0 <= options.heal_after <= 0.4 * options.seconds:
         parser.error(f"--heal-after {options.heal_after:g}: use 0 to {0.4 * options.seconds:g}, or more --seconds")
     after = 0.45 * options.seconds - (options.heal_after or 0)  # at least, see WHEN: of what is measured, after the undoing
-    if options.grace and after * 1000 < options.grace + figures.SETTLED:
+    if options.grace and options.heal_after is not None and after * 1000 < options.grace + figures.SETTLED:
         parser.error(f"--seconds {options.seconds:g}: too few to see who has recovered --grace {options.grace:g} ms after "
                      "the undoing")
     options.program = options.program or (BUILT if os.path.exists(BUILT) else shutil.which("tiercast"))

@@ -16,7 +16,8 @@ from children import Failure, default_signals
 from tree import Tree
 
 PATIENCE = 30  # s for listeners to hear something: a busy machine plays some drills at once
-MORE_SPEECH = PATIENCE + 15  # s beyond what is to be measured: until then, and for what the damage and its undoing take
+STARTS = 10  # s for a node that is started again to answer
+MORE_SPEECH = PATIENCE + 30  # s beyond what is to be measured: until then, and for what the damage and its undoing take
 COMMAND_PATIENCE = 60  # s for the operator's commands
 PROCESSES = 16  # listeners that are a process each; more are many in one
 
@@ -204,7 +205,11 @@ class Namespaces(Stage):
         began = time.monotonic()
         for name in names:
             self.tree.start_node(name)
-        self.tree.wait(f"{' and '.join(names)} to run again", lambda state: None not in state.values(), PATIENCE, names)
+        while None in self.tree.state(names).values():
+            self.check()
+            if time.monotonic() > began + STARTS:
+                raise Failure(f"{' and '.join(names)}: started, and no answer within {STARTS} s", 69)
+            time.sleep(0.1)
         return f"{' and '.join(names)} started again, in {time.monotonic() - began:.1f} s"
 
     def look(self):

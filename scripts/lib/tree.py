@@ -160,10 +160,9 @@ socket = "{self.folder}/{name}.sock"
         return {name: json.loads(said[name]) if name in asked and asked[name].returncode == 0 else None
                 for name in names}
 
-    def wait(self, what, ready, seconds=15, names=None):
-        """Until ready() is true of state(names)."""
+    def wait(self, what, ready, seconds=15):
         until = time.monotonic() + seconds
-        while not ready(self.state(names)):
+        while not ready(self.state()):
             self.children.check(list(self.children.running))
             if time.monotonic() > until:
                 raise Failure(f"waited {seconds:.0f} s for {what}")

@@ -38,6 +38,34 @@ TEST_CASE("who is not past what is missing may not have it, who seeks has nothin
   CHECK_FALSE(whom_to_ask(parents, kWanted, std::nullopt));
 }
 
+TEST_CASE("a source's word is asked of who brings that source, again and again, where there is one") {
+  std::array<Askee, 3> parents{};
+  for (Askee& parent : parents) parent.leased = parent.live = true;
+  parents[0].progress.push_back({SourceId{1}, Sequence{99}});
+  parents[1].progress.push_back({SourceId{2}, Sequence{120}});
+  CHECK(whom_to_ask(parents, Sequence{100}, 1, SourceId{2}) == 1U);
+  CHECK(whom_to_ask(parents, Sequence{99}, 0, SourceId{1}) == 0U);
+  CHECK(whom_to_ask(parents, Sequence{100}, 0, SourceId{1}) != 0U);  // it fell silent before
+  parents[2].progress = parents[1].progress;
+  CHECK(whom_to_ask(parents, Sequence{100}, 1, SourceId{2}) == 2U);
+  parents[1].live = parents[2].live = false;
+  CHECK(whom_to_ask(parents, Sequence{100}, std::nullopt, SourceId{2}) == 0U);
+}
+
+TEST_CASE("what a parent brought is known for each source") {
+  Brought brought;
+  brought.on_frame(SourceId{2}, Sequence{50}, false);
+  brought.on_frame(SourceId{1}, Sequence{51}, false);
+  brought.on_frame(SourceId{2}, Sequence{49}, false);
+  brought.on_frame(SourceId{3}, Sequence{70}, false);  // there are two at most
+  Askee askee;
+  askee.progress = brought.progress();
+  CHECK(carries(askee, SourceId{2}, Sequence{50}));
+  CHECK_FALSE(carries(askee, SourceId{2}, Sequence{51}));
+  CHECK(carries(askee, SourceId{1}, Sequence{51}));
+  CHECK_FALSE(carries(askee, SourceId{3}, Sequence{1}));
+}
+
 TEST_CASE("a frame may still come by itself from a live parent that has not brought anything newer") {
   std::array parents{live(1ms), live(1ms, 0, 999)};
   CHECK(may_still_come(parents, kWanted));
@@ -52,7 +80,7 @@ TEST_CASE("a frame may still come by itself from a live parent that has not brou
 TEST_CASE("a parent's loss is told from holes in what it brings, not from jumps and repairs") {
   Brought brought;
   for (std::uint64_t s = 1000; s < 1400; ++s)
-    if (s % 5 != 0) brought.on_frame(Sequence{s}, false);
+    if (s % 5 != 0) brought.on_frame(SourceId{1}, Sequence{s}, false);
   CHECK(brought.newest() == Sequence{1399});
   CHECK(brought.loss() > 0.15);
   CHECK(brought.loss() < 0.25);
@@ -60,15 +88,15 @@ TEST_CASE("a parent's loss is told from holes in what it brings, not from jumps 
   Brought::Share share = brought.take_share();
   CHECK(share.came == 320);
   CHECK(share.missed == 79);  // what was before the first one is not known
-  brought.on_frame(Sequence{1395}, false);
+  brought.on_frame(SourceId{1}, Sequence{1395}, false);
   CHECK(brought.loss() == before);
-  brought.on_frame(Sequence{9000}, false);
+  brought.on_frame(SourceId{1}, Sequence{9000}, false);
   CHECK(brought.loss() == before);
   CHECK(brought.take_share().came == 0);
-  for (std::uint64_t s = 9001; s < 9400; ++s) brought.on_frame(Sequence{s}, false);
+  for (std::uint64_t s = 9001; s < 9400; ++s) brought.on_frame(SourceId{1}, Sequence{s}, false);
   CHECK(brought.loss() < 0.001);
   const double calm = brought.loss();
-  brought.on_frame(Sequence{9420}, true);
+  brought.on_frame(SourceId{1}, Sequence{9420}, true);
   CHECK(brought.loss() < calm);
   share = brought.take_share();
   CHECK(share.came == 400);

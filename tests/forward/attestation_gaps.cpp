@@ -30,7 +30,7 @@ struct Fixture {
     }
   }
   Time now{1h};
-  AttestationGaps gaps{20ms};
+  AttestationGaps gaps{SourceId{1}, 20ms};
   std::vector<Sequence> asks;
 };
 
@@ -67,11 +67,26 @@ TEST_CASE("an attestation that did not come is asked for after its time, again a
   CHECK(f.gaps.counters().asked.get() == 6);
 }
 
+TEST_CASE("an attestation is asked of the parent that brings its source, and now and then of another one") {
+  std::array parents{Askee{.leased = true, .live = true, .round_trip = 1ms, .newest = Sequence{2000}},
+                     Askee{.leased = true, .live = true, .round_trip = 90ms, .newest = Sequence{2000}}};
+  parents[0].progress.push_back({SourceId{1}, Sequence{2000}});
+  parents[1].progress.push_back({SourceId{2}, Sequence{2000}});
+  AttestationGaps gaps{SourceId{2}, 20ms};
+  gaps.on_frame(Sequence{1000}, false, Time{1h});
+  std::vector<std::size_t> asked;
+  while (gaps.next_deadline() != kNever) {
+    wire::Nack nack;
+    if (const auto whom = gaps.due(GroupId{7}, parents, nack, gaps.next_deadline())) asked.push_back(*whom);
+  }
+  CHECK(asked == std::vector<std::size_t>{1, 1, 0, 1, 1, 0});
+}
+
 TEST_CASE("an attestation is due after 25 frames or 500 ms, whichever is over first") {
   for (const auto& [frame, due] : {std::pair{10ms, 250ms}, {20ms, 500ms}, {40ms, 500ms}, {60ms, 500ms}}) {
     CAPTURE(frame.count());
     Fixture f;
-    f.gaps = AttestationGaps{frame, 60ms};
+    f.gaps = AttestationGaps{SourceId{1}, frame, 60ms};
     f.gaps.on_frame(Sequence{1000}, false, f.now);
     CHECK(f.gaps.next_deadline() == f.now + due + 60ms);
   }

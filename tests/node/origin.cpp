@@ -37,6 +37,7 @@ struct Machine : node::FrameSink {
     Origin::Setup setup;
     setup.group = kGroup;
     setup.source = kSource;
+    setup.frame_ms = frame_ms;
     setup.signing_key = &key;
     setup.random = &random;
     if (disk) {
@@ -46,7 +47,7 @@ struct Machine : node::FrameSink {
       if (same_boot) setup.point = disk->point;
     }
     group = std::make_unique<node::FeedGroup>(
-        std::make_unique<node::Group>(kGroup, "group", 20ms, std::vector<forward::Source>{{kSource, {}}}), random);
+        std::make_unique<node::Group>(kGroup, "group", std::chrono::milliseconds{frame_ms}, std::vector<forward::Source>{{kSource, {}}}), random);
     origin.emplace(setup, moment());
     save();
   }
@@ -109,6 +110,7 @@ struct Machine : node::FrameSink {
   Sequence newest;
   std::optional<Origin::SaveJob> disk;
   bool disk_works = true;
+  std::uint8_t frame_ms = 20;
   std::size_t saves = 0;
   std::unique_ptr<node::FeedGroup> group;
   std::optional<Origin> origin;
@@ -174,12 +176,66 @@ TEST_CASE("how an origin numbers is on the disk soon after it has changed") {
   m.encoder.first_stamp += 123'456;
   m.now += 31ms;
   m.talk(500ms);
+  REQUIRE(m.disk);
+  CHECK(m.disk->point.ssrc == m.encoder.ssrc);
   const std::int64_t numbering = m.numbering();
   m.away(200ms);
   m.wall_off += 3s;
   m.start();
   m.talk(500ms);
   CHECK(m.numbering() == numbering);
+}
+
+TEST_CASE("an origin that is started twice before its encoder is heard again still knows its numbers") {
+  Machine m;
+  m.start();
+  m.now += 7ms;
+  m.talk(1s);
+  const std::int64_t numbering = m.numbering();
+  for (int i = 0; i < 3; ++i) {
+    m.away(200ms);
+    m.wall_off += 3s;
+    m.start();
+  }
+  m.talk(1s, 70ms);
+  CHECK(m.numbering() == numbering);
+}
+
+TEST_CASE("stamps that jitter do not move an encoder's numbers over restarts") {
+  Machine m;
+  m.start();
+  m.talk(1s);
+  const std::int64_t numbering = m.numbering();
+  for (int i = 0; i < 6; ++i) {
+    for (int packet = 0; packet < 251 + i; ++packet) {
+      const std::uint32_t jitter = packet % 2 == 0 ? 400 : 0;  // less than half a frame
+      m.encoder.first_stamp += jitter;
+      m.talk(20ms);
+      m.encoder.first_stamp -= jitter;
+    }
+    m.away(100ms);
+    m.start();
+    m.talk(1s);
+    CHECK(m.numbering() == numbering);
+  }
+}
+
+TEST_CASE("with frames of another length an origin goes by its clock, above all that was sealed") {
+  Machine m;
+  m.start();
+  m.run(4900ms);
+  const Sequence last = m.newest;
+  m.frame_ms = 10;
+  m.start();
+  m.run(200ms);
+  CHECK(m.newest > last.plus(last.value / 2));  // twice as many have been since 1970
+  m.run(4700ms);
+  const Sequence then = m.newest;
+  m.frame_ms = 60;
+  m.now += 3s;
+  m.start();
+  m.run(200ms);
+  CHECK(m.newest > then);
 }
 
 TEST_CASE("another encoder, or one whose stamps leapt meanwhile, goes by the clock") {

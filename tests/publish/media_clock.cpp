@@ -35,7 +35,7 @@ TEST_CASE("a sequence that the wall is about to reach is due when it does") {
 }
 
 TEST_CASE("how the last process numbered goes on, wherever the wall is") {
-  const ClockPoint before{Sequence{100}, at(-1005ms)};
+  const ClockPoint before{20, Sequence{100}, at(-1005ms)};
   const MediaClock clock{20, Sequence{0}, start(9'000'000), before};
   CHECK(clock.first() == Sequence{150});
   CHECK(clock.due(Sequence{150}) == at(-5ms));

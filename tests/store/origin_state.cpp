@@ -45,7 +45,7 @@ SourceState example(bool with_current = true) {
   SourceState state;
   state.last = Sequence{0x123456789a};
   state.at = Time{1h};
-  state.point = {Sequence{0x1234567890}, Time{59min}, 0x89abcdef, 0xfedcba98};
+  state.point = {20, Sequence{0x1234567890}, Time{59min}, 0x89abcdef, 0xfedcba98};
   state.epochs.highest = Epoch{1'700'000'900};
   publish::ScheduledEpoch epoch;
   for (std::uint32_t i = 0; i < 3; ++i) {
@@ -227,6 +227,9 @@ TEST_CASE("values that would lead to a number twice are refused even with a good
   CHECK(refused(state));
   state = example();
   state.point.sequence = Sequence{(std::uint64_t{1} << 47) + 1};
+  CHECK(refused(state));
+  state = example();
+  state.point.frame_ms = 0;
   CHECK(refused(state));
 }
 
