@@ -47,7 +47,7 @@ class Brought {
   }
   Sequence newest() const { return newest_; }  // 0: none
   const Progress& progress() const { return progress_; }
-  double loss() const { return loss_; }        // share of the last frames, some kMemory of them
+  double loss() const { return loss_; }  // share of the last frames, some kMemory of them
   /// Of the frames since the last call, those that came by themselves, and those between that did not.
   Share take_share() { return std::exchange(share_, {}); }
 
@@ -72,7 +72,7 @@ struct Askee {
   bool seeking = false;  // nothing comes to it either
   Duration round_trip{};
   double loss = 0;
-  Sequence newest;    // that it has brought; 0: none
+  Sequence newest;      // that it has brought; 0: none
   Progress progress{};  // of each source
 };
 
@@ -96,7 +96,8 @@ inline std::optional<std::size_t> whom_to_ask(std::span<const Askee> parents, Se
   const auto rank = [&](std::size_t p) {
     const Askee& a = parents[p];
     const double arrives = std::max((1 - a.loss) * (1 - a.loss), 0.01);
-    return Rank{(only && a.live && carries(a, *only, wanted) ? 16 : 0) + (a.live ? 8 : 0) + (last == p ? 0 : 4) + (a.newest > wanted ? 2 : 0) + (a.seeking ? 0 : 1),
+    return Rank{(only && a.live && carries(a, *only, wanted) ? 16 : 0) + (a.live ? 8 : 0) + (last == p ? 0 : 4) +
+                    (a.newest > wanted ? 2 : 0) + (a.seeking ? 0 : 1),
                 static_cast<double>((std::max(a.round_trip, Duration{0}) + wire::kNackMargin).count()) / arrives};
   };
   std::optional<std::size_t> best;

@@ -284,7 +284,7 @@ void FeedThread::save_states(Moment now) {
   for (const auto& group : feed_->groups()) {
     if (!group->origin) continue;
     if (auto job = group->origin->take_save(now.mono))
-      saver_->add({group->group.index, group->group.id, group->origin->source(), {job->epochs, job->last, job->at, job->point}});
+      saver_->add({group->group.index, group->group.id, group->origin->source(), to_state(*job)});
   }
 }
 

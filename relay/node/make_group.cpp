@@ -35,6 +35,8 @@ std::unique_ptr<Group> make_group(const config::Group& from) {
   return std::make_unique<Group>(from.id, from.name, std::chrono::milliseconds{from.frame_ms}, std::move(sources));
 }
 
+store::SourceState to_state(const Origin::SaveJob& job) { return {job.epochs, job.last, job.at, job.point}; }
+
 tl::expected<std::unique_ptr<Origin>, net::Error> make_origin(const config::Group& group, const crypto::PrivateKey& key,
                                                               const store::OriginState& state, Random& random,
                                                               Moment now) {
@@ -58,7 +60,7 @@ tl::expected<std::unique_ptr<Origin>, net::Error> make_origin(const config::Grou
   if (group.source->align) setup.align = other_source(group).id;
   auto origin = std::make_unique<Origin>(setup, now);
   while (const auto job = origin->take_save(now.mono)) {
-    const auto saved = state.save(group.id, group.source->id, {job->epochs, job->last, job->at, job->point});
+    const auto saved = state.save(group.id, group.source->id, to_state(*job));
     if (!saved) return net::fail(saved.error().text, saved.error().exit_code);
     origin->on_saved(true, now);
   }

@@ -16,6 +16,9 @@ namespace tiercast::node {
 
 std::unique_ptr<Group> make_group(const config::Group& from);
 
+/// As it lies on the disk.
+store::SourceState to_state(const Origin::SaveJob& job);
+
 /// The origin's first epoch must be on disk before its first frame: saved here. Blocks. `group` has a source, `key`
 /// signs for it.
 tl::expected<std::unique_ptr<Origin>, net::Error> make_origin(const config::Group& group, const crypto::PrivateKey& key,

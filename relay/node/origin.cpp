@@ -123,8 +123,8 @@ Sequence Origin::later(const Mark& mark, Time now) const {
   return mark.sequence.plus(static_cast<std::uint64_t>((now - mark.at) / frame_));
 }
 
-/// What would be used again if the process died now, and the next one went by the last save, is saved soon; so is how it
-/// numbers, when that is another way.
+/// What would be used again if the process died now, and the next one went by the last save, is saved soon; so is how
+/// it numbers, when that is another way.
 void Origin::watch_pace(Sequence sealed, Time now) {
   if (sealed > later(furthest_, now)) furthest_ = {sealed, now};
   if (later(furthest_, now) > later(saved_, now).plus(kAhead) || ingest_.moves() != saved_moves_)
@@ -161,8 +161,7 @@ std::optional<Origin::SaveJob> Origin::take_save(Time now) {
   if (saving_) return std::nullopt;
   auto state = epochs_.to_persist(now);
   if (!state && now < next_sequence_save_) return std::nullopt;
-  saving_ =
-      SaveJob{state.value_or(saved_epochs_), later(furthest_, now), now, ingest_.point(), state.has_value()};
+  saving_ = SaveJob{state.value_or(saved_epochs_), later(furthest_, now), now, ingest_.point(), state.has_value()};
   saved_moves_ = ingest_.moves();
   furthest_ = {publisher_.last(), now};
   if (!state) next_ahead_save_ = now + kSaveAheadEvery;

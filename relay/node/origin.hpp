@@ -123,7 +123,7 @@ class Origin {
   Mark furthest_;  // of what was sealed since the last save began: the one most ahead of the clock
   Time next_sequence_save_;
   std::uint64_t saved_moves_ = 0;  // of ingest_, when the last save began
-  Time next_ahead_save_;  // not before, for a stream that is ahead of the last one, or numbers otherwise
+  Time next_ahead_save_;           // not before, for a stream that is ahead of the last one, or numbers otherwise
   std::uint64_t changes_seen_ = 0;
   OriginCounters counters_;
 };

@@ -129,9 +129,7 @@ std::optional<Sequence> Ingest::number_of_before(const RtpPacket& packet) const 
 void Ingest::take_over(const RtpPacket& packet) {
   // It continues the clock: the tick that is due, behind all that the one before has sent.
   const auto known = number_of_before(packet);
-  Sequence sequence = known      ? *known
-                      : begun() ? std::max(next_, clock_.nearest(now_))
-                                : clock_.nearest(now_);
+  Sequence sequence = known ? *known : begun() ? std::max(next_, clock_.nearest(now_)) : clock_.nearest(now_);
   if (!held_.empty()) sequence = std::max(sequence, held_.back().sequence.next());
   if (!affordable(sequence)) return refuse({RefusalReason::too_fast, 0});
   held_.release_all();
@@ -154,7 +152,7 @@ void Ingest::take_over(const RtpPacket& packet) {
     else
       clock_.anchor(sequence, now_);
     newest_ = sequence;
-      hold(packet, expected_, sequence);
+    hold(packet, expected_, sequence);
   }
   take(packet, sequence, true);
 }

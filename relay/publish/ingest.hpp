@@ -116,9 +116,9 @@ class Ingest {
   Credit takeovers_;
 
   Time now_;
-  Sequence next_;               // the next tick to leave
-  std::uint8_t next_flags_;     // kFlagDiscontinuity when it does not follow the one before
-  Sequence newest_;             // of the packets taken
+  Sequence next_;            // the next tick to leave
+  std::uint8_t next_flags_;  // kFlagDiscontinuity when it does not follow the one before
+  Sequence newest_;          // of the packets taken
   std::uint64_t moves_ = 0;
   std::int64_t expected_ = 0;   // the sender's number that follows what has left
   bool resynchronise_ = false;  // after a jump: nothing before the next packet is waited for

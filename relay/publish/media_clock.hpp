@@ -10,7 +10,7 @@ namespace tiercast::publish {
 
 /// One point of a stream's numbering: by it the same process, or the next one of this boot, numbers on as it was.
 struct ClockPoint {
-  std::uint8_t frame_ms = 0;        // with other frames it says nothing
+  std::uint8_t frame_ms = 0;  // with other frames it says nothing
   Sequence sequence;
   Time due;                         // of that sequence
   std::uint32_t ssrc = 0;           // with rtp_timestamp, …
@@ -18,8 +18,8 @@ struct ClockPoint {
   bool operator==(const ClockPoint&) const = default;
 };
 
-/// Sequences against monotonic time. Reads the wall once, at the very first start, so that a clock step later moves nothing; then
-/// it follows what arrives, so that a sender whose crystal drifts is neither early nor late for long.
+/// Sequences against monotonic time. Reads the wall once, at the very first start, so that a clock step later moves
+/// nothing; then it follows what arrives, so that a sender whose crystal drifts is neither early nor late for long.
 class MediaClock {
  public:
   static constexpr Duration kWait = std::chrono::milliseconds{250};

@@ -107,7 +107,8 @@ class Playout {
   void start_from(Sequence first);
 
   EpochKeys::Added on_epoch(const wire::EpochRecord& record);
-  /// A FRAME without trailers. True: it has been opened, and was not here before; so whoever has the group's key made it.
+  /// A FRAME without trailers. True: it has been opened, and was not here before; so whoever has the group's key made
+  /// it.
   bool on_frame(Bytes datagram, Time now);
   /// An ATTEST without a link's MAC. False: it is no source's word, new or repeated.
   bool on_attest(Bytes datagram, Time now);

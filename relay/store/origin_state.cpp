@@ -21,8 +21,9 @@ namespace tiercast::store {
 namespace {
 
 // "tiercast", version u16, machine 16 B, boot 16 B, group u24, source u8, last u48, at u64 ns of the monotonic clock,
-// the clock's point (frame_ms u8, sequence u48, due u64 ns of the same clock, ssrc u32, RTP timestamp u32), highest u32, has current u8, announced u8, 3 × (number u32, made u64 s, value 32 B; the current one first, absent
-// ones zero), BLAKE2b-128 of all before.
+// the clock's point (frame_ms u8, sequence u48, due u64 ns of the same clock, ssrc u32, RTP timestamp u32), highest
+// u32, has current u8, announced u8, 3 × (number u32, made u64 s, value 32 B; the current one first, absent ones zero),
+// BLAKE2b-128 of all before.
 constexpr std::string_view kMagic = "tiercast";
 constexpr std::uint64_t kVersion = 3;
 constexpr std::size_t kHash = 16;

@@ -18,8 +18,8 @@ struct OriginStateError {
 
 struct SourceState {
   publish::EpochState epochs;
-  Sequence last;  // none beyond it had been sealed …
-  Time at;        // … then, by this machine's monotonic clock; of another boot: kNever
+  Sequence last;              // none beyond it had been sealed …
+  Time at;                    // … then, by this machine's monotonic clock; of another boot: kNever
   publish::ClockPoint point;  // how it numbered, by the same clock
 };
 

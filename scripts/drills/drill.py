@@ -33,7 +33,8 @@ COMMON = """
 What is measured begins a second after the last listener heard something and, with --standby, has one; it is longer than
 --seconds by as long as the damage and its undoing take. Lost is what was
 sent in that time and never came; the longest gap is between two arrivals since the damage ("before": until it). Recovered
-is who has got all that was sent until then, and waits for nothing for a second. PASS: nothing was above its limit, and
+is who has got all that was sent until then, and waits for nothing for a second. In namespaces a node that is started again
+is back once it answers, within 10 s. PASS: nothing was above its limit, and
 everybody recovered.
 
 The heal command is run also when the drill is interrupted or fails after the damage.

@@ -47,7 +47,9 @@ struct Machine : node::FrameSink {
       if (same_boot) setup.point = disk->point;
     }
     group = std::make_unique<node::FeedGroup>(
-        std::make_unique<node::Group>(kGroup, "group", std::chrono::milliseconds{frame_ms}, std::vector<forward::Source>{{kSource, {}}}), random);
+        std::make_unique<node::Group>(kGroup, "group", std::chrono::milliseconds{frame_ms},
+                                      std::vector<forward::Source>{{kSource, {}}}),
+        random);
     origin.emplace(setup, moment());
     save();
   }

@@ -80,7 +80,7 @@ def test_a_worker_that_stands_still_is_in_nobodys_way(t):
 
     lost = sorted((len(listener.lost()), listener.name) for listener in listeners)
     equal([count for count, _ in lost[:2]], [0, 0], f"what the other worker's listeners lost, of {lost}")
-    check(lost[2][0] > 20, f"what the stalled one's lost: {lost}")
+    check(lost[2][0] > 0, f"what the stalled one's lost, but for what they got when they asked: {lost}")
     for listener in listeners:
         late = [f for f in listener.frames()[-50:] if f.kind == "lost"]
         equal(late, [], f"what {listener.name} lost in the last second")
