@@ -25,7 +25,7 @@ SOURCES   = $(filter-out relay/main.cpp,$(foreach d,$(FOLDERS),$(wildcard $(d)/*
 # and to see what it forgot to include.
 objects   = $(if $(EACH),$(2:%.cpp=$(1)/%.o),$(patsubst %,$(1)/%/folder.o,$(sort $(patsubst %/,%,$(dir $(2))))))
 OBJECTS   = $(call objects,$(BUILD),$(SOURCES))
-# Each test is in a namespace of its own, so that a folder of them can be compiled at once too: in a quarter of the time.
+# Each test is in a namespace of its own, so that a folder of them can be compiled at once too: in a third of the time.
 SUPPORT   = $(wildcard tests/support/*.cpp)
 TESTS     = $(SUPPORT) $(foreach d,$(FOLDERS),$(wildcard tests/$(d:relay/%=%)/*.cpp))
 # `make asan` links the plain build's objects of tests with the sanitized program: they take as long to compile as it does.
