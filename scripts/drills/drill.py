@@ -24,6 +24,7 @@ from children import Children, Failure, Interrupted, ignore_signals, raise_on_si
 BUILT = os.path.normpath(os.path.join(HERE, "../../build/release/tiercast"))
 SETTLE = 1  # s from the last listener's first tick to the beginning of what is measured
 ENOUGH = 0.5  # s each listener must have played by then
+LEAST_AFTER = 3  # s that are measured after an undoing, at least: who was cut off comes back then
 AFTER = 2  # s: what was sent until the end is played or given up then
 MOST_LISTENERS = 1000
 MOST_PARENTS = 8  # live ones of a listener
@@ -31,7 +32,7 @@ STANDBY_MS = 200  # what a standby is for: nothing is lost by who plays so much 
 STANDBY_JOINS = 4  # s after the others, about: it is no hurry
 COMMON = """
 What is measured begins a second after the last listener heard something and, with --standby, has one; it is longer than
---seconds by as long as the damage and its undoing take. Lost is what was
+--seconds by as long as the damage and its undoing take, and goes on for three seconds after these. Lost is what was
 sent in that time and never came; the longest gap is between two arrivals since the damage ("before": until it). Recovered
 is who has got all that was sent until then, and waits for nothing for a second. In namespaces a node that is started again
 is back once it answers, within 10 s. PASS: nothing was above its limit, and
@@ -174,7 +175,8 @@ def parse(parser):
             parser.error(f"{name} {value:g}: use {least} to {most}")
     if options.heal_after is not None and not 0 <= options.heal_after <= 0.4 * options.seconds:
         parser.error(f"--heal-after {options.heal_after:g}: use 0 to {0.4 * options.seconds:g}, or more --seconds")
-    after = 0.45 * options.seconds - (options.heal_after or 0)  # at least, see WHEN: of what is measured, after the undoing
+    # WHEN: the damage comes after 0.55 of what is measured at the latest.
+    after = max(0.45 * options.seconds - (options.heal_after or 0), LEAST_AFTER)
     if options.grace and options.heal_after is not None and after * 1000 < options.grace + figures.SETTLED:
         parser.error(f"--seconds {options.seconds:g}: too few to see who has recovered --grace {options.grace:g} ms after "
                      "the undoing")
@@ -227,6 +229,12 @@ class Play:
         came = figures.came(ticks)
         return len(came) >= 25 and (self.options.against or came[-1].kind == "frame")
 
+    def after(self, before):
+        """s to be measured after it all."""
+        if self.options.heal_after is None:
+            return self.options.seconds - before
+        return max(self.options.seconds - before - self.options.heal_after, LEAST_AFTER)
+
     def heal(self):
         did = self.stage.heal()
         self.owes_healing = False
@@ -254,7 +262,7 @@ class Play:
             self.heal()
             healed = heal_began * 1000, now() * 1000
         # On a busy machine all of this takes its time, of which nothing is taken from what comes after.
-        self.sleep_until(now() + options.seconds - calm - (options.heal_after or 0))
+        self.sleep_until(now() + self.after(calm))
         end = now()
         if healed is None:
             stage.look()
