@@ -66,6 +66,17 @@ void AttestationGaps::on_attestation(Sequence first, std::uint8_t count, Time no
   wait_for_next(now);
 }
 
+/// Of the frames that came: who is asked answers for the source whose frame it has there, and one that did not come may
+/// be the other source's.
+Sequence AttestationGaps::first_unattested() const {
+  const std::uint64_t oldest = newest_.value + 1 - std::min<std::uint64_t>(newest_.value + 1, kArrivals);
+  for (Sequence s{std::max(attested_below_->value, oldest)}; s <= newest_; s = s.next()) {
+    const bool covered = s >= beyond_ && s < beyond_end_;
+    if (arrived_[s.value % kArrivals] != kNever && !covered) return s;
+  }
+  return *attested_below_;
+}
+
 std::optional<std::size_t> AttestationGaps::due(GroupId group, std::span<const Askee> parents, wire::Nack& nack,
                                                 Time now) {
   if (!waiting_ || now < ask_at_) return std::nullopt;
@@ -82,7 +93,7 @@ std::optional<std::size_t> AttestationGaps::due(GroupId group, std::span<const A
   nack = {};
   nack.group = group;
   nack.kind = wire::NackKind::attestation;
-  nack.ranges.push_back({*attested_below_, 1});
+  nack.ranges.push_back({first_unattested(), 1});
   counters_.asked.add();
   ask_at_ = now + parents[*asked].round_trip + wire::kNackMargin * rounds_;
   last_ = asked;

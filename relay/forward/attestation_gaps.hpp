@@ -47,6 +47,7 @@ class AttestationGaps {
   static constexpr std::size_t kArrivals = 2 * wire::kAttestFrames;  // that are remembered
   void note_arrival(Sequence sequence, Time now);
   void wait_for_next(Time now);
+  Sequence first_unattested() const;
   SourceId source_;
   Duration patience_;
   std::optional<Sequence> attested_below_;  // everything below is attested or given up

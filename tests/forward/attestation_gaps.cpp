@@ -67,6 +67,19 @@ TEST_CASE("an attestation that did not come is asked for after its time, again a
   CHECK(f.gaps.counters().asked.get() == 6);
 }
 
+TEST_CASE("an attestation is asked for by a frame that came: those before it may be the other source's") {
+  Fixture f;
+  f.frames(1000, 25);
+  f.gaps.on_attestation(Sequence{1000}, 25, f.now);
+  f.frames(1029, 2);
+  f.now += 1s;
+  CHECK(f.asked() == Sequence{1029});
+  // What is vouched for meanwhile is not asked for again.
+  f.gaps.on_attestation(Sequence{1029}, 1, f.now);
+  f.now += 1s;
+  CHECK(f.asked() == Sequence{1030});
+}
+
 TEST_CASE("an attestation is asked of the parent that brings its source, and now and then of another one") {
   std::array parents{Askee{.leased = true, .live = true, .round_trip = 1ms, .newest = Sequence{2000}},
                      Askee{.leased = true, .live = true, .round_trip = 90ms, .newest = Sequence{2000}}};
